@@ -1,0 +1,238 @@
+//! Every flag and subcommand, as clap reads them, and nothing else.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, ColorChoice, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::address::{self, Address, DEFAULT_PORT};
+use crate::console;
+
+/// Chat over a bare TCP connection, one turn at a time.
+///
+/// One side serves, the other connects and speaks first; then each answers in turn, until
+/// one says bye. What is sent is what was typed and nothing else, so that a script with a
+/// few lines of socket code, or nc, can be on the other end.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  socketchat serve                  wait for a client on localhost:5000
+  socketchat connect                talk with the server there
+  socketchat help connect           what else it can do"
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Wait for a client and talk with it; the client speaks first
+    #[command(after_help = "\
+Say bye, or press Ctrl-D, to leave. Exit status: 0 when the conversation has ended,
+1 when something failed, 2 for wrong usage, 130 after Ctrl-C.
+
+Examples:
+  socketchat serve                       localhost, port 5000
+  socketchat serve --port 0              any free port; it is printed
+  socketchat serve --host 0.0.0.0        for other machines too (nothing is encrypted)
+  yes ok | socketchat serve -q           answer ok to every message, in a script")]
+    Serve(ServeArgs),
+    /// Connect to a server and talk with it; you speak first
+    #[command(after_help = "\
+Say bye, or press Ctrl-D, to leave. Exit status: 0 when the conversation has ended,
+1 when something failed, 2 for wrong usage, 130 after Ctrl-C.
+
+Examples:
+  socketchat connect                     localhost, port 5000
+  socketchat connect chat.example:7000
+  socketchat connect chat.example 7000   the same, as nc takes it
+  socketchat connect '[::1]:5000'        an IPv6 address
+  echo hello | socketchat connect -q     print the answer alone, in a script")]
+    Connect(ConnectArgs),
+    /// Print a completion script for a shell
+    #[command(after_help = "\
+Examples:
+  socketchat completions bash > ~/.local/share/bash-completion/completions/socketchat
+  socketchat completions fish > ~/.config/fish/completions/socketchat.fish")]
+    Completions {
+        /// The shell that will read it
+        shell: Shell,
+    },
+}
+
+/// The arguments of `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Where to listen.
+    #[command(flatten)]
+    pub listen: ListenArgs,
+    /// How to talk.
+    #[command(flatten)]
+    pub chat: ChatArgs,
+}
+
+/// Where `serve` listens.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where to listen")]
+pub struct ListenArgs {
+    /// Name or address of this machine to listen on; 0.0.0.0 or :: for all of its addresses
+    #[arg(long, default_value = "localhost", value_parser = address::parse_host)]
+    host: String,
+    /// Port to listen on; 0 for any that is free
+    #[arg(short, long, default_value_t = DEFAULT_PORT)]
+    port: u16,
+    /// How many connections may wait to be accepted
+    #[arg(short, long, default_value_t = 2, value_name = "N")]
+    pub backlog: u16,
+}
+
+impl ListenArgs {
+    /// The address to listen on.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        Address {
+            host: self.host.clone(),
+            port: self.port,
+        }
+    }
+}
+
+/// The arguments of `connect`.
+#[derive(Debug, Args)]
+pub struct ConnectArgs {
+    /// Where to connect to.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// How to talk.
+    #[command(flatten)]
+    pub chat: ChatArgs,
+}
+
+/// Where `connect` connects to.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where to connect")]
+pub struct TargetArgs {
+    /// Name or address of the server, with its port or without
+    #[arg(
+        default_value = "localhost",
+        value_name = "HOST[:PORT]",
+        value_parser = address::parse_host_port,
+        hide_default_value = true
+    )]
+    target: (String, Option<u16>),
+    /// Port of the server, if it is not in the first argument [default: 5000]
+    #[arg(value_parser = address::parse_port)]
+    port: Option<u16>,
+    /// How long to try each address of the server: 500ms, 10s, 2m
+    #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = parse_duration)]
+    pub connect_timeout: Duration,
+}
+
+impl TargetArgs {
+    /// The address to connect to. A port that is given twice ends the program, as any
+    /// wrong usage does.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        let (host, port) = self.target.clone();
+        if let (Some(one), Some(other)) = (port, self.port) {
+            Cli::command()
+                .error(
+                    clap::error::ErrorKind::ArgumentConflict,
+                    format!("the port is given twice: {one} and {other}"),
+                )
+                .exit();
+        }
+        Address {
+            host,
+            port: port.or(self.port).unwrap_or(DEFAULT_PORT),
+        }
+    }
+}
+
+/// What `serve` and `connect` have in common: how to talk.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "How to talk")]
+pub struct ChatArgs {
+    /// Print the messages alone: no label before them and no notices
+    #[arg(short, long)]
+    quiet: bool,
+    /// When to use colour; auto is at a terminal, unless `NO_COLOR` is set
+    #[arg(long, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    color: ColorChoice,
+    /// Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]
+    #[arg(long)]
+    vi: bool,
+    /// Keep the history in this file [default: socketchat/history in `$XDG_STATE_HOME`]
+    #[arg(long, value_name = "FILE")]
+    history_file: Option<PathBuf>,
+    /// Keep no history
+    #[arg(long, action = ArgAction::SetTrue, conflicts_with = "history_file")]
+    no_history: bool,
+}
+
+impl From<ChatArgs> for console::Options {
+    fn from(args: ChatArgs) -> Self {
+        Self {
+            quiet: args.quiet,
+            color: match args.color {
+                ColorChoice::Auto => None,
+                ColorChoice::Always => Some(true),
+                ColorChoice::Never => Some(false),
+            },
+            vi: args.vi,
+            history: match (args.no_history, args.history_file) {
+                (true, _) => console::HistoryFile::None,
+                (false, Some(path)) => console::HistoryFile::At(path),
+                (false, None) => console::HistoryFile::Default,
+            },
+        }
+    }
+}
+
+/// Takes a time span that is not zero, as `500ms`, `10s` or `2m`.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("it must be more than 0".into()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(format!("{error} (write 500ms, 10s, 2m)")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    fn target(args: &[&str]) -> Address {
+        match Cli::parse_from(["socketchat", "connect"].iter().chain(args)).command {
+            Command::Connect(args) => args.target.address(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_way_to_name_the_server() {
+        for (args, address) in [
+            (&[][..], "localhost:5000"),
+            (&["chat.example"], "chat.example:5000"),
+            (&["chat.example:7000"], "chat.example:7000"),
+            (&["chat.example", "7000"], "chat.example:7000"),
+            (&["::1", "7000"], "[::1]:7000"),
+            (&["[::1]:7000"], "[::1]:7000"),
+        ] {
+            assert_eq!(target(args).to_string(), address, "{args:?}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Where the user reads and types: a terminal with an editor, or a pipe.
+
+mod editor;
+mod history;
+mod interrupt;
+mod output;
+mod pipe;
+mod screen;
+
+use std::env;
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal as _};
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+
+use crate::event::{Event, Failure, Peer};
+
+pub use interrupt::INTERRUPTED_STATUS;
+
+/// What the user wants of the console.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Print the messages alone: no label, no notices.
+    pub quiet: bool,
+    /// Whether to use colour; `None`: where a terminal shows it and `NO_COLOR` is not set.
+    pub color: Option<bool>,
+    /// Edit with Vi keys, whatever the user's inputrc says.
+    pub vi: bool,
+    /// Where the history is kept.
+    pub history: HistoryFile,
+}
+
+/// Where the history is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HistoryFile {
+    /// In the state folder of the XDG base directories.
+    Default,
+    /// In this file.
+    At(PathBuf),
+    /// Nowhere.
+    None,
+}
+
+/// How a wait for the peer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// The connection has something to receive, or will be waited on by receiving.
+    Incoming,
+    /// The user pressed Ctrl-D: nothing more will be typed.
+    EndOfInput,
+    /// The user pressed Ctrl-C, or the program was told to stop.
+    Interrupted,
+}
+
+/// What the user answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer<'a> {
+    /// A message, or a part of one that is too long to be held.
+    Text {
+        /// The bytes to send.
+        text: &'a [u8],
+        /// The message ends with them.
+        last: bool,
+    },
+    /// Nothing yet: the connection has something to receive. What was typed so far is
+    /// kept for the next time.
+    Incoming,
+    /// There is nothing more to read from the user.
+    EndOfInput,
+    /// The user pressed Ctrl-C, or the program was told to stop.
+    Interrupted,
+}
+
+/// Where the user reads and types. `connection` is the descriptor that becomes readable
+/// when the peer sends something or leaves.
+pub trait Console {
+    /// Lets the user wait for `peer`, who has the turn. A console that shows no prompt
+    /// returns at once and leaves the waiting to whoever reads the connection.
+    fn wait(&mut self, peer: Peer, connection: BorrowedFd<'_>) -> Result<Wait, Failure>;
+
+    /// Asks the user for a message, or for the next part of one.
+    fn ask(&mut self, connection: BorrowedFd<'_>) -> Result<Answer<'_>, Failure>;
+
+    /// Takes what the user has typed and not sent, to be told when it is too late.
+    fn unsent(&mut self) -> Result<Option<String>, Failure>;
+
+    /// Tells the user. Fails only where the conversation itself cannot be written.
+    fn show(&mut self, event: &Event<'_>) -> Result<(), Failure>;
+}
+
+/// Opens the console that fits what stdin and stdout are.
+pub fn open(options: Options) -> Result<Box<dyn Console>, Failure> {
+    let output = output::Output::open(&options).map_err(Failure::Output)?;
+    let interrupts =
+        interrupt::Interrupts::install(io::stdin().is_terminal()).map_err(Failure::Input)?;
+    if can_edit() {
+        let editor = editor::Editor::open(options, output, interrupts).map_err(Failure::Input)?;
+        Ok(Box::new(editor))
+    } else {
+        let pipe = pipe::Pipe::open(output).map_err(Failure::Input)?;
+        Ok(Box::new(pipe))
+    }
+}
+
+/// Whether rustyline can draw: the user types at a terminal that is not a dumb one, and
+/// there is a terminal to draw on, were it only the controlling one.
+fn can_edit() -> bool {
+    let dumb = env::var("TERM").is_ok_and(|term| is_dumb(&term));
+    io::stdin().is_terminal() && !dumb && (io::stdout().is_terminal() || controlling().is_ok())
+}
+
+/// The terminals that rustyline draws nothing on.
+fn is_dumb(term: &str) -> bool {
+    ["dumb", "cons25", "emacs"]
+        .iter()
+        .any(|name| name.eq_ignore_ascii_case(term))
+}
+
+/// Opens the terminal that the program was started from (tty(4)).
+fn controlling() -> io::Result<std::fs::File> {
+    OpenOptions::new().read(true).write(true).open("/dev/tty")
+}

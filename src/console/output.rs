@@ -1,0 +1,168 @@
+//! The conversation on stdout, the notices on stderr.
+
+use std::env;
+use std::fs::File;
+use std::io::{self, IoSlice, IsTerminal as _, Write as _};
+use std::os::fd::AsFd as _;
+
+use anstyle::Style;
+
+use super::Options;
+use crate::connection::Part;
+use crate::event::Event;
+
+/// Where every event is printed.
+#[derive(Debug)]
+pub(super) struct Output {
+    /// Our own handle, since that of std would cut what we write into lines.
+    stdout: File,
+    /// stdout is a terminal, which a peer must not be able to drive.
+    screen: bool,
+    label: Style,
+    quiet: bool,
+    line: Line,
+}
+
+/// Where on its line the conversation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Line {
+    Start,
+    /// Within a message, and not at the start of a line of it.
+    Within,
+}
+
+/// What stands before the second and later lines of a message, so that none of them can
+/// pass for a message of its own or for a notice.
+const INDENT: &str = "    ";
+
+impl Output {
+    pub(super) fn open(options: &Options) -> io::Result<Self> {
+        let stdout = io::stdout();
+        let screen = stdout.is_terminal();
+        let color = options
+            .color
+            .unwrap_or_else(|| screen && color_is_welcome());
+        Ok(Self {
+            stdout: stdout.as_fd().try_clone_to_owned()?.into(),
+            screen,
+            label: if color {
+                Style::new().bold()
+            } else {
+                Style::new()
+            },
+            quiet: options.quiet,
+            line: Line::Start,
+        })
+    }
+
+    /// Whether notices and labels are not wanted.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Prints an event where it belongs. Fails only where stdout does: a notice that
+    /// nobody can read is no reason to end a conversation.
+    pub(super) fn show(&mut self, event: &Event<'_>) -> io::Result<()> {
+        match event {
+            Event::Received(_, part) | Event::Late(part) => {
+                let label = if part.first && !self.quiet {
+                    self.labelled(event)
+                } else {
+                    String::new()
+                };
+                if self.screen {
+                    self.show_on_screen(label, part)
+                } else {
+                    self.pass_through(&label, part)
+                }
+            }
+            notice => {
+                self.end_line()?;
+                if !self.quiet {
+                    let _ = writeln!(io::stderr(), "{notice}");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn labelled(&self, event: &Event<'_>) -> String {
+        let words = event.to_string();
+        let style = self.label;
+        match words.trim_end() {
+            "" => words,
+            label => format!("{style}{label}{style:#}{}", &words[label.len()..]),
+        }
+    }
+
+    /// Prints a part for a terminal: harmless, and with its further lines indented.
+    fn show_on_screen(&mut self, label: String, part: &Part<'_>) -> io::Result<()> {
+        let mut text = label;
+        if !text.is_empty() {
+            self.line = Line::Within;
+        }
+        for line in part.text.visible().split_inclusive('\n') {
+            if self.line == Line::Start {
+                text.push_str(INDENT);
+            }
+            text.push_str(line);
+            self.line = if line.ends_with('\n') {
+                Line::Start
+            } else {
+                Line::Within
+            };
+        }
+        if part.last && self.line == Line::Within {
+            text.push('\n');
+            self.line = Line::Start;
+        }
+        self.stdout.write_all(text.as_bytes())
+    }
+
+    /// Prints a part for a program: its very bytes, in one write with what goes round them.
+    fn pass_through(&mut self, label: &str, part: &Part<'_>) -> io::Result<()> {
+        let bytes = part.text.bytes();
+        let within = match bytes.last() {
+            Some(byte) => *byte != b'\n',
+            None => !label.is_empty() || self.line == Line::Within,
+        };
+        // The newline of the message's own, which nc sends, is not doubled.
+        let ending = if part.last && within { "\n" } else { "" };
+        self.line = if within && !part.last {
+            Line::Within
+        } else {
+            Line::Start
+        };
+        let mut slices = [
+            IoSlice::new(label.as_bytes()),
+            IoSlice::new(bytes),
+            IoSlice::new(ending.as_bytes()),
+        ];
+        let mut slices = &mut slices[..];
+        // An empty write would fail as if nothing could be written.
+        IoSlice::advance_slices(&mut slices, 0);
+        while !slices.is_empty() {
+            match self.stdout.write_vectored(slices) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => IoSlice::advance_slices(&mut slices, count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the line of a message that was cut off, so that what follows starts its own.
+    fn end_line(&mut self) -> io::Result<()> {
+        if self.line == Line::Within {
+            self.line = Line::Start;
+            self.stdout.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the environment asks for no colour (<https://no-color.org>).
+pub(super) fn color_is_welcome() -> bool {
+    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

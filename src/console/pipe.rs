@@ -1,0 +1,278 @@
+//! Plain lines in, plain lines out: a pipe, a file, or a terminal that cannot draw.
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::output::Output;
+use super::{Answer, Console, Wait};
+use crate::event::{Event, Failure, PROMPT, Peer};
+
+/// What is read from stdin at once, in bytes; a longer line is sent in parts.
+const BUFFER: usize = 64 * 1024;
+
+/// The console of a pipe: one line in is one message.
+#[derive(Debug)]
+pub(super) struct Pipe {
+    lines: Lines<File>,
+    output: Output,
+    /// Somebody types at stdin, and so wants a prompt.
+    typed: bool,
+    /// The prompt stands on the screen, with nothing behind it that we wrote.
+    prompting: bool,
+}
+
+impl Pipe {
+    pub(super) fn open(output: Output) -> io::Result<Self> {
+        let stdin = io::stdin();
+        Ok(Self {
+            lines: Lines::new(stdin.as_fd().try_clone_to_owned()?.into()),
+            output,
+            typed: stdin.is_terminal(),
+            prompting: false,
+        })
+    }
+
+    fn prompt(&mut self) {
+        if self.typed && !self.prompting {
+            self.prompting = true;
+            // The prompt is for a terminal alone, and never worth an error.
+            let _ = if io::stdout().is_terminal() {
+                io::stdout()
+                    .write_all(PROMPT.as_bytes())
+                    .and_then(|()| io::stdout().flush())
+            } else if io::stderr().is_terminal() {
+                io::stderr().write_all(PROMPT.as_bytes())
+            } else {
+                Ok(())
+            };
+        }
+    }
+}
+
+impl Console for Pipe {
+    fn wait(&mut self, _: Peer, _: BorrowedFd<'_>) -> Result<Wait, Failure> {
+        Ok(Wait::Incoming)
+    }
+
+    fn ask(&mut self, connection: BorrowedFd<'_>) -> Result<Answer<'_>, Failure> {
+        self.prompt();
+        // What is buffered is given out without a system call; before stdin is waited
+        // on, the peer is looked after, so that its leaving is noticed.
+        while !self.lines.is_ready() {
+            match first_ready(connection, self.lines.input.as_fd()).map_err(Failure::Input)? {
+                Ready::Connection => return Ok(Answer::Incoming),
+                Ready::Input => self.lines.fill().map_err(Failure::Input)?,
+            }
+        }
+        self.prompting = false;
+        Ok(match self.lines.next() {
+            Some((text, last)) => Answer::Text { text, last },
+            None => Answer::EndOfInput,
+        })
+    }
+
+    fn unsent(&mut self) -> Result<Option<String>, Failure> {
+        if !self.typed {
+            return Ok(None);
+        }
+        // The half-typed line is the terminal's until Enter; left there, it would be the
+        // shell's next command.
+        while !self.lines.is_ready() {
+            self.lines.fill().map_err(Failure::Input)?;
+        }
+        let text = self
+            .lines
+            .next()
+            .map(|(text, _)| String::from_utf8_lossy(text));
+        Ok(text.filter(|text| !text.is_empty()).map(Into::into))
+    }
+
+    fn show(&mut self, event: &Event<'_>) -> Result<(), Failure> {
+        if self.prompting {
+            self.prompting = false;
+            let _ = writeln!(io::stderr());
+        }
+        self.output.show(event).map_err(Failure::Output)
+    }
+}
+
+/// What has something to read.
+enum Ready {
+    Connection,
+    Input,
+}
+
+/// Waits until one of the two has something to read, or has ended.
+fn first_ready(connection: BorrowedFd<'_>, input: BorrowedFd<'_>) -> io::Result<Ready> {
+    let mut fds = [connection, input].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+    loop {
+        match poll(&mut fds, PollTimeout::NONE) {
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+            Ok(_) if fds[0].any() == Some(true) => return Ok(Ready::Connection),
+            Ok(_) => return Ok(Ready::Input),
+        }
+    }
+}
+
+/// Cuts what is read into lines, through a fixed buffer.
+#[derive(Debug)]
+struct Lines<R> {
+    input: R,
+    buffer: Box<[u8]>,
+    /// What was read and not given out yet is `buffer[start..end]`.
+    start: usize,
+    end: usize,
+    /// The first so many bytes of that hold no newline.
+    searched: usize,
+    ended: bool,
+    /// The current line was given out in part.
+    begun: bool,
+}
+
+impl<R: io::Read> Lines<R> {
+    fn new(input: R) -> Self {
+        Self {
+            input,
+            buffer: vec![0; BUFFER].into_boxed_slice(),
+            start: 0,
+            end: 0,
+            searched: 0,
+            ended: false,
+            begun: false,
+        }
+    }
+
+    /// Whether [`Self::next`] can answer without more being read.
+    fn is_ready(&mut self) -> bool {
+        self.ended || self.end - self.start == self.buffer.len() || self.newline().is_some()
+    }
+
+    /// Reads once. To be called only while not ready.
+    fn fill(&mut self) -> io::Result<()> {
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        loop {
+            match self.input.read(&mut self.buffer[self.end..]) {
+                Ok(count) => {
+                    self.end += count;
+                    self.ended = count == 0;
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The next line without its newline, or the next part of one that is longer than the
+    /// buffer, and whether the line ends with it; `None` at the end of the input. To be
+    /// called only when ready.
+    fn next(&mut self) -> Option<(&[u8], bool)> {
+        let start = self.start;
+        let (end, last) = if let Some(newline) = self.newline() {
+            self.start = newline + 1;
+            (newline, true)
+        } else if self.ended && start == self.end && !self.begun {
+            return None;
+        } else {
+            self.start = self.end;
+            (self.end, self.ended)
+        };
+        self.searched = 0;
+        self.begun = !last;
+        Some((&self.buffer[start..end], last))
+    }
+
+    fn newline(&mut self) -> Option<usize> {
+        let unread = &self.buffer[self.start..self.end];
+        let found = unread[self.searched..]
+            .iter()
+            .position(|byte| *byte == b'\n');
+        if found.is_none() {
+            self.searched = unread.len();
+        }
+        Some(self.start + self.searched + found?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Gives out at most `size` bytes a read.
+    struct Dribble<'a>(&'a [u8], usize);
+
+    impl io::Read for Dribble<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = self.1.min(buffer.len()).min(self.0.len());
+            buffer[..count].copy_from_slice(&self.0[..count]);
+            self.0 = &self.0[count..];
+            Ok(count)
+        }
+    }
+
+    /// Every line, and the most parts that one came in.
+    fn lines(input: &[u8], size: usize) -> (Vec<Vec<u8>>, usize) {
+        let mut lines = Lines::new(Dribble(input, size));
+        let (mut found, mut line, mut parts, mut most) = (Vec::new(), Vec::new(), 0, 0);
+        loop {
+            while !lines.is_ready() {
+                lines.fill().unwrap();
+            }
+            let Some((text, last)) = lines.next() else {
+                assert!(line.is_empty());
+                return (found, most);
+            };
+            line.extend_from_slice(text);
+            parts += 1;
+            if last {
+                found.push(std::mem::take(&mut line));
+                most = most.max(parts);
+                parts = 0;
+            }
+        }
+    }
+
+    #[test]
+    fn a_last_line_needs_no_newline() {
+        assert_eq!(lines(b"a\nb", 9).0, [b"a", b"b"]);
+        assert_eq!(lines(b"a\nb\n", 9).0, [b"a", b"b"]);
+        assert_eq!(lines(b"", 9).0, Vec::<Vec<u8>>::new());
+        assert_eq!(lines(b"\n", 9).0, [b""]);
+    }
+
+    #[test]
+    fn a_line_that_fits_comes_in_one_part() {
+        let line = vec![b'x'; BUFFER - 1];
+        let input = [&line[..], b"\n", &line[..], b"\n"].concat();
+        assert_eq!(lines(&input, 1000), (vec![line.clone(), line], 1));
+    }
+
+    #[test]
+    fn a_line_longer_than_the_buffer_comes_in_parts() {
+        let line = vec![b'x'; 3 * BUFFER];
+        let input = [&line[..], b"\nnext\n"].concat();
+        let (found, parts) = lines(&input, 70_000);
+        assert!(found == [line, b"next".to_vec()]);
+        assert!(parts >= 3);
+    }
+
+    proptest! {
+        #[test]
+        fn every_split_gives_the_same_lines(input in "[a\\n]{0,40}", size in 1_usize..50) {
+            let mut expected: Vec<_> = input.split('\n').map(|l| l.as_bytes().to_vec()).collect();
+            if expected.last().is_some_and(Vec::is_empty) {
+                expected.pop();
+            }
+            prop_assert_eq!(lines(input.as_bytes(), size).0, expected);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Everything that is ever printed, worded in one place.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::address::Address;
+use crate::connection::Part;
+use crate::sanitize::Untrusted;
+
+/// What stands before what the user types; the tutorial's.
+pub const PROMPT: &str = " -> ";
+
+/// Who is on the other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// We serve: it has connected to us.
+    Client,
+    /// We have connected to it.
+    Server,
+}
+
+impl Peer {
+    /// What stands before its messages; the tutorial's words.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Client => "Received from connected client: ",
+            Self::Server => "Received from server: ",
+        }
+    }
+
+    /// The waiting line, after so much waiting: `waiting for the server, 12 s`.
+    #[must_use]
+    pub fn waiting(self, waited: Duration) -> String {
+        match waited.as_secs() {
+            0 => format!("waiting for the {self}"),
+            s @ 1..60 => format!("waiting for the {self}, {s} s"),
+            s @ 60..3600 => format!("waiting for the {self}, {} min", s / 60),
+            s => format!("waiting for the {self}, {} h", s / 3600),
+        }
+    }
+
+    /// What answers Enter while it is this peer's turn.
+    #[must_use]
+    pub fn has_the_turn(self) -> String {
+        format!("(it is the {self}'s turn)")
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        })
+    }
+}
+
+/// Something that happened and that the user is told.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// The server accepts connections from now on.
+    Listening(SocketAddr),
+    /// The server can be reached from other machines.
+    Exposed,
+    /// A client has come.
+    ConnectionFrom(SocketAddr),
+    /// The connection to the server stands.
+    ConnectedTo(SocketAddr),
+    /// A part of a message, in the peer's turn.
+    Received(Peer, Part<'a>),
+    /// A part of what came when the peer's turn was over already.
+    Late(Part<'a>),
+    /// The peer has closed the connection.
+    Left(Peer),
+    /// What stood on the prompt when the conversation ended.
+    NotSent(&'a str),
+    /// History is not kept: what was tried, with which file, and why it failed.
+    NoHistory {
+        /// `read` or `write`.
+        verb: &'static str,
+        /// The history file.
+        path: &'a Path,
+        /// The cause, as [`reason`] words it.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Event<'_> {
+    /// The words, without a newline and without what the peer wrote.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listening(address) => write!(f, "Listening on {address}"),
+            Self::Exposed => write!(
+                f,
+                "Anybody who can reach this address can connect, and nothing is encrypted."
+            ),
+            Self::ConnectionFrom(address) => write!(f, "Connection from: {address}"),
+            Self::ConnectedTo(address) => write!(f, "Connected to {address}"),
+            Self::Received(peer, _) => f.write_str(peer.label()),
+            Self::Late(_) => Ok(()),
+            Self::Left(peer) => write!(f, "The {peer} left."),
+            Self::NotSent(text) => {
+                write!(f, "Not sent: {}", Untrusted(text.as_bytes()).visible())
+            }
+            Self::NoHistory { verb, path, reason } => write!(
+                f,
+                "Cannot {verb} the history in {}: {reason}",
+                path.display()
+            ),
+        }
+    }
+}
+
+/// What makes the program fail: one line, the cause last, and what to do about it.
+#[derive(Debug)]
+pub enum Failure {
+    /// The name has no address.
+    Resolve(Address, io::Error),
+    /// The address cannot be listened on.
+    Listen(SocketAddr, io::Error),
+    /// No client can be accepted.
+    Accept(io::Error),
+    /// No address of the server answers as it should.
+    Connect(Address, io::Error),
+    /// The connection broke, as opposed to being closed.
+    Lost(Peer, io::Error),
+    /// What the user types cannot be read.
+    Input(io::Error),
+    /// What the user should read cannot be written.
+    Output(io::Error),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resolve(address, error) => {
+                write!(
+                    f,
+                    "cannot find the host {}: {}",
+                    address.host,
+                    reason(error)
+                )
+            }
+            Self::Listen(address, error) => {
+                write!(f, "cannot listen on {address}: {}", reason(error))?;
+                match error.kind() {
+                    io::ErrorKind::AddrInUse => write!(
+                        f,
+                        " (another program has port {}; choose one with --port, or --port 0 for any that is free)",
+                        address.port()
+                    ),
+                    io::ErrorKind::PermissionDenied => {
+                        write!(f, " (a port from 1024 on needs no privilege)")
+                    }
+                    io::ErrorKind::AddrNotAvailable => {
+                        write!(f, " (--host takes an address of this machine)")
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Self::Accept(error) => write!(f, "cannot accept a client: {}", reason(error)),
+            Self::Connect(address, error) => {
+                write!(f, "cannot connect to {address}: {}", reason(error))?;
+                match error.kind() {
+                    io::ErrorKind::ConnectionRefused => {
+                        write!(f, " (is `socketchat serve` running there?)")
+                    }
+                    io::ErrorKind::TimedOut => write!(
+                        f,
+                        " (is the host up, and does its firewall let port {} through?)",
+                        address.port
+                    ),
+                    _ => Ok(()),
+                }
+            }
+            Self::Lost(peer, error) => {
+                write!(f, "lost the connection to the {peer}: {}", reason(error))
+            }
+            Self::Input(error) => write!(f, "cannot read what is typed: {}", reason(error)),
+            Self::Output(error) => write!(f, "cannot write the conversation: {}", reason(error)),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// An I/O error in the system's words, in lower case and without its number:
+/// `connection refused`.
+#[must_use]
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let text = text
+        .strip_prefix("failed to lookup address information: ")
+        .unwrap_or(text);
+    let mut chars = text.chars();
+    chars
+        .next()
+        .map_or_else(String::new, |c| c.to_lowercase().chain(chars).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_lower_case_and_has_no_number() {
+        let refused = io::Error::from_raw_os_error(111);
+        assert_eq!(reason(&refused), "connection refused");
+        assert_eq!(reason(&io::Error::other("")), "");
+    }
+
+    #[test]
+    fn waiting_is_told_in_the_unit_that_fits() {
+        for (seconds, words) in [
+            (0, "waiting for the server"),
+            (1, "waiting for the server, 1 s"),
+            (59, "waiting for the server, 59 s"),
+            (60, "waiting for the server, 1 min"),
+            (3599, "waiting for the server, 59 min"),
+            (7200, "waiting for the server, 2 h"),
+        ] {
+            assert_eq!(Peer::Server.waiting(Duration::from_secs(seconds)), words);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! A conversation over a bare TCP connection, one turn at a time.
+//!
+//! The way of a message, which is also the order in which the modules may use one
+//! another: keyboard or pipe → [`console`] → [`session`] → [`connection`] →
+//! [`framing`] → socket; and back: socket → [`connection`] → [`framing`] →
+//! [`session`] → [`event`] (made safe by [`sanitize`]) → [`console`] → screen or pipe.
+//!
+//! | module | its one job |
+//! | --- | --- |
+//! | [`cli`] | every flag and subcommand, as clap reads them |
+//! | [`serve`] | bind, listen with a backlog, accept, start the session |
+//! | [`connect`] | resolve, connect, start the session |
+//! | [`session`] | the turn-taking loop that both share |
+//! | [`connection`] | one peer: send, receive, over any stream |
+//! | [`framing`] | where a message ends; no I/O |
+//! | [`console`] | where the user reads and types: a terminal, or a pipe |
+//! | [`event`] | everything that is ever printed, worded in one place |
+//! | [`sanitize`] | untrusted text made safe for a terminal |
+//! | [`address`] | `HOST:PORT`, and the order in which a name resolves |
+
+pub mod address;
+pub mod cli;
+pub mod connect;
+pub mod connection;
+pub mod console;
+pub mod event;
+pub mod framing;
+pub mod sanitize;
+pub mod serve;
+pub mod session;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::CommandFactory as _;
+
+use crate::cli::{Cli, Command};
+use crate::session::Ending;
+
+/// Does what the command line asks for, and returns how it ended.
+///
+/// An error is worded to be printed on one line behind the program's name.
+pub fn run(cli: Cli) -> anyhow::Result<Ending> {
+    match cli.command {
+        Command::Serve(args) => {
+            let mut console = console::open(args.chat.into())?;
+            let listener = serve::listen(&args.listen.address(), args.listen.backlog)?;
+            Ok(serve::run(listener, console.as_mut())?)
+        }
+        Command::Connect(args) => {
+            let mut console = console::open(args.chat.into())?;
+            let address = args.target.address();
+            Ok(connect::run(
+                &address,
+                args.target.connect_timeout,
+                console.as_mut(),
+            )?)
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "socketchat",
+                &mut io::stdout().lock(),
+            );
+            Ok(Ending::EndOfInput)
+        }
+    }
+}
+
+impl From<Ending> for ExitCode {
+    /// The exit status: 0 for a conversation that ended, 130 for one that was cut short
+    /// by Ctrl-C (128 and the number of SIGINT, as shells have it).
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Interrupted => console::INTERRUPTED_STATUS.into(),
+            Ending::Bye | Ending::EndOfInput | Ending::PeerLeft | Ending::OutputClosed => {
+                Self::SUCCESS
+            }
+        }
+    }
+}

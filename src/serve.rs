@@ -1,0 +1,136 @@
+//! The server's side: bind, listen with a backlog, accept a client, start the session.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::address::{Address, is_local};
+use crate::connection::{Connection, tune};
+use crate::console::Console;
+use crate::event::{Event, Failure, Peer};
+use crate::framing::Framing;
+use crate::session::{self, Ending};
+
+/// Listens on the first address of `address` that this machine has, with room for
+/// `backlog` connections that wait to be accepted (listen(2)).
+///
+/// Fails when the name does not resolve, or when the address cannot be had. A port that
+/// is taken is never evaded by another address of the same name: clients would find the
+/// other program.
+pub fn listen(address: &Address, backlog: u16) -> Result<TcpListener, Failure> {
+    let addresses = address
+        .resolve()
+        .map_err(|error| Failure::Resolve(address.clone(), error))?;
+    let mut failure = None;
+    for socket in addresses {
+        match bind(socket, backlog) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => {
+                let goes_on = matches!(
+                    error.kind(),
+                    io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported
+                );
+                failure.get_or_insert(Failure::Listen(socket, error));
+                if !goes_on {
+                    break;
+                }
+            }
+        }
+    }
+    Err(failure
+        .unwrap_or_else(|| Failure::Resolve(address.clone(), io::ErrorKind::NotFound.into())))
+}
+
+fn bind(address: SocketAddr, backlog: u16) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // A server that is started again must not wait for its old connections to time out.
+    socket.set_reuse_address(true)?;
+    if address.ip().is_unspecified() && address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(backlog.into())?;
+    Ok(socket.into())
+}
+
+/// Talks with the first client that comes to `listener`, and returns how that ended.
+///
+/// The listener is closed once the client is there, since nobody else will be served: a
+/// second client is refused at once, and does not hang in the backlog.
+pub fn run(listener: TcpListener, console: &mut dyn Console) -> Result<Ending, Failure> {
+    let address = listener.local_addr().map_err(Failure::Accept)?;
+    console.show(&Event::Listening(address))?;
+    if !is_local(address.ip()) {
+        console.show(&Event::Exposed)?;
+    }
+    let (stream, client) = accept(&listener).map_err(Failure::Accept)?;
+    drop(listener);
+    console.show(&Event::ConnectionFrom(client))?;
+    let lost = |error| Failure::Lost(Peer::Client, error);
+    tune(&stream).map_err(lost)?;
+    session::run(
+        &mut Connection::new(stream, Framing::Raw),
+        Peer::Client,
+        console,
+    )
+}
+
+/// Accepts a client; one that is gone before we could is no reason to stop.
+fn accept(listener: &TcpListener) -> io::Result<(std::net::TcpStream, SocketAddr)> {
+    loop {
+        match listener.accept() {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted
+                ) => {}
+            accepted => return accepted,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(host: &str, port: u16) -> Address {
+        Address {
+            host: host.into(),
+            port,
+        }
+    }
+
+    #[test]
+    fn localhost_is_listened_on_by_ipv4() {
+        let listener = listen(&address("localhost", 0), 2).unwrap();
+        assert!(listener.local_addr().unwrap().is_ipv4());
+    }
+
+    #[test]
+    fn the_unspecified_ipv6_address_takes_ipv4_too() {
+        let listener = listen(&address("::", 0), 2).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let (_, client) = accept(&listener).unwrap();
+        assert!(is_local(client.ip()));
+    }
+
+    #[test]
+    fn a_taken_port_is_named() {
+        let first = listen(&address("localhost", 0), 2).unwrap();
+        let port = first.local_addr().unwrap().port();
+        let failure = listen(&address("localhost", port), 2).unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            format!(
+                "cannot listen on 127.0.0.1:{port}: address already in use (another program \
+                 has port {port}; choose one with --port, or --port 0 for any that is free)"
+            )
+        );
+    }
+}
