@@ -22,11 +22,15 @@ impl Address {
     ///
     /// Fails as the system's resolver does.
     pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-        let mut addresses: Vec<_> = (self.host.as_str(), self.port).to_socket_addrs()?.collect();
-        addresses.sort_by_key(SocketAddr::is_ipv6);
-        addresses.dedup();
-        Ok(addresses)
+        let addresses = (self.host.as_str(), self.port).to_socket_addrs()?;
+        Ok(ipv4_first(addresses.collect()))
     }
+}
+
+fn ipv4_first(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    addresses.dedup();
+    addresses
 }
 
 impl fmt::Display for Address {
@@ -190,14 +194,26 @@ mod tests {
     }
 
     #[test]
-    fn localhost_resolves_with_ipv4_first() {
+    fn ipv4_comes_first_and_otherwise_the_resolvers_order_stays() {
+        let addresses = |list: [&str; 4]| list.map(|a| a.parse::<SocketAddr>().unwrap()).to_vec();
+        assert_eq!(
+            ipv4_first(addresses([
+                "[::2]:5",
+                "[::1]:5",
+                "10.0.0.2:5",
+                "10.0.0.1:5"
+            ])),
+            addresses(["10.0.0.2:5", "10.0.0.1:5", "[::2]:5", "[::1]:5"])
+        );
+    }
+
+    #[test]
+    fn localhost_resolves() {
         let address = Address {
             host: "localhost".into(),
             port: 5000,
         };
-        let found = address.resolve().unwrap();
-        assert!(found[0].is_ipv4(), "{found:?}");
-        assert!(found.is_sorted_by_key(SocketAddr::is_ipv6), "{found:?}");
+        assert!(address.resolve().unwrap()[0].ip().is_loopback());
     }
 
     #[test]

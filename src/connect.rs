@@ -1,7 +1,7 @@
 //! The client's side: resolve, connect, start the session.
 
 use std::io;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::address::Address;
@@ -29,21 +29,53 @@ pub fn run(
     )
 }
 
-/// Tries every address that the name has, IPv4 first, and returns the first connection;
-/// when there is none, fails with what the first address answered.
+/// Resolves `address` and connects to it.
 fn connect(address: &Address, timeout: Duration) -> Result<TcpStream, Failure> {
     let addresses = address
         .resolve()
         .map_err(|error| Failure::Resolve(address.clone(), error))?;
-    let mut failure: Option<io::Error> = None;
-    for socket in addresses {
-        match TcpStream::connect_timeout(&socket, timeout) {
+    connect_to_any(&addresses, timeout).map_err(|error| Failure::Connect(address.clone(), error))
+}
+
+/// Tries each address for `timeout` and returns the first connection; when there is none,
+/// fails with what the first address answered.
+fn connect_to_any(addresses: &[SocketAddr], timeout: Duration) -> io::Result<TcpStream> {
+    let mut failure = None;
+    for address in addresses {
+        match TcpStream::connect_timeout(address, timeout) {
             Ok(stream) => return Ok(stream),
             Err(error) => {
                 failure.get_or_insert(error);
             }
         }
     }
-    let error = failure.unwrap_or_else(|| io::ErrorKind::NotFound.into());
-    Err(Failure::Connect(address.clone(), error))
+    Err(failure.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A loopback address where nothing listens.
+    fn closed() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    }
+
+    #[test]
+    fn localhost_is_the_ipv6_address_on_one_side() {
+        // A name with two addresses, of which only the second is served.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let served = listener.local_addr().unwrap();
+        let stream = connect_to_any(&[closed(), served], Duration::from_secs(10)).unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), served);
+    }
+
+    #[test]
+    fn the_first_address_says_why_there_is_no_connection() {
+        let error = connect_to_any(&[closed(), closed()], Duration::from_secs(10)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
 }

@@ -105,15 +105,16 @@ pub fn open(options: Options) -> Result<Box<dyn Console>, Failure> {
 /// Whether rustyline can draw: the user types at a terminal that is not a dumb one, and
 /// there is a terminal to draw on, were it only the controlling one.
 fn can_edit() -> bool {
-    let dumb = env::var("TERM").is_ok_and(|term| is_dumb(&term));
-    io::stdin().is_terminal() && !dumb && (io::stdout().is_terminal() || controlling().is_ok())
+    io::stdin().is_terminal() && !is_dumb() && (io::stdout().is_terminal() || controlling().is_ok())
 }
 
-/// The terminals that rustyline draws nothing on.
-fn is_dumb(term: &str) -> bool {
-    ["dumb", "cons25", "emacs"]
-        .iter()
-        .any(|name| name.eq_ignore_ascii_case(term))
+/// Whether the terminal is one of those that rustyline draws nothing on.
+fn is_dumb() -> bool {
+    env::var("TERM").is_ok_and(|term| {
+        ["dumb", "cons25", "emacs"]
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(&term))
+    })
 }
 
 /// Opens the terminal that the program was started from (tty(4)).

@@ -116,7 +116,7 @@ impl Editor {
             *lock(&self.drawn) = Drawn::default();
             let draft = mem::take(&mut self.draft);
             let (drawn, screen) = (&self.drawn, &self.screen);
-            let (line, call) = self.interrupts.while_prompting(
+            let (read, call) = self.interrupts.while_prompting(
                 connection,
                 || rustyline.readline_with_initial(&prompt, draft.line.split_at(draft.cursor)),
                 || lock(drawn).begun,
@@ -128,48 +128,41 @@ impl Editor {
                     }
                 },
             )?;
-            let line = match line {
-                Ok(line) => Ok(line),
-                // The editor has no cursor any more, but what it drew last is known.
-                Err(error) => Err((error, lock(&self.drawn).clone())),
-            };
-            match (line, call) {
-                (_, Some(Call::Stop)) => return Ok(Prompted::Interrupted),
-                (Ok(line), None) if matches!(turn, Turn::Ours) => return Ok(Prompted::Line(line)),
-                (Ok(line), call) => {
+            // The editor has no line any more, but what it drew last is known.
+            let drawn = lock(&self.drawn).clone();
+            let ours = matches!(turn, Turn::Ours);
+            let ended = match read {
+                _ if call == Some(Call::Stop) => Some(Prompted::Interrupted),
+                Ok(line) if ours && call.is_none() => return Ok(Prompted::Line(line)),
+                Ok(line) => {
                     self.draft = Draft {
                         cursor: line.len(),
                         line,
                     };
-                    self.wipe()?;
-                    if call.is_some() {
-                        return Ok(Prompted::Incoming);
-                    }
+                    call.map(|_| Prompted::Incoming)
                 }
-                (Err((ReadlineError::Eof, _)), _) => return Ok(Prompted::EndOfInput),
-                (Err((ReadlineError::Interrupted | ReadlineError::Signal(_), drawn)), call) => {
-                    if call.is_none() {
-                        return Ok(Prompted::Interrupted);
-                    }
-                    self.wipe()?;
+                Err(ReadlineError::Eof) => Some(Prompted::EndOfInput),
+                Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) if call.is_none() => {
+                    Some(Prompted::Interrupted)
+                }
+                Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => {
                     self.draft = drawn.into();
-                    return Ok(Prompted::Incoming);
+                    Some(Prompted::Incoming)
                 }
                 // A byte that is no UTF-8 was typed: it is left out.
-                (Err((ReadlineError::Io(error), drawn)), call)
-                    if error.kind() == io::ErrorKind::InvalidData =>
-                {
-                    self.wipe()?;
+                Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
                     self.draft = drawn.into();
-                    if call.is_some() {
-                        return Ok(Prompted::Incoming);
-                    }
+                    call.map(|_| Prompted::Incoming)
                 }
-                // The terminal is gone, as SIGHUP will say as well.
-                (Err((ReadlineError::Errno(nix::errno::Errno::EIO), _)), _) => {
-                    return Ok(Prompted::Interrupted);
-                }
-                (Err((error, _)), _) => return Err(into_io(error)),
+                Err(error) => return Err(into_io(error)),
+            };
+            // What the user has ended stays to be read, as in a shell; the waiting line
+            // and a prompt that will be asked again go.
+            if !(ours && matches!(ended, Some(Prompted::EndOfInput | Prompted::Interrupted))) {
+                self.wipe()?;
+            }
+            if let Some(ended) = ended {
+                return Ok(ended);
             }
         }
     }

@@ -7,7 +7,7 @@ use std::os::fd::AsFd as _;
 
 use anstyle::Style;
 
-use super::Options;
+use super::{Options, is_dumb};
 use crate::connection::Part;
 use crate::event::Event;
 
@@ -162,7 +162,8 @@ impl Output {
     }
 }
 
-/// Whether the environment asks for no colour (<https://no-color.org>).
+/// Whether the environment has nothing against colour: `NO_COLOR` unset
+/// (<https://no-color.org>), and no terminal that cannot show it.
 pub(super) fn color_is_welcome() -> bool {
-    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && !is_dumb()
 }

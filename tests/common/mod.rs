@@ -1,0 +1,314 @@
+//! What the tests share: processes that are driven through pipes or a terminal, with a
+//! deadline on every wait, and ended when they go out of scope.
+#![allow(dead_code, reason = "no test binary uses all of it")]
+#![allow(unreachable_pub, reason = "it is a module of many crates")]
+
+pub mod terminal;
+
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long anything may take, on a machine that is busy with other tests.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The program's path.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_socketchat");
+
+/// Environment that the result must not depend on.
+const SCRUBBED: [&str; 5] = [
+    "NO_COLOR",
+    "TERM",
+    "INPUTRC",
+    "XDG_STATE_HOME",
+    "TERM_PROGRAM",
+];
+
+/// A home of the test's own, so that no history but the test's is read or written.
+pub fn home() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// Sets `command` up to run in `home`, whatever the tests were started from.
+pub fn isolate<'a>(command: &'a mut Command, home: &TempDir) -> &'a mut Command {
+    for name in SCRUBBED {
+        command.env_remove(name);
+    }
+    command.env("HOME", home.path()).env("LC_ALL", "C.UTF-8")
+}
+
+/// Bytes that a thread gathers while the test goes on.
+pub struct Gathered(Arc<(Mutex<State>, Condvar)>);
+
+#[derive(Default)]
+struct State {
+    bytes: Vec<u8>,
+    ended: bool,
+}
+
+impl Gathered {
+    pub fn from(mut source: impl Read + Send + 'static) -> Self {
+        let shared = Arc::new((Mutex::new(State::default()), Condvar::new()));
+        let gathered = Self(Arc::clone(&shared));
+        thread::spawn(move || {
+            let mut buffer = vec![0; 64 * 1024];
+            loop {
+                let count = source.read(&mut buffer).unwrap_or(0);
+                let mut state = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+                state.bytes.extend_from_slice(&buffer[..count]);
+                state.ended = count == 0;
+                shared.1.notify_all();
+                if count == 0 {
+                    return;
+                }
+            }
+        });
+        gathered
+    }
+
+    /// Waits until `check` finds what it looks for in the bytes so far.
+    #[track_caller]
+    pub fn wait_for<T>(&self, what: &str, mut check: impl FnMut(&[u8]) -> Option<T>) -> T {
+        self.wait(what, |state| check(&state.bytes))
+    }
+
+    /// Waits for the end, and returns all there was.
+    #[track_caller]
+    pub fn to_end(&self) -> Vec<u8> {
+        self.wait("the end", |state| state.ended.then(|| state.bytes.clone()))
+    }
+
+    #[track_caller]
+    fn wait<T>(&self, what: &str, mut check: impl FnMut(&State) -> Option<T>) -> T {
+        let start = Instant::now();
+        let mut state = self.0.0.lock().unwrap();
+        loop {
+            if let Some(found) = check(&state) {
+                return found;
+            }
+            let left = DEADLINE.saturating_sub(start.elapsed());
+            let tail = &state.bytes[state.bytes.len().saturating_sub(2000)..];
+            assert!(
+                !left.is_zero() && !state.ended,
+                "waited in vain for {what}; there was: {}",
+                String::from_utf8_lossy(tail)
+            );
+            state = self.0.1.wait_timeout(state, left).unwrap().0;
+        }
+    }
+}
+
+/// A process that is driven through pipes.
+pub struct Piped {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    pub stdout: Gathered,
+    pub stderr: Gathered,
+    _home: TempDir,
+}
+
+impl Piped {
+    /// Starts the program with `args`.
+    pub fn start<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command.args(args);
+        Self::spawn(command)
+    }
+
+    /// Starts `command`, which may be of another program.
+    pub fn spawn(mut command: Command) -> Self {
+        let home = home();
+        isolate(&mut command, &home)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Self {
+            stdin: child.stdin.take(),
+            stdout: Gathered::from(child.stdout.take().unwrap()),
+            stderr: Gathered::from(child.stderr.take().unwrap()),
+            child,
+            _home: home,
+        }
+    }
+
+    /// `socketchat serve` on a free port, with more `args`; and the port.
+    pub fn serve(args: &[&str]) -> (Self, u16) {
+        let server = Self::start(["serve", "--port", "0"].iter().chain(args));
+        let port = server.port();
+        (server, port)
+    }
+
+    /// `socketchat connect` to `port` of localhost, with more `args`.
+    pub fn connect(port: u16, args: &[&str]) -> Self {
+        let target = format!("localhost:{port}");
+        Self::start(["connect", &target].iter().chain(args))
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The port that the process says it listens on.
+    #[track_caller]
+    pub fn port(&self) -> u16 {
+        self.stderr.wait_for("Listening on", |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            let line = text.split_inclusive('\n').find(|l| l.ends_with('\n'))?;
+            line.strip_prefix("Listening on ")?
+                .trim()
+                .rsplit(':')
+                .next()?
+                .parse()
+                .ok()
+        })
+    }
+
+    /// Types `text` as it is.
+    pub fn write(&mut self, text: impl AsRef<[u8]>) {
+        let stdin = self.stdin.as_mut().expect("stdin is open");
+        stdin.write_all(text.as_ref()).unwrap();
+    }
+
+    /// Takes stdin out, to be written to by another thread.
+    pub fn take_stdin(&mut self) -> ChildStdin {
+        self.stdin.take().expect("stdin is open")
+    }
+
+    /// Ends stdin.
+    pub fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Waits until stdout holds exactly `text` so far, or more.
+    #[track_caller]
+    pub fn expect(&self, text: impl AsRef<[u8]>) {
+        let text = text.as_ref();
+        let what = format!("{:?}", String::from_utf8_lossy(text));
+        self.stdout
+            .wait_for(&what, |bytes| bytes.starts_with(text).then_some(()));
+    }
+
+    /// Waits for the exit, and returns its status.
+    #[track_caller]
+    pub fn exit(&mut self) -> ExitStatus {
+        exit(&mut self.child)
+    }
+
+    pub fn has_exited(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits for the exit with status `code`, and returns all of stdout and stderr.
+    #[track_caller]
+    pub fn finish(mut self, code: i32) -> (String, String) {
+        self.close_stdin();
+        let status = self.exit();
+        let [stdout, stderr] = [&self.stdout, &self.stderr]
+            .map(|gathered| String::from_utf8_lossy(&gathered.to_end()).into_owned());
+        assert_eq!(status.code(), Some(code), "{status}: {stderr}");
+        (stdout, stderr)
+    }
+
+    /// The most memory that the process has had so far, in bytes (proc(5), `VmHWM`).
+    #[cfg(target_os = "linux")]
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmHWM:"))
+            .unwrap();
+        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib * 1024
+    }
+}
+
+impl Drop for Piped {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits for the exit of `child`.
+#[track_caller]
+pub fn exit(child: &mut Child) -> ExitStatus {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        assert!(start.elapsed() < DEADLINE, "it does not exit");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Sends a signal to a process of the test's own.
+pub fn signal(id: u32, signal: nix::sys::signal::Signal) {
+    let id = nix::unistd::Pid::from_raw(id.try_into().unwrap());
+    nix::sys::signal::kill(id, signal).unwrap();
+}
+
+/// A peer of which every byte is known: a bare socket, with a deadline on its reads.
+pub fn raw_client(port: u16) -> TcpStream {
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+/// The same for the other end.
+pub fn raw_server() -> (std::net::TcpListener, u16) {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+/// Accepts one client, within the deadline.
+pub fn accept(listener: &std::net::TcpListener) -> TcpStream {
+    listener.set_nonblocking(true).unwrap();
+    let start = Instant::now();
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(false).unwrap();
+                stream.set_read_timeout(Some(DEADLINE)).unwrap();
+                stream.set_nodelay(true).unwrap();
+                return stream;
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+                assert!(start.elapsed() < DEADLINE, "nobody connects");
+                thread::sleep(Duration::from_millis(2));
+            }
+        }
+    }
+}
+
+/// Reads exactly as many bytes as `expected` has, and compares.
+#[track_caller]
+pub fn expect_bytes(stream: &mut TcpStream, expected: impl AsRef<[u8]>) {
+    let expected = expected.as_ref();
+    let mut got = vec![0; expected.len()];
+    stream.read_exact(&mut got).unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&got),
+        String::from_utf8_lossy(expected)
+    );
+}
+
+/// Asserts that the peer closes the connection without another byte.
+#[track_caller]
+pub fn expect_end(stream: &mut TcpStream) {
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    assert_eq!(String::from_utf8_lossy(&rest), "");
+}

@@ -1,0 +1,520 @@
+//! The program at a real terminal: editing, history, and every way in which a prompt can
+//! be ended or disturbed.
+
+mod common;
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+
+use common::terminal::{COLUMNS, Setup, Terminal};
+use common::{Gathered, Piped, accept, expect_bytes, expect_end, home, raw_client, raw_server};
+
+/// A client at a terminal, and the peer that it has connected to.
+fn connected(args: &[&str]) -> (Terminal, TcpStream) {
+    let (listener, port) = raw_server();
+    let terminal = Terminal::connect(port, args);
+    let peer = accept(&listener);
+    terminal.expect_text("\n ->");
+    (terminal, peer)
+}
+
+/// A client at a terminal whose first message was sent, and that waits for the reply.
+fn waiting(args: &[&str]) -> (Terminal, TcpStream) {
+    let (terminal, mut peer) = connected(args);
+    terminal.type_keys("hello\r");
+    expect_bytes(&mut peer, "hello");
+    (terminal, peer)
+}
+
+const LEFT: &str = "\x1b[D";
+const UP: &str = "\x1b[A";
+
+#[test]
+fn two_people_at_two_terminals() {
+    let (server, port) = Terminal::serve(&[]);
+    let client = Terminal::connect(port, &[]);
+    client.expect(&[&format!("Connected to 127.0.0.1:{port}"), " ->"]);
+    client.type_keys("hello\r");
+    server.expect(&["Received from connected client: hello", " ->"]);
+    server.type_keys("hi there\r");
+    client.expect(&[" -> hello", "Received from server: hi there", " ->"]);
+    client.type_keys("bye\r");
+    server.expect(&[
+        "Received from connected client: hello",
+        " -> hi there",
+        "The client left.",
+    ]);
+    client.finish(0);
+    server.finish(0);
+}
+
+#[test]
+fn the_line_is_edited() {
+    let (terminal, mut peer) = connected(&[]);
+    terminal.type_keys(&format!("gr\u{fc}zi{LEFT}{LEFT}e\x01>\x05<\r"));
+    expect_bytes(&mut peer, ">gr\u{fc}ezi<");
+    drop(peer);
+    terminal.finish(0);
+}
+
+#[test]
+fn an_umlaut_and_a_family_are_one_key_each() {
+    let (terminal, mut peer) = connected(&[]);
+    let family = "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}";
+    // Over the family and the umlaut, then both are taken back from the end.
+    terminal.type_keys(&format!(
+        "a\u{fc}{family}z{LEFT}{LEFT}{LEFT}b\x05\x7f\x7f\x7f\r"
+    ));
+    expect_bytes(&mut peer, "ab");
+    peer.write_all(b"ok").unwrap();
+    terminal.expect(&["Received from server: ok", " ->"]);
+    terminal.type_keys(&format!("{family}\u{fc}\r"));
+    expect_bytes(&mut peer, format!("{family}\u{fc}"));
+}
+
+#[test]
+fn vi_keys_by_option_and_by_inputrc() {
+    let (terminal, mut peer) = connected(&["--vi"]);
+    terminal.type_keys("one two\x1bbcwthree\r");
+    expect_bytes(&mut peer, "one three");
+
+    let home = home();
+    std::fs::write(
+        home.path().join(".inputrc"),
+        "# mine\nset editing-mode vi\n",
+    )
+    .unwrap();
+    let (listener, port) = raw_server();
+    let target = format!("localhost:{port}");
+    let terminal = Setup::at_home(&home, &["connect", &target]).start();
+    let mut peer = accept(&listener);
+    terminal.expect_text("\n ->");
+    terminal.type_keys("one two\x1b0xA!\r");
+    expect_bytes(&mut peer, "ne two!");
+}
+
+#[test]
+fn several_pasted_lines_are_one_message() {
+    let (terminal, mut peer) = connected(&[]);
+    terminal.paste("one\rtwo\rthree");
+    terminal.expect(&[" -> one", "two", "three"]);
+    terminal.type_keys("\r");
+    expect_bytes(&mut peer, "one\ntwo\nthree");
+}
+
+#[test]
+fn a_line_of_300_columns_is_edited_and_wiped() {
+    let (terminal, peer) = connected(&[]);
+    let line = "x".repeat(300);
+    terminal.type_keys(&line);
+    terminal.expect(&[&format!(" -> {line}")]);
+    terminal.type_keys(&format!("{LEFT}{LEFT}Q"));
+    drop(peer);
+    let edited = format!("{}Qxx", "x".repeat(298));
+    terminal.expect(&["The server left.", &format!("Not sent: {edited}")]);
+    assert!(!terminal.screen().contains("->"), "{}", terminal.screen());
+    terminal.finish(0);
+}
+
+#[test]
+fn the_terminal_is_resized() {
+    let (terminal, mut peer) = connected(&[]);
+    terminal.type_keys("half");
+    terminal.resize(COLUMNS / 2);
+    terminal.type_keys(" a line\r");
+    expect_bytes(&mut peer, "half a line");
+    terminal.expect_text("waiting for the server");
+    terminal.resize(COLUMNS);
+    peer.write_all(b"reply").unwrap();
+    terminal.expect(&[" -> half a line", "Received from server: reply", " ->"]);
+}
+
+#[test]
+fn the_waiting_line_tells_whose_turn_it_is_and_goes_with_the_reply() {
+    let (terminal, mut peer) = waiting(&[]);
+    terminal.expect(&[" -> hello", "waiting for the server"]);
+    terminal.expect(&[" -> hello", "waiting for the server, 1 s"]);
+    terminal.type_keys("and");
+    terminal.expect(&[" -> hello", "waiting for the server, 2 s     and"]);
+    peer.write_all(b"reply").unwrap();
+    terminal.expect(&[" -> hello", "Received from server: reply", " -> and"]);
+}
+
+#[test]
+fn what_is_typed_in_the_peers_turn_stands_on_the_next_prompt() {
+    let (terminal, mut peer) = waiting(&[]);
+    terminal.type_keys("too soon\rand more");
+    terminal.expect_text("and more");
+    peer.write_all(b"reply").unwrap();
+    terminal.expect(&["Received from server: reply", " -> too soon", "and more"]);
+    terminal.type_keys("!\r");
+    expect_bytes(&mut peer, "too soon\nand more!");
+}
+
+#[test]
+fn enter_in_the_peers_turn_sends_nothing() {
+    let (terminal, mut peer) = waiting(&[]);
+    terminal.type_keys("\r\r");
+    terminal.expect_text("(it is the server's turn)");
+    peer.write_all(b"reply").unwrap();
+    terminal.expect(&[" -> hello", "Received from server: reply", " ->"]);
+    terminal.type_keys("now\r");
+    expect_bytes(&mut peer, "now");
+}
+
+#[test]
+fn lines_typed_in_one_go_are_no_answers_to_what_was_not_read() {
+    let (terminal, mut peer) = connected(&[]);
+    // The peer answers at once, so its reply is there before the second line is read.
+    let answering = std::thread::spawn(move || {
+        expect_bytes(&mut peer, "one");
+        peer.write_all(b"reply").unwrap();
+        peer
+    });
+    terminal.type_keys("one\rtwo\rthree\r");
+    terminal.expect(&["Received from server: reply", " -> two", "three"]);
+    let mut peer = answering.join().unwrap();
+    terminal.type_keys("\r");
+    expect_bytes(&mut peer, "two\nthree");
+}
+
+#[test]
+fn late_bytes_are_shown_above_the_prompt() {
+    let (terminal, mut peer) = waiting(&[]);
+    peer.write_all(b"reply").unwrap();
+    terminal.expect(&["Received from server: reply", " ->"]);
+    terminal.type_keys(&format!("half{LEFT}{LEFT}"));
+    terminal.expect(&[" -> half"]);
+    peer.write_all(b"and the rest\nof it").unwrap();
+    terminal.expect(&[
+        "Received from server: reply",
+        "    and the rest",
+        "    of it",
+        " -> half",
+    ]);
+    // The cursor stands where it stood.
+    terminal.type_keys("XX\r");
+    expect_bytes(&mut peer, "haXXlf");
+}
+
+#[test]
+fn the_peer_leaves_during_a_search_of_the_history() {
+    let (terminal, mut peer) = waiting(&[]);
+    peer.write_all(b"reply").unwrap();
+    terminal.expect(&["Received from server: reply", " ->"]);
+    terminal.type_keys("\x12hel");
+    terminal.expect_text("(reverse-i-search)`hel': hello");
+    drop(peer);
+    terminal.expect(&[
+        "Received from server: reply",
+        "The server left.",
+        "Not sent: hello",
+    ]);
+    terminal.finish(0);
+}
+
+#[test]
+fn history_is_shared_private_and_searched() {
+    let home = home();
+    let (listener, port) = raw_server();
+    let target = format!("localhost:{port}");
+    let talk = |keys: &str, sent: &str| {
+        let terminal = Setup::at_home(&home, &["connect", &target]).start();
+        let mut peer = accept(&listener);
+        terminal.expect_text("\n ->");
+        terminal.type_keys(keys);
+        expect_bytes(&mut peer, sent);
+        (terminal, peer)
+    };
+    let first = talk("first\r", "first");
+    // Two at once lose nothing of each other's.
+    let second = talk("second\r", "second");
+    drop((first, second));
+    let third = talk(&format!("{UP}{UP}\r"), "first");
+    let fourth = talk("\x12sec\r", "second");
+    drop((third, fourth));
+
+    let file = home.path().join(".local/state/socketchat/history");
+    let mode = file.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(text, "#V2\nfirst\nsecond\nfirst\nsecond\n");
+}
+
+#[test]
+fn history_is_hinted_at() {
+    let (terminal, mut peer) = waiting(&[]);
+    peer.write_all(b"reply").unwrap();
+    terminal.expect(&["Received from server: reply", " ->"]);
+    terminal.type_keys("he");
+    terminal.expect(&[" -> hello"]);
+    terminal.type_keys("\x1b[C\r"); // the right arrow takes the hint
+    expect_bytes(&mut peer, "hello");
+}
+
+#[test]
+fn history_is_kept_where_it_is_wanted_or_nowhere() {
+    let home = home();
+    let file = home.path().join("some/where/mine");
+    let (listener, port) = raw_server();
+    let target = format!("localhost:{port}");
+    let path = file.to_str().unwrap();
+    for args in [&["--history-file", path][..], &["--no-history"]] {
+        let args: Vec<_> = ["connect", &target].iter().chain(args).copied().collect();
+        let terminal = Setup::at_home(&home, &args).start();
+        let mut peer = accept(&listener);
+        terminal.expect_text("\n ->");
+        terminal.type_keys("hello\r");
+        expect_bytes(&mut peer, "hello");
+        drop(peer);
+        terminal.finish(0);
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "#V2\nhello\n");
+    assert!(!home.path().join(".local").exists());
+}
+
+#[test]
+fn a_history_that_cannot_be_kept_is_told_once() {
+    let (terminal, mut peer) = connected(&["--history-file", "/dev/null/history"]);
+    terminal.expect_text("Cannot read the history in /dev/null/history: not a directory");
+    terminal.type_keys("hello\r");
+    expect_bytes(&mut peer, "hello");
+    peer.write_all(b"reply").unwrap();
+    terminal.expect(&[" -> hello", "Received from server: reply", " ->"]);
+    assert_eq!(terminal.screen().matches("Cannot").count(), 1);
+}
+
+#[test]
+fn a_byte_that_is_no_utf8_is_left_out() {
+    let (terminal, mut peer) = connected(&[]);
+    terminal.type_keys("a");
+    terminal.expect(&[" -> a"]);
+    terminal.type_bytes(b"\xff");
+    terminal.expect_bytes(b"\x1b[J"); // wiped, and asked again
+    terminal.type_keys("b\r");
+    expect_bytes(&mut peer, "ab");
+}
+
+#[test]
+fn sigterm_and_sighup_restore_the_terminal() {
+    use nix::sys::signal::Signal::{SIGHUP, SIGTERM};
+    for signal in [SIGTERM, SIGHUP] {
+        let (terminal, mut peer) = connected(&[]);
+        terminal.type_keys("half");
+        terminal.expect(&[" -> half"]);
+        assert!(!terminal.is_cooked());
+        common::signal(terminal.child.id(), signal);
+        expect_end(&mut peer);
+        terminal.finish(130);
+
+        let (terminal, mut peer) = waiting(&[]);
+        terminal.expect_text("waiting for the server");
+        common::signal(terminal.child.id(), signal);
+        expect_end(&mut peer);
+        terminal.finish(130);
+    }
+}
+
+#[test]
+fn ctrl_c_in_the_peers_turn() {
+    let (terminal, mut peer) = waiting(&[]);
+    terminal.expect_text("waiting for the server");
+    terminal.type_keys("\x03");
+    expect_end(&mut peer);
+    terminal.expect(&[" -> hello"]);
+    terminal.finish(130);
+}
+
+#[test]
+fn the_terminal_is_closed() {
+    let (listener, port) = raw_server();
+    let (pty, pts) = pty_process::blocking::open().unwrap();
+    let home = home();
+    let mut command = std::process::Command::new(common::PROGRAM);
+    common::isolate(&mut command, &home)
+        .env("TERM", "xterm")
+        .args(["connect", &format!("localhost:{port}")]);
+    let mut child = pty_process::blocking::Command::from(command)
+        .spawn(pts)
+        .unwrap();
+    let mut peer = accept(&listener);
+    let mut seen = Vec::new();
+    while !seen.ends_with(b" -> ") {
+        let mut byte = [0];
+        (&pty).read_exact(&mut byte).unwrap();
+        seen.extend_from_slice(&byte);
+    }
+    drop(pty);
+    expect_end(&mut peer);
+    assert_eq!(common::exit(&mut child).code(), Some(130));
+}
+
+/// The prompt is interrupted at moments that the test does not choose, while somebody
+/// types: no line is lost, sent twice or torn, and nothing hangs.
+#[test]
+fn a_hundred_late_messages_while_somebody_types() {
+    let (terminal, mut peer) = waiting(&[]);
+    peer.write_all(b"reply").unwrap();
+    terminal.expect(&["Received from server: reply", " ->"]);
+    let mut late = peer.try_clone().unwrap();
+    let nagging = std::thread::spawn(move || {
+        for i in 0..100 {
+            late.write_all(format!("late {i}\n").as_bytes()).unwrap();
+            std::thread::yield_now();
+        }
+    });
+    let text: String = (0..200).map(|i| char::from(b'a' + i % 26)).collect();
+    for c in text.chars() {
+        terminal.type_keys(&c.to_string());
+    }
+    nagging.join().unwrap();
+    terminal.expect_text("late 99");
+    terminal.expect(&[&format!(" -> {text}")]);
+    terminal.type_keys("\r");
+    expect_bytes(&mut peer, &text);
+}
+
+#[test]
+fn a_dumb_terminal_has_plain_prompts() {
+    let (listener, port) = raw_server();
+    let target = format!("localhost:{port}");
+    let terminal = Setup::new(&["connect", &target])
+        .env("TERM", "dumb")
+        .start();
+    let mut peer = accept(&listener);
+    terminal.expect_text("\n ->");
+    terminal.type_keys("hello\r");
+    expect_bytes(&mut peer, "hello");
+    peer.write_all(b"re\x1bply").unwrap();
+    terminal.expect(&["Received from server: re\\u{1b}ply", " ->"]);
+    terminal.type_keys("half");
+    drop(peer);
+    terminal.expect(&[" -> half", "The server left."]);
+    // The half-typed line is the terminal's until Enter, and not left to the shell.
+    terminal.type_keys(" a line\r");
+    terminal.expect_text("Not sent: half a line");
+    assert!(!terminal.raw().contains(&b'\x1b'));
+    terminal.finish(0);
+}
+
+#[test]
+fn stdout_in_a_pipe_holds_the_conversation_alone() {
+    let (listener, port) = raw_server();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let target = format!("localhost:{port}");
+    let setup = Setup::new(&["connect", &target]).stdout(writer);
+    let terminal = setup.start();
+    let stdout = Gathered::from(reader);
+    let mut peer = accept(&listener);
+    terminal.expect(&[&format!("Connected to 127.0.0.1:{port}"), " ->"]);
+    terminal.type_keys("hello\r");
+    expect_bytes(&mut peer, "hello");
+    peer.write_all(b"\x1b[31mbytes as they are\xff").unwrap();
+    terminal.expect(&[" -> hello", " ->"]);
+    terminal.type_keys("\x04");
+    expect_end(&mut peer);
+    terminal.finish(0);
+    assert_eq!(
+        stdout.to_end(),
+        b"Received from server: \x1b[31mbytes as they are\xff\n"
+    );
+}
+
+#[test]
+fn stdin_in_a_pipe_and_stdout_at_a_terminal_is_sanitised() {
+    let (listener, port) = raw_server();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let target = format!("localhost:{port}");
+    let terminal = Setup::new(&["connect", &target]).stdin(reader).start();
+    let mut peer = accept(&listener);
+    writer.write_all(b"hello\n").unwrap();
+    expect_bytes(&mut peer, "hello");
+    peer.write_all(b"re\x1b[31mply").unwrap();
+    terminal.expect(&["Received from server: re\\u{1b}[31mply"]);
+    drop(writer);
+    expect_end(&mut peer);
+    assert!(!terminal.screen().contains("->"));
+    terminal.finish(0);
+}
+
+#[test]
+fn colour_is_left_out_where_it_is_not_wanted() {
+    let colored = |setup: Setup, listener: &std::net::TcpListener| {
+        let terminal = setup.start();
+        let mut peer = accept(listener);
+        terminal.expect_text("\n ->");
+        terminal.type_keys("hello\r");
+        expect_bytes(&mut peer, "hello");
+        terminal.expect_text("waiting");
+        peer.write_all(b"reply").unwrap();
+        terminal.expect(&["Received from server: reply", " ->"]);
+        let raw = String::from_utf8(terminal.raw()).unwrap();
+        (raw.contains("\x1b[1m"), raw.contains("\x1b[2m"))
+    };
+    let (listener, port) = raw_server();
+    let target = format!("localhost:{port}");
+    let setup = |args: &[&str]| {
+        let args: Vec<_> = ["connect", &target].iter().chain(args).copied().collect();
+        Setup::new(&args)
+    };
+    assert_eq!(colored(setup(&[]), &listener), (true, true));
+    assert_eq!(
+        colored(setup(&["--color", "never"]), &listener),
+        (false, false)
+    );
+    assert_eq!(
+        colored(setup(&[]).env("NO_COLOR", "1"), &listener),
+        (false, false)
+    );
+    let always = setup(&["--color", "always"]).env("NO_COLOR", "1");
+    assert_eq!(colored(always, &listener), (true, true));
+
+    let (listener, port) = raw_server();
+    let mut piped = Piped::connect(port, &["--color", "always"]);
+    let mut peer = accept(&listener);
+    piped.write("hello\n");
+    expect_bytes(&mut peer, "hello");
+    peer.write_all(b"reply").unwrap();
+    piped.expect("\x1b[1mReceived from server:\x1b[0m reply\n");
+}
+
+#[test]
+fn ctrl_z_gives_the_terminal_back_and_fg_takes_it_again() {
+    use nix::sys::signal::Signal::SIGCONT;
+    let (terminal, mut peer) = connected(&[]);
+    terminal.type_keys("half");
+    terminal.expect(&[" -> half"]);
+    terminal.type_keys("\x1a");
+    // The terminal's own leader cannot be stopped by it, but the mode is given back and
+    // taken again; that a shell gets its terminal is seen in a shell.
+    common::signal(terminal.child.id(), SIGCONT);
+    terminal.type_keys(" a line\r");
+    expect_bytes(&mut peer, "half a line");
+    drop(peer);
+    terminal.finish(0);
+}
+
+#[test]
+fn a_long_message_is_printed_whole_on_the_screen() {
+    let (server, port) = Terminal::serve(&[]);
+    let mut peer = raw_client(port);
+    let mut text = String::new();
+    for i in 0..20_000 {
+        text += &format!("line {i} gr\u{fc}ezi\n");
+    }
+    peer.write_all(text.as_bytes()).unwrap();
+    server.expect(&[
+        "    line 19998 gr\u{fc}ezi",
+        "    line 19999 gr\u{fc}ezi",
+        " ->",
+    ]);
+    let raw = String::from_utf8(server.raw()).unwrap();
+    let shown = text.trim_end().replace('\n', "\r\n    ");
+    assert!(raw.contains(&format!("client:\u{1b}[0m {shown}\r\n")));
+    server.type_keys("got it\r");
+    expect_bytes(&mut peer, "got it");
+    let mut rest = [0];
+    peer.set_nonblocking(true).unwrap();
+    assert!(peer.read(&mut rest).is_err());
+}
