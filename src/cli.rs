@@ -1,4 +1,8 @@
 //! Every flag and subcommand, as clap reads them, and nothing else.
+#![allow(
+    clippy::doc_markdown,
+    reason = "it is read in a terminal, where no backtick helps"
+)]
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,7 +21,6 @@ use crate::console;
 #[derive(Debug, Parser)]
 #[command(
     version,
-    propagate_version = true,
     arg_required_else_help = true,
     after_help = "\
 Examples:
@@ -87,10 +90,10 @@ pub struct ListenArgs {
     #[arg(long, default_value = "localhost", value_parser = address::parse_host)]
     host: String,
     /// Port to listen on; 0 for any that is free
-    #[arg(short, long, default_value_t = DEFAULT_PORT)]
+    #[arg(short, long, default_value_t = DEFAULT_PORT, value_parser = parse_number)]
     port: u16,
     /// How many connections may wait to be accepted
-    #[arg(short, long, default_value_t = 2, value_name = "N")]
+    #[arg(short, long, default_value_t = 2, value_name = "N", value_parser = parse_number)]
     pub backlog: u16,
 }
 
@@ -118,7 +121,6 @@ pub struct ConnectArgs {
 
 /// Where `connect` connects to.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Where to connect")]
 pub struct TargetArgs {
     /// Name or address of the server, with its port or without
     #[arg(
@@ -132,7 +134,13 @@ pub struct TargetArgs {
     #[arg(value_parser = address::parse_port)]
     port: Option<u16>,
     /// How long to try each address of the server: 500ms, 10s, 2m
-    #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(
+        long,
+        default_value = "10s",
+        value_name = "DURATION",
+        value_parser = parse_duration,
+        help_heading = "Where to connect"
+    )]
     pub connect_timeout: Duration,
 }
 
@@ -164,13 +172,14 @@ pub struct ChatArgs {
     /// Print the messages alone: no label before them and no notices
     #[arg(short, long)]
     quiet: bool,
-    /// When to use colour; auto is at a terminal, unless `NO_COLOR` is set
+    /// When to use colour; auto: at a terminal, unless the environment has NO_COLOR
     #[arg(long, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
     color: ColorChoice,
     /// Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]
     #[arg(long)]
     vi: bool,
-    /// Keep the history in this file [default: socketchat/history in `$XDG_STATE_HOME`]
+    /// Keep the history in this file [default: ~/.local/state/socketchat/history, or in
+    /// $XDG_STATE_HOME]
     #[arg(long, value_name = "FILE")]
     history_file: Option<PathBuf>,
     /// Keep no history
@@ -195,6 +204,12 @@ impl From<ChatArgs> for console::Options {
             },
         }
     }
+}
+
+/// Takes what fits a port or a backlog.
+fn parse_number(text: &str) -> Result<u16, String> {
+    text.parse()
+        .map_err(|_| "write a number from 0 to 65535".into())
 }
 
 /// Takes a time span that is not zero, as `500ms`, `10s` or `2m`.

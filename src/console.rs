@@ -1,5 +1,6 @@
 //! Where the user reads and types: a terminal with an editor, or a pipe.
 
+mod echo;
 mod editor;
 mod history;
 mod interrupt;
@@ -91,15 +92,12 @@ pub trait Console {
 /// Opens the console that fits what stdin and stdout are.
 pub fn open(options: Options) -> Result<Box<dyn Console>, Failure> {
     let output = output::Output::open(&options).map_err(Failure::Output)?;
-    let interrupts =
-        interrupt::Interrupts::install(io::stdin().is_terminal()).map_err(Failure::Input)?;
-    if can_edit() {
-        let editor = editor::Editor::open(options, output, interrupts).map_err(Failure::Input)?;
-        Ok(Box::new(editor))
+    let console: io::Result<Box<dyn Console>> = if can_edit() {
+        editor::Editor::open(options, output).map(|editor| Box::new(editor) as _)
     } else {
-        let pipe = pipe::Pipe::open(output).map_err(Failure::Input)?;
-        Ok(Box::new(pipe))
-    }
+        pipe::Pipe::open(output).map(|pipe| Box::new(pipe) as _)
+    };
+    console.map_err(Failure::Input)
 }
 
 /// Whether rustyline can draw: the user types at a terminal that is not a dumb one, and

@@ -18,6 +18,9 @@
 //! | [`sanitize`] | untrusted text made safe for a terminal |
 //! | [`address`] | `HOST:PORT`, and the order in which a name resolves |
 
+#[cfg(not(unix))]
+compile_error!("socketchat is made for Unix: it waits with poll(2) and is woken by signals");
+
 pub mod address;
 pub mod cli;
 pub mod connect;

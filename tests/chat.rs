@@ -253,10 +253,6 @@ fn arrives_as_one_turn(message: &[u8], send: impl FnOnce(u16) -> Option<Piped>) 
     server.stdout.wait_for("the whole message", |bytes| {
         (bytes.len() >= expected.len()).then_some(())
     });
-    server.write("got it\n");
-    if let Some(sender) = &sender {
-        sender.expect("Received from server: got it\n");
-    }
     #[cfg(target_os = "linux")]
     {
         let peak = server.peak_memory();
@@ -265,6 +261,10 @@ fn arrives_as_one_turn(message: &[u8], send: impl FnOnce(u16) -> Option<Piped>) 
             "{peak} bytes for a message of {}",
             message.len()
         );
+    }
+    server.write("got it\n");
+    if let Some(sender) = &sender {
+        sender.expect("Received from server: got it\n");
     }
     drop(sender);
     server.close_stdin();

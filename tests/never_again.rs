@@ -314,7 +314,7 @@ fn the_peers_host_dies() {
     // The client waits with nothing of its own on the way; the server sends into the void.
     server.write("is anybody there?\n");
     let start = Instant::now();
-    let limit = Duration::from_secs(120);
+    let limit = Duration::from_mins(2);
     for (name, process) in [("client", &mut client), ("server", &mut server)] {
         while !process.has_exited() {
             assert!(start.elapsed() < limit, "the {name} waits after {limit:?}");
@@ -341,9 +341,9 @@ fn the_peers_host_dies_is_noticed_within_two_minutes_by_the_options_that_are_set
     let socket = socket2::SockRef::from(&stream);
     assert!(socket.keepalive().unwrap() && stream.nodelay().unwrap());
     let asked = socket.tcp_keepalive_interval().unwrap() * socket.tcp_keepalive_retries().unwrap();
-    assert!(socket.tcp_keepalive_time().unwrap() + asked < Duration::from_secs(120));
+    assert!(socket.tcp_keepalive_time().unwrap() + asked < Duration::from_mins(2));
     #[cfg(target_os = "linux")]
-    assert!(socket.tcp_user_timeout().unwrap().unwrap() < Duration::from_secs(120));
+    assert!(socket.tcp_user_timeout().unwrap().unwrap() < Duration::from_mins(2));
     let mut peer = accept(&listener);
     peer.set_nonblocking(true).unwrap();
     assert!(peer.read(&mut [0]).is_err(), "nothing was sent by that");

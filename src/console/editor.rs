@@ -19,6 +19,7 @@ use rustyline::history::DefaultHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Behavior, ColorMode, Config, Context, EditMode};
 
+use super::echo::Echo;
 use super::interrupt::{Call, Interrupts};
 use super::output::{Output, color_is_welcome};
 use super::screen::Drawn;
@@ -35,6 +36,7 @@ pub(super) struct Editor {
     options: Options,
     output: Output,
     interrupts: Interrupts,
+    echo: Arc<Echo>,
     /// The terminal that the prompt stands on.
     screen: Arc<File>,
     drawn: Arc<Mutex<Drawn>>,
@@ -73,22 +75,20 @@ enum Prompted {
 }
 
 impl Editor {
-    pub(super) fn open(
-        options: Options,
-        output: Output,
-        interrupts: Interrupts,
-    ) -> io::Result<Self> {
+    pub(super) fn open(options: Options, output: Output) -> io::Result<Self> {
         let stdout = io::stdout();
         let screen = if stdout.is_terminal() {
             File::from(stdout.as_fd().try_clone_to_owned()?)
         } else {
             controlling()?
         };
+        let echo = Arc::default();
         Ok(Self {
             history: options.history.path(),
             options,
             output,
-            interrupts,
+            interrupts: Interrupts::install(Arc::clone(&echo))?,
+            echo,
             screen: Arc::new(screen),
             drawn: Arc::default(),
             rustyline: None,
@@ -102,6 +102,7 @@ impl Editor {
     fn prompt(&mut self, turn: Turn, connection: BorrowedFd<'_>) -> io::Result<Prompted> {
         if self.rustyline.is_none() {
             self.rustyline = Some(self.start()?);
+            self.echo.turn_off()?;
         }
         let prompt = match turn {
             Turn::Ours => PROMPT.to_owned(),
@@ -282,6 +283,12 @@ impl Console for Editor {
 
     fn show(&mut self, event: &Event<'_>) -> Result<(), Failure> {
         self.output.show(event).map_err(Failure::Output)
+    }
+}
+
+impl Drop for Editor {
+    fn drop(&mut self) {
+        self.echo.restore();
     }
 }
 

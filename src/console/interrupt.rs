@@ -7,8 +7,9 @@
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,8 @@ use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
 use nix::sys::signal::Signal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
+
+use super::echo::Echo;
 
 /// The exit status after Ctrl-C: 128 and the number of SIGINT, as shells have it.
 pub const INTERRUPTED_STATUS: u8 = 130;
@@ -35,44 +38,61 @@ pub(super) enum Call {
     Stop,
 }
 
+/// Makes Ctrl-C and SIGTERM end the program on the spot, with the status that is
+/// documented for it: where no prompt changes the terminal, nothing has to be restored.
+pub(super) fn exit_on_signals() -> io::Result<()> {
+    let always = Arc::new(AtomicBool::new(true));
+    for signal in [SIGINT, SIGTERM] {
+        let status = INTERRUPTED_STATUS.into();
+        flag::register_conditional_shutdown(signal, status, Arc::clone(&always))?;
+    }
+    Ok(())
+}
+
 /// The signals that end the program, and the prompt that they must end first.
 #[derive(Debug)]
 pub(super) struct Interrupts {
-    /// No prompt has changed the terminal: a signal may end the program on the spot.
-    at_rest: Arc<AtomicBool>,
-    /// Holds a byte after SIGTERM or SIGHUP.
-    stop: UnixStream,
-    /// Holds a byte after a SIGINT that came when rustyline was not reading.
-    interrupt: UnixStream,
+    signals: Arc<Signals>,
     /// Holds a byte when the prompt has been left, written at the other end.
     left: UnixStream,
     leave: UnixStream,
 }
 
+#[derive(Debug)]
+struct Signals {
+    /// Locked while a prompt is shown, which ends in order; at all other times a signal
+    /// ends the program on the spot.
+    prompting: Mutex<()>,
+    /// Holds a byte after SIGTERM or SIGHUP.
+    stop: UnixStream,
+    /// Holds a byte after a SIGINT that came when rustyline was not reading.
+    interrupt: UnixStream,
+}
+
 impl Interrupts {
-    /// Takes the signals over. SIGHUP only `at_a_terminal`, where something has to be
-    /// restored: elsewhere the program may have been told to outlive its terminal.
-    pub(super) fn install(at_a_terminal: bool) -> io::Result<Self> {
-        let at_rest = Arc::new(AtomicBool::new(true));
+    /// Takes SIGINT, SIGTERM and SIGHUP over. When one of them ends the program on the
+    /// spot, `echo` is restored first.
+    pub(super) fn install(echo: Arc<Echo>) -> io::Result<Self> {
         let (stop, stopped) = UnixStream::pair()?;
         let (interrupt, interrupted) = UnixStream::pair()?;
         let (left, leave) = UnixStream::pair()?;
         for stream in [&stop, &interrupt, &left] {
             stream.set_nonblocking(true)?;
         }
-        let mut signals = vec![(SIGINT, interrupted), (SIGTERM, stopped.try_clone()?)];
-        if at_a_terminal {
-            signals.push((SIGHUP, stopped));
-        }
-        for (signal, pipe) in signals {
-            let status = INTERRUPTED_STATUS.into();
-            flag::register_conditional_shutdown(signal, status, Arc::clone(&at_rest))?;
-            low_level::pipe::register(signal, pipe)?;
-        }
-        Ok(Self {
-            at_rest,
+        low_level::pipe::register(SIGINT, interrupted)?;
+        low_level::pipe::register(SIGTERM, stopped.try_clone()?)?;
+        low_level::pipe::register(SIGHUP, stopped)?;
+        let signals = Arc::new(Signals {
+            prompting: Mutex::new(()),
             stop,
             interrupt,
+        });
+        let watched = Arc::clone(&signals);
+        thread::Builder::new()
+            .name("signals".into())
+            .spawn(move || watched.exit_when_called(&echo))?;
+        Ok(Self {
+            signals,
             left,
             leave,
         })
@@ -92,12 +112,15 @@ impl Interrupts {
         ready: impl Fn() -> bool + Send,
         tick: impl Fn() + Send,
     ) -> io::Result<(T, Option<Call>)> {
-        self.at_rest.store(false, Ordering::SeqCst);
+        let signals = &self.signals;
+        let _prompting = signals.lock();
+        // One that came just before is no stray of ours.
+        let early = drain(&signals.interrupt);
         let prompting = pthread_self();
         let (value, call) = thread::scope(|scope| {
             // Also when rustyline panics, or the watcher would be waited for for ever.
             let leaving = Leaving(&self.leave);
-            let watcher = scope.spawn(|| self.watch(connection, prompting, ready, tick));
+            let watcher = scope.spawn(|| self.watch(connection, early, prompting, ready, tick));
             let value = prompt();
             drop(leaving);
             (value, watcher.join())
@@ -105,22 +128,25 @@ impl Interrupts {
         let call = call.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         drain(&self.left);
         // A SIGINT of ours that rustyline was too late for is no Ctrl-C.
-        let interrupted = drain(&self.interrupt) && call.is_none();
-        self.at_rest.store(true, Ordering::SeqCst);
-        let stopped = interrupted || drain(&self.stop);
+        let interrupted = drain(&signals.interrupt) && call.is_none();
+        let stopped = drain(&signals.stop) || interrupted;
         Ok((value, if stopped { Some(Call::Stop) } else { call }))
     }
 
     fn watch(
         &self,
         connection: BorrowedFd<'_>,
+        early: bool,
         prompting: Pthread,
         ready: impl Fn() -> bool,
         tick: impl Fn(),
     ) -> io::Result<Option<Call>> {
         let second = PollTimeout::from(1000_u16);
         let call = loop {
-            let fds = [self.left.as_fd(), self.stop.as_fd(), connection];
+            if early {
+                break Call::Stop;
+            }
+            let fds = [self.left.as_fd(), self.signals.stop.as_fd(), connection];
             match readable(fds, second)? {
                 [true, ..] => return Ok(None),
                 [_, true, _] => break Call::Stop,
@@ -138,6 +164,29 @@ impl Interrupts {
             }
             if readable([self.left.as_fd()], again)? == [true] {
                 return Ok(Some(call));
+            }
+        }
+    }
+}
+
+impl Signals {
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.prompting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a signal at a time when no prompt is shown, and ends the program.
+    fn exit_when_called(&self, echo: &Echo) {
+        let fds = [self.stop.as_fd(), self.interrupt.as_fd()];
+        loop {
+            if readable(fds, PollTimeout::NONE).is_err() {
+                return;
+            }
+            let _at_rest = self.lock();
+            if !matches!(readable(fds, PollTimeout::ZERO), Ok([false, false])) {
+                echo.restore();
+                process::exit(INTERRUPTED_STATUS.into());
             }
         }
     }

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::interrupt::exit_on_signals;
 use super::output::Output;
 use super::{Answer, Console, Wait};
 use crate::event::{Event, Failure, PROMPT, Peer};
@@ -27,6 +28,7 @@ pub(super) struct Pipe {
 
 impl Pipe {
     pub(super) fn open(output: Output) -> io::Result<Self> {
+        exit_on_signals()?;
         let stdin = io::stdin();
         Ok(Self {
             lines: Lines::new(stdin.as_fd().try_clone_to_owned()?.into()),

@@ -287,7 +287,7 @@ fn wrapped(lines: &[&str]) -> Vec<String> {
 fn contents(state: &State) -> String {
     let screen = state.parser.screen();
     let rows: Vec<_> = screen
-        .rows(0, screen.size().1)
+        .rows(0, screen.size().1.get())
         .map(|row| row.trim_end().to_owned())
         .collect();
     rows.join("\n").trim_end().to_owned()

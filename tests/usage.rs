@@ -1,0 +1,105 @@
+//! Wrong usage, help and errors: what a user reads who did something that cannot be done.
+
+mod common;
+
+use common::Piped;
+
+/// Runs the program, and returns its status and what it said.
+fn run(args: &[&str]) -> (i32, String, String) {
+    let mut program = Piped::start(args);
+    program.close_stdin();
+    let code = program.exit().code().unwrap();
+    let text = |gathered: &common::Gathered| String::from_utf8(gathered.to_end()).unwrap();
+    (code, text(&program.stdout), text(&program.stderr))
+}
+
+#[test]
+fn a_wrong_value_is_named_with_what_would_be_right() {
+    for (args, says) in [
+        (
+            &["serve", "--port", "70000"][..],
+            "error: invalid value '70000' for '--port <PORT>': write a number from 0 to 65535",
+        ),
+        (
+            &["serve", "--backlog", "x"],
+            "error: invalid value 'x' for '--backlog <N>': write a number from 0 to 65535",
+        ),
+        (
+            &["serve", "--host", "localhost:5000"],
+            "error: invalid value 'localhost:5000' for '--host <HOST>': the port goes in an \
+             option: --port 5000",
+        ),
+        (
+            &["connect", ":5000"],
+            "error: invalid value ':5000' for '[HOST[:PORT]]': the host is missing (write \
+             localhost:5000)",
+        ),
+        (
+            &["connect", "localhost:70000"],
+            "error: invalid value 'localhost:70000' for '[HOST[:PORT]]': '70000' is no port \
+             from 1 to 65535",
+        ),
+        (
+            &["connect", "localhost", "0"],
+            "error: invalid value '0' for '[PORT]': '0' is no port from 1 to 65535",
+        ),
+        (
+            &["connect", "localhost:1", "2"],
+            "error: the port is given twice: 1 and 2",
+        ),
+        (
+            &["connect", "--connect-timeout", "0s"],
+            "error: invalid value '0s' for '--connect-timeout <DURATION>': it must be more than 0",
+        ),
+        (
+            &["connect", "--connect-timeout", "soon"],
+            "error: invalid value 'soon' for '--connect-timeout <DURATION>': expected number at \
+             0 (write 500ms, 10s, 2m)",
+        ),
+        (
+            &["serve", "--no-history", "--history-file", "x"],
+            "error: the argument '--no-history' cannot be used with '--history-file <FILE>'",
+        ),
+    ] {
+        let (code, stdout, stderr) = run(args);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{args:?}");
+        assert_eq!(stderr.lines().next(), Some(says), "{args:?}");
+    }
+}
+
+#[test]
+fn a_host_that_is_not_there_is_an_error_of_one_line() {
+    let (code, stdout, stderr) = run(&["connect", "no-such-host.invalid"]);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(
+        stderr.starts_with("socketchat: cannot find the host no-such-host.invalid: "),
+        "{stderr}"
+    );
+    assert_eq!(stderr.lines().count(), 1);
+    assert!(!stderr.contains("os error"), "{stderr}");
+
+    // An address that no machine has (RFC 5737).
+    let (code, _, stderr) = run(&["serve", "--host", "192.0.2.1", "--port", "0"]);
+    assert_eq!(code, 1);
+    assert_eq!(
+        stderr,
+        "socketchat: cannot listen on 192.0.2.1:0: cannot assign requested address (--host \
+         takes an address of this machine)\n"
+    );
+}
+
+#[test]
+fn help_and_version_are_on_stdout() {
+    for args in [&["--help"][..], &["serve", "--help"], &["help", "connect"]] {
+        let (code, stdout, stderr) = run(args);
+        assert_eq!((code, stderr.as_str()), (0, ""), "{args:?}");
+        assert!(stdout.contains("Examples:"), "{args:?}: {stdout}");
+        assert!(
+            stdout.lines().all(|line| line.chars().count() <= 100),
+            "{stdout}"
+        );
+    }
+    let (code, stdout, _) = run(&["--version"]);
+    let version = concat!("socketchat ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!((code, stdout.as_str()), (0, version));
+}
