@@ -75,24 +75,37 @@ impl Gathered {
     /// Waits until `check` finds what it looks for in the bytes so far.
     #[track_caller]
     pub fn wait_for<T>(&self, what: &str, mut check: impl FnMut(&[u8]) -> Option<T>) -> T {
-        self.wait(what, |state| check(&state.bytes))
+        self.wait(what, DEADLINE, |state| check(&state.bytes))
+    }
+
+    /// The same for what may take minutes, like a build.
+    #[track_caller]
+    pub fn wait_for_long<T>(&self, what: &str, mut check: impl FnMut(&[u8]) -> Option<T>) -> T {
+        self.wait(what, 10 * DEADLINE, |state| check(&state.bytes))
     }
 
     /// Waits for the end, and returns all there was.
     #[track_caller]
     pub fn to_end(&self) -> Vec<u8> {
-        self.wait("the end", |state| state.ended.then(|| state.bytes.clone()))
+        self.wait("the end", DEADLINE, |state| {
+            state.ended.then(|| state.bytes.clone())
+        })
     }
 
     #[track_caller]
-    fn wait<T>(&self, what: &str, mut check: impl FnMut(&State) -> Option<T>) -> T {
+    fn wait<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        mut check: impl FnMut(&State) -> Option<T>,
+    ) -> T {
         let start = Instant::now();
         let mut state = self.0.0.lock().unwrap();
         loop {
             if let Some(found) = check(&state) {
                 return found;
             }
-            let left = DEADLINE.saturating_sub(start.elapsed());
+            let left = limit.saturating_sub(start.elapsed());
             let tail = &state.bytes[state.bytes.len().saturating_sub(2000)..];
             assert!(
                 !left.is_zero() && !state.ended,
@@ -212,10 +225,17 @@ impl Piped {
     pub fn finish(mut self, code: i32) -> (String, String) {
         self.close_stdin();
         let status = self.exit();
-        let [stdout, stderr] = [&self.stdout, &self.stderr]
-            .map(|gathered| String::from_utf8_lossy(&gathered.to_end()).into_owned());
+        let (stdout, stderr) = self.finish_any();
         assert_eq!(status.code(), Some(code), "{status}: {stderr}");
         (stdout, stderr)
+    }
+
+    /// Waits for the end, whatever the status, and returns all of stdout and stderr.
+    #[track_caller]
+    pub fn finish_any(mut self) -> (String, String) {
+        self.close_stdin();
+        let text = |gathered: &Gathered| String::from_utf8_lossy(&gathered.to_end()).into_owned();
+        (text(&self.stdout), text(&self.stderr))
     }
 
     /// The most memory that the process has had so far, in bytes (proc(5), `VmHWM`).

@@ -60,6 +60,18 @@ impl Setup {
         }
     }
 
+    /// Another program, in a home of its own.
+    pub fn program(mut command: Command) -> Self {
+        let home = home();
+        isolate(&mut command, &home).env("TERM", "xterm-256color");
+        Self {
+            command,
+            home: Some(home),
+            stdin: None,
+            stdout: None,
+        }
+    }
+
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
         self

@@ -1,0 +1,76 @@
+
+use builtin;
+use str;
+
+set edit:completion:arg-completer[socketchat] = {|@words|
+    fn spaces {|n|
+        builtin:repeat $n ' ' | str:join ''
+    }
+    fn cand {|text desc|
+        edit:complex-candidate $text &display=$text' '(spaces (- 14 (wcswidth $text)))$desc
+    }
+    var command = 'socketchat'
+    for word $words[1..-1] {
+        if (str:has-prefix $word '-') {
+            break
+        }
+        set command = $command';'$word
+    }
+    var completions = [
+        &'socketchat'= {
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand -V 'Print version'
+            cand --version 'Print version'
+            cand serve 'Wait for a client and talk with it; the client speaks first'
+            cand connect 'Connect to a server and talk with it; you speak first'
+            cand completions 'Print a completion script for a shell'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'socketchat;serve'= {
+            cand --host 'Name or address of this machine to listen on; 0.0.0.0 or :: for all of its addresses'
+            cand -p 'Port to listen on; 0 for any that is free'
+            cand --port 'Port to listen on; 0 for any that is free'
+            cand -b 'How many connections may wait to be accepted'
+            cand --backlog 'How many connections may wait to be accepted'
+            cand --color 'When to use colour; auto: at a terminal, unless the environment has NO_COLOR'
+            cand --history-file 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]'
+            cand -q 'Print the messages alone: no label before them and no notices'
+            cand --quiet 'Print the messages alone: no label before them and no notices'
+            cand --vi 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]'
+            cand --no-history 'Keep no history'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'socketchat;connect'= {
+            cand --connect-timeout 'How long to try each address of the server: 500ms, 10s, 2m'
+            cand --color 'When to use colour; auto: at a terminal, unless the environment has NO_COLOR'
+            cand --history-file 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]'
+            cand -q 'Print the messages alone: no label before them and no notices'
+            cand --quiet 'Print the messages alone: no label before them and no notices'
+            cand --vi 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]'
+            cand --no-history 'Keep no history'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'socketchat;completions'= {
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'socketchat;help'= {
+            cand serve 'Wait for a client and talk with it; the client speaks first'
+            cand connect 'Connect to a server and talk with it; you speak first'
+            cand completions 'Print a completion script for a shell'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'socketchat;help;serve'= {
+        }
+        &'socketchat;help;connect'= {
+        }
+        &'socketchat;help;completions'= {
+        }
+        &'socketchat;help;help'= {
+        }
+    ]
+    $completions[$command]
+}

@@ -1,0 +1,57 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_socketchat_global_optspecs
+    string join \n h/help V/version
+end
+
+function __fish_socketchat_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_socketchat_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_socketchat_using_subcommand
+    set -l cmd (__fish_socketchat_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c socketchat -n "__fish_socketchat_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c socketchat -n "__fish_socketchat_needs_command" -s V -l version -d 'Print version'
+complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "serve" -d 'Wait for a client and talk with it; the client speaks first'
+complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "connect" -d 'Connect to a server and talk with it; you speak first'
+complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l host -d 'Name or address of this machine to listen on; 0.0.0.0 or :: for all of its addresses' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s p -l port -d 'Port to listen on; 0 for any that is free' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s b -l backlog -d 'How many connections may wait to be accepted' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l color -d 'When to use colour; auto: at a terminal, unless the environment has NO_COLOR' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l history-file -d 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]' -r -F
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s q -l quiet -d 'Print the messages alone: no label before them and no notices'
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l vi -d 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]'
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l no-history -d 'Keep no history'
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s h -l help -d 'Print help'
+complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l connect-timeout -d 'How long to try each address of the server: 500ms, 10s, 2m' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l color -d 'When to use colour; auto: at a terminal, unless the environment has NO_COLOR' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l history-file -d 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]' -r -F
+complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -s q -l quiet -d 'Print the messages alone: no label before them and no notices'
+complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l vi -d 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]'
+complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l no-history -d 'Keep no history'
+complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -s h -l help -d 'Print help'
+complete -c socketchat -n "__fish_socketchat_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect completions help" -f -a "serve" -d 'Wait for a client and talk with it; the client speaks first'
+complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect completions help" -f -a "connect" -d 'Connect to a server and talk with it; you speak first'
+complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect completions help" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

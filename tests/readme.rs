@@ -1,0 +1,283 @@
+//! Every command in the README is run as it stands there, but for the port, which is a free
+//! one: others may be using the port that people are told.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use common::{Piped, expect_bytes, raw_client, raw_server};
+
+const README: &str = include_str!("../README.md");
+
+/// The fenced blocks of a language.
+fn blocks(language: &str) -> Vec<&'static str> {
+    README
+        .split("\n```")
+        .collect::<Vec<_>>()
+        .chunks(2)
+        .filter_map(|pair| pair.get(1)?.strip_prefix(language)?.strip_prefix('\n'))
+        .collect()
+}
+
+/// The block that holds `command`, with another port.
+fn block(language: &str, command: &str, port: u16) -> String {
+    let mut found = blocks(language)
+        .into_iter()
+        .filter(|block| format!("{block}\n").contains(command));
+    let block = found
+        .next()
+        .unwrap_or_else(|| panic!("no block with {command}"));
+    assert_eq!(found.next(), None, "two blocks with {command}");
+    block.replace("5000", &port.to_string())
+}
+
+/// Runs the block of commands that holds `command` in a shell, in `folder`; `more` is what
+/// the test wants to know of it.
+fn run(folder: &Path, command: &str, port: u16, more: &str) -> Piped {
+    let mut shell = Command::new("sh");
+    let program = Path::new(common::PROGRAM).parent().unwrap();
+    let path = std::env::var("PATH").unwrap();
+    shell
+        .args(["-c", &(block("sh", command, port) + more)])
+        .current_dir(folder)
+        .env("PATH", format!("{}:{path}", program.display()))
+        .env("PYTHONUNBUFFERED", "1");
+    // The test's home is not the one that cargo and rustup live in.
+    let home = std::env::home_dir().unwrap();
+    for (name, folder) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
+        if std::env::var_os(name).is_none() {
+            shell.env(name, home.join(folder));
+        }
+    }
+    Piped::spawn(shell)
+}
+
+fn here() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn free_port() -> u16 {
+    let (_listener, port) = raw_server();
+    port
+}
+
+/// Talks with the server on `port`, and checks its answer.
+fn ask(port: u16, answer: &str) {
+    let mut peer = raw_client(port);
+    peer.write_all(b"hello").unwrap();
+    expect_bytes(&mut peer, answer);
+}
+
+const CHAT: [&str; 3] = [
+    "socketchat serve --port 5000",
+    "socketchat connect localhost:5000\n",
+    "serve --host 0.0.0.0",
+];
+
+#[test]
+fn a_chat_between_two_terminals() {
+    let port = free_port();
+    let [serve, connect, exposed] = CHAT;
+    let mut server = run(here(), serve, port, "");
+    assert_eq!(server.port(), port);
+    let mut client = run(here(), connect, port, "");
+    client.write("hello\n");
+    server.expect("Received from connected client: hello\n");
+    server.write("hi there\n");
+    client.expect("Received from server: hi there\n");
+    client.write("bye\n");
+    client.finish(0);
+    server.finish(0);
+
+    let mut server = run(here(), exposed, port, "");
+    assert_eq!(server.port(), port);
+    server.write("hi\n");
+    ask(port, "hi");
+    server.finish(0);
+}
+
+const SCRIPT: [&str; 2] = ["yes", "answer="];
+
+#[test]
+fn a_shell_script() {
+    let port = free_port();
+    let [serve, ask] = SCRIPT;
+    let server = run(here(), serve, port, "");
+    // It is quiet, so that only a connection tells when it listens.
+    let answer = retry(|| {
+        let client = run(here(), ask, port, "\nprintf %s \"$answer\"");
+        let (stdout, _) = client.finish_any();
+        (!stdout.is_empty()).then_some(stdout)
+    });
+    assert_eq!(answer, "got it");
+    assert_eq!(server.finish(0), ("how are you?\n".into(), String::new()));
+}
+
+const COMPLETIONS: [&str; 5] = [
+    "completions bash",
+    "completions zsh",
+    "completions fish",
+    "completions powershell",
+    "completions elvish",
+];
+
+#[test]
+fn completions_are_put_in_place() {
+    for part in COMPLETIONS {
+        let folder = common::home();
+        // Each block writes one file below the home, which is the test's own.
+        let (stdout, stderr) = run(folder.path(), part, 0, "\nfind ~ -type f -size +1k").finish(0);
+        assert_eq!(
+            (stdout.lines().count(), stderr.as_str()),
+            (1, ""),
+            "{part}: {stdout}"
+        );
+    }
+}
+
+const PYTHON: [&str; 2] = ["python3 client.py", "python3 server.py"];
+
+#[test]
+#[ignore = "needs python3"]
+fn the_python_scripts() {
+    let folder = common::home();
+    let port = free_port();
+    for (part, file) in [
+        ("create_connection", "client.py"),
+        ("create_server", "server.py"),
+    ] {
+        std::fs::write(folder.path().join(file), block("python", part, port)).unwrap();
+    }
+    let [client, server] = PYTHON;
+
+    let mut ours = Piped::start(["serve", "--port", &port.to_string()]);
+    ours.port();
+    let mut theirs = run(folder.path(), client, port, "");
+    theirs.write("gr\u{fc}ezi\n");
+    ours.expect("Received from connected client: gr\u{fc}ezi\n");
+    ours.write("hi\n");
+    theirs.expect(" -> Received from server: hi\n -> ");
+    theirs.write("bye\n");
+    theirs.finish(0);
+    ours.finish(0);
+
+    let port = free_port();
+    std::fs::write(
+        folder.path().join("server.py"),
+        block("python", "create_server", port),
+    )
+    .unwrap();
+    let mut theirs = run(folder.path(), server, port, "");
+    let mut ours = connect_when_it_listens(port);
+    ours.write("gr\u{fc}ezi\n");
+    theirs.stdout.wait_for("the message", |bytes| {
+        String::from_utf8_lossy(bytes)
+            .contains("Received from connected client: gr\u{fc}ezi\n -> ")
+            .then_some(())
+    });
+    theirs.write("hi\n");
+    ours.expect("Received from server: hi\n");
+    ours.write("bye\n");
+    ours.finish(0);
+    assert_eq!(theirs.finish(0).1, "");
+}
+
+const NC: [&str; 2] = ["nc localhost", "nc -l"];
+
+#[test]
+#[ignore = "needs nc"]
+fn nc_on_either_end() {
+    let [client, server] = NC;
+    let port = free_port();
+    let mut ours = Piped::start(["serve", "--port", &port.to_string()]);
+    ours.port();
+    let mut nc = run(here(), client, port, "");
+    nc.write("hello\n");
+    ours.expect("Received from connected client: hello\n");
+    ours.write("hi\n");
+    nc.expect("hi");
+    nc.write("last\n");
+    ours.write("bye\n");
+    ours.finish(0);
+
+    let port = free_port();
+    let mut nc = run(here(), server, port, "");
+    let mut ours = connect_when_it_listens(port);
+    ours.write("hello\n");
+    nc.expect("hello");
+    nc.write("hi\n");
+    ours.expect("Received from server: hi\n");
+    ours.finish(0);
+    nc.finish(0);
+}
+
+/// A client of a server that does not say when it listens.
+fn connect_when_it_listens(port: u16) -> Piped {
+    retry(|| {
+        let mut client = Piped::connect(port, &[]);
+        let connected = client.stderr.wait_for("a line", |bytes| {
+            bytes
+                .ends_with(b"\n")
+                .then(|| bytes.starts_with(b"Connected"))
+        });
+        if !connected {
+            client.exit();
+        }
+        connected.then_some(client)
+    })
+}
+
+/// Tries until it works, within the deadline.
+fn retry<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+    let start = std::time::Instant::now();
+    loop {
+        if let Some(done) = attempt() {
+            return done;
+        }
+        assert!(start.elapsed() < common::DEADLINE, "it never works");
+    }
+}
+
+/// The last of these is run by `.ci/run`, which reads it out of the README.
+const BUILD: [&str; 3] = ["cargo run", "cargo install", "cargo test"];
+
+#[test]
+#[ignore = "needs cargo, and the time of a release build"]
+fn a_fresh_machine() {
+    let port = free_port();
+    let [start, install, _] = BUILD;
+    let mut server = run(here(), start, port, "");
+    let listening = format!("Listening on 127.0.0.1:{port}\n");
+    server.stderr.wait_for_long("the build", |bytes| {
+        String::from_utf8_lossy(bytes)
+            .contains(&listening)
+            .then_some(())
+    });
+    server.write("hi\n");
+    ask(port, "hi");
+    server.finish(0);
+
+    let folder = common::home();
+    let root = folder.path().display();
+    let installed = run(
+        here(),
+        &format!("{install} --locked"),
+        port,
+        &format!(" --root {root} && {root}/bin/socketchat --version"),
+    );
+    installed.stdout.wait_for_long("the version", |bytes| {
+        bytes.starts_with(b"socketchat ").then_some(())
+    });
+    installed.finish(0);
+}
+
+#[test]
+fn every_command_is_run_by_one_of_these_tests() {
+    let parts = [&CHAT[..], &SCRIPT, &COMPLETIONS, &PYTHON, &NC, &BUILD].concat();
+    let run: BTreeSet<_> = parts.iter().map(|part| block("sh", part, 5000)).collect();
+    let all: BTreeSet<_> = blocks("sh").into_iter().map(str::to_owned).collect();
+    assert_eq!(run, all);
+}
