@@ -121,7 +121,7 @@ fn a_line_of_300_columns_is_edited_and_wiped() {
 fn the_terminal_is_resized() {
     let (terminal, mut peer) = connected(&[]);
     terminal.type_keys("half");
-    terminal.resize(COLUMNS / 2);
+    terminal.resize(COLUMNS - 20);
     terminal.type_keys(" a line\r");
     expect_bytes(&mut peer, "half a line");
     terminal.expect_text("waiting for the server");
