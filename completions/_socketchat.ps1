@@ -37,6 +37,9 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
             [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'Port to listen on; 0 for any that is free')
             [CompletionResult]::new('-b', '-b', [CompletionResultType]::ParameterName, 'How many connections may wait to be accepted')
             [CompletionResult]::new('--backlog', '--backlog', [CompletionResultType]::ParameterName, 'How many connections may wait to be accepted')
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Where a message ends: raw (where it does), line (at \n), crlf (at \r\n), or json (a line of JSON); the other side must use the same')
+            [CompletionResult]::new('--framing', '--framing', [CompletionResultType]::ParameterName, 'Where a message ends: raw (where it does), line (at \n), crlf (at \r\n), or json (a line of JSON); the other side must use the same')
+            [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'Who you are, for the other side''s label; told by --framing json alone [default: your login name]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour; auto: at a terminal, unless the environment has NO_COLOR')
             [CompletionResult]::new('--history-file', '--history-file', [CompletionResultType]::ParameterName, 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print the messages alone: no label before them and no notices')
@@ -49,6 +52,9 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
         }
         'socketchat;connect' {
             [CompletionResult]::new('--connect-timeout', '--connect-timeout', [CompletionResultType]::ParameterName, 'How long to try each address of the server: 500ms, 10s, 2m')
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Where a message ends: raw (where it does), line (at \n), crlf (at \r\n), or json (a line of JSON); the other side must use the same')
+            [CompletionResult]::new('--framing', '--framing', [CompletionResultType]::ParameterName, 'Where a message ends: raw (where it does), line (at \n), crlf (at \r\n), or json (a line of JSON); the other side must use the same')
+            [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'Who you are, for the other side''s label; told by --framing json alone [default: your login name]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour; auto: at a terminal, unless the environment has NO_COLOR')
             [CompletionResult]::new('--history-file', '--history-file', [CompletionResultType]::ParameterName, 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print the messages alone: no label before them and no notices')

@@ -33,6 +33,9 @@ set edit:completion:arg-completer[socketchat] = {|@words|
             cand --port 'Port to listen on; 0 for any that is free'
             cand -b 'How many connections may wait to be accepted'
             cand --backlog 'How many connections may wait to be accepted'
+            cand -f 'Where a message ends: raw (where it does), line (at \n), crlf (at \r\n), or json (a line of JSON); the other side must use the same'
+            cand --framing 'Where a message ends: raw (where it does), line (at \n), crlf (at \r\n), or json (a line of JSON); the other side must use the same'
+            cand --name 'Who you are, for the other side''s label; told by --framing json alone [default: your login name]'
             cand --color 'When to use colour; auto: at a terminal, unless the environment has NO_COLOR'
             cand --history-file 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]'
             cand -q 'Print the messages alone: no label before them and no notices'
@@ -44,6 +47,9 @@ set edit:completion:arg-completer[socketchat] = {|@words|
         }
         &'socketchat;connect'= {
             cand --connect-timeout 'How long to try each address of the server: 500ms, 10s, 2m'
+            cand -f 'Where a message ends: raw (where it does), line (at \n), crlf (at \r\n), or json (a line of JSON); the other side must use the same'
+            cand --framing 'Where a message ends: raw (where it does), line (at \n), crlf (at \r\n), or json (a line of JSON); the other side must use the same'
+            cand --name 'Who you are, for the other side''s label; told by --framing json alone [default: your login name]'
             cand --color 'When to use colour; auto: at a terminal, unless the environment has NO_COLOR'
             cand --history-file 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]'
             cand -q 'Print the messages alone: no label before them and no notices'

@@ -33,6 +33,11 @@ complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "help" -d 'Pri
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l host -d 'Name or address of this machine to listen on; 0.0.0.0 or :: for all of its addresses' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s p -l port -d 'Port to listen on; 0 for any that is free' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s b -l backlog -d 'How many connections may wait to be accepted' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s f -l framing -d 'Where a message ends: raw (where it does), line (at \\n), crlf (at \\r\\n), or json (a line of JSON); the other side must use the same' -r -f -a "raw\t''
+line\t''
+crlf\t''
+json\t''"
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l name -d 'Who you are, for the other side\'s label; told by --framing json alone [default: your login name]' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l color -d 'When to use colour; auto: at a terminal, unless the environment has NO_COLOR' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -42,6 +47,11 @@ complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l vi -d 'E
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l no-history -d 'Keep no history'
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s h -l help -d 'Print help'
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l connect-timeout -d 'How long to try each address of the server: 500ms, 10s, 2m' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -s f -l framing -d 'Where a message ends: raw (where it does), line (at \\n), crlf (at \\r\\n), or json (a line of JSON); the other side must use the same' -r -f -a "raw\t''
+line\t''
+crlf\t''
+json\t''"
+complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l name -d 'Who you are, for the other side\'s label; told by --framing json alone [default: your login name]' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l color -d 'When to use colour; auto: at a terminal, unless the environment has NO_COLOR' -r -f -a "auto\t''
 always\t''
 never\t''"

@@ -56,6 +56,8 @@ pub enum AddressError {
     Colons,
     /// White space, which no host name has.
     Space,
+    /// A slash: a URL, or a network.
+    Slash,
 }
 
 impl fmt::Display for AddressError {
@@ -72,6 +74,7 @@ impl fmt::Display for AddressError {
                 "write HOST:PORT, or an IPv6 address in brackets: [::1]:{DEFAULT_PORT}"
             ),
             Self::Space => write!(f, "a host has no spaces in it"),
+            Self::Slash => write!(f, "write HOST:PORT alone, with no slashes"),
         }
     }
 }
@@ -85,6 +88,9 @@ impl std::error::Error for AddressError {}
 pub fn parse_host_port(text: &str) -> Result<(String, Option<u16>), AddressError> {
     if text.contains(char::is_whitespace) {
         return Err(AddressError::Space);
+    }
+    if text.contains('/') {
+        return Err(AddressError::Slash);
     }
     if let Some(rest) = text.strip_prefix('[') {
         let (host, after) = rest.split_once(']').ok_or(AddressError::Brackets)?;
@@ -170,7 +176,7 @@ mod tests {
 
     #[test]
     fn what_is_no_address() {
-        use AddressError::{Brackets, Colons, NoHost, Space};
+        use AddressError::{Brackets, Colons, NoHost, Slash, Space};
         for (text, error) in [
             ("", NoHost),
             (":5000", NoHost),
@@ -188,6 +194,7 @@ mod tests {
             ("[]:5000", Brackets),
             ("[fe80::1%]:5000", Brackets),
             ("local host", Space),
+            ("http://localhost:5000", Slash),
         ] {
             assert_eq!(parsed(text), Err(error), "{text}");
         }

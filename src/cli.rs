@@ -7,11 +7,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, ColorChoice, CommandFactory as _, Parser, Subcommand};
+use clap::builder::PossibleValue;
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, ColorChoice, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::address::{self, Address, DEFAULT_PORT};
 use crate::console;
+use crate::framing::{Framing, Wire};
 
 /// Chat over a bare TCP connection, one turn at a time.
 ///
@@ -34,13 +37,35 @@ pub struct Cli {
     pub command: Command,
 }
 
+impl Cli {
+    /// Takes the program's command line. Wrong usage, and a question for help, are answered
+    /// by clap, which then ends the program.
+    #[must_use]
+    pub fn from_command_line() -> Self {
+        let cli = Self::parse();
+        if let Command::Connect(ConnectArgs { target, .. }) = &cli.command
+            && let (Some(one), Some(other)) = (target.target.1, target.port)
+        {
+            let mut command = Self::command();
+            command.build();
+            let text = format!("the port is given twice: {one} and {other}");
+            let command = match command.find_subcommand_mut("connect") {
+                Some(connect) => connect,
+                None => &mut Self::command(),
+            };
+            command.error(ErrorKind::ArgumentConflict, text).exit();
+        }
+        cli
+    }
+}
+
 /// What the program can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Wait for a client and talk with it; the client speaks first
     #[command(after_help = "\
 Say bye, or press Ctrl-D, to leave. Exit status: 0 when the conversation has ended,
-1 when something failed, 2 for wrong usage, 130 after Ctrl-C.
+1 when something failed, 2 for wrong usage, 130 after Ctrl-C or SIGTERM.
 
 Examples:
   socketchat serve                       localhost, port 5000
@@ -51,14 +76,16 @@ Examples:
     /// Connect to a server and talk with it; you speak first
     #[command(after_help = "\
 Say bye, or press Ctrl-D, to leave. Exit status: 0 when the conversation has ended,
-1 when something failed, 2 for wrong usage, 130 after Ctrl-C.
+1 when something failed, 2 for wrong usage, 130 after Ctrl-C or SIGTERM.
 
 Examples:
   socketchat connect                     localhost, port 5000
   socketchat connect chat.example:7000
   socketchat connect chat.example 7000   the same, as nc takes it
   socketchat connect '[::1]:5000'        an IPv6 address
-  echo hello | socketchat connect -q     print the answer alone, in a script")]
+  echo hello | socketchat connect -q     print the answer alone, in a script
+  echo PING | socketchat connect -q --framing crlf localhost 6379
+                                         ask a text service, here Redis")]
     Connect(ConnectArgs),
     /// Print a completion script for a shell
     #[command(after_help = "\
@@ -145,19 +172,10 @@ pub struct TargetArgs {
 }
 
 impl TargetArgs {
-    /// The address to connect to. A port that is given twice ends the program, as any
-    /// wrong usage does.
+    /// The address to connect to.
     #[must_use]
     pub fn address(&self) -> Address {
         let (host, port) = self.target.clone();
-        if let (Some(one), Some(other)) = (port, self.port) {
-            Cli::command()
-                .error(
-                    clap::error::ErrorKind::ArgumentConflict,
-                    format!("the port is given twice: {one} and {other}"),
-                )
-                .exit();
-        }
         Address {
             host,
             port: port.or(self.port).unwrap_or(DEFAULT_PORT),
@@ -169,6 +187,14 @@ impl TargetArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "How to talk")]
 pub struct ChatArgs {
+    /// Where a message ends: raw (where it does), line (at \n), crlf (at \r\n), or json
+    /// (a line of JSON); the other side must use the same
+    #[arg(short, long, default_value_t, value_name = "HOW")]
+    framing: Framing,
+    /// Who you are, for the other side's label; told by --framing json alone [default: your
+    /// login name]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     /// Print the messages alone: no label before them and no notices
     #[arg(short, long)]
     quiet: bool,
@@ -185,6 +211,34 @@ pub struct ChatArgs {
     /// Keep no history
     #[arg(long, action = ArgAction::SetTrue, conflicts_with = "history_file")]
     no_history: bool,
+}
+
+impl ChatArgs {
+    /// How messages go over the wire.
+    #[must_use]
+    pub fn wire(&self) -> Wire {
+        let login = || {
+            let user = nix::unistd::User::from_uid(nix::unistd::Uid::current());
+            Some(user.ok()??.name)
+        };
+        Wire {
+            framing: self.framing,
+            name: match self.framing {
+                Framing::Json => self.name.clone().or_else(login),
+                Framing::Raw | Framing::Line | Framing::Crlf => None,
+            },
+        }
+    }
+}
+
+impl ValueEnum for Framing {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Raw, Self::Line, Self::Crlf, Self::Json]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()))
+    }
 }
 
 impl From<ChatArgs> for console::Options {
@@ -208,8 +262,9 @@ impl From<ChatArgs> for console::Options {
 
 /// Takes what fits a port or a backlog.
 fn parse_number(text: &str) -> Result<u16, String> {
-    text.parse()
-        .map_err(|_| "write a number from 0 to 65535".into())
+    // `u16::from_str` would take a sign as well.
+    let number = text.parse().ok().filter(|_| !text.starts_with('+'));
+    number.ok_or_else(|| "write a number from 0 to 65535".into())
 }
 
 /// Takes a time span that is not zero, as `500ms`, `10s` or `2m`.
@@ -217,7 +272,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Err("it must be more than 0".into()),
         Ok(duration) => Ok(duration),
-        Err(error) => Err(format!("{error} (write 500ms, 10s, 2m)")),
+        Err(_) => Err("write a number with its unit, as 500ms, 10s or 2m".into()),
     }
 }
 

@@ -8,25 +8,22 @@ use crate::address::Address;
 use crate::connection::{Connection, tune};
 use crate::console::Console;
 use crate::event::{Event, Failure, Peer};
-use crate::framing::Framing;
+use crate::framing::Wire;
 use crate::session::{self, Ending};
 
 /// Connects to `address`, trying each of its addresses for `timeout`, and talks with the
-/// server there; returns how that ended.
+/// server there, in messages as `wire` has them; returns how that ended.
 pub fn run(
     address: &Address,
     timeout: Duration,
+    wire: &Wire,
     console: &mut dyn Console,
 ) -> Result<Ending, Failure> {
     let stream = connect(address, timeout)?;
     let lost = |error| Failure::Lost(Peer::Server, error);
     tune(&stream).map_err(lost)?;
     console.show(&Event::ConnectedTo(stream.peer_addr().map_err(lost)?))?;
-    session::run(
-        &mut Connection::new(stream, Framing::Raw),
-        Peer::Server,
-        console,
-    )
+    session::run(&mut Connection::new(stream, wire), Peer::Server, console)
 }
 
 /// Resolves `address` and connects to it.

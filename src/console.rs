@@ -11,10 +11,13 @@ mod screen;
 use std::env;
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal as _};
-use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
+use std::time::Instant;
+
+use nix::poll::{PollFd, PollFlags};
 
 use crate::event::{Event, Failure, Peer};
+use crate::sanitize::Untrusted;
 
 pub use interrupt::INTERRUPTED_STATUS;
 
@@ -42,11 +45,29 @@ pub enum HistoryFile {
     None,
 }
 
+/// What the user waits for.
+#[derive(Debug)]
+pub struct Waiting<'a> {
+    /// Who has the turn.
+    pub peer: Peer,
+    /// Since when.
+    pub since: Instant,
+    /// What becomes ready when the peer sends something or leaves.
+    pub connection: PollFd<'a>,
+    /// There is something to show already: the wait is only for what the user has typed
+    /// before it was there to be read.
+    pub ready: bool,
+    /// What has come of a message whose end has not, and since when.
+    pub unended: Option<(Untrusted<'a>, Instant)>,
+}
+
 /// How a wait for the peer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
     /// The connection has something to receive, or will be waited on by receiving.
     Incoming,
+    /// The end of a message has not come for as long as [`crate::framing::UNENDED`].
+    Stalled,
     /// The user pressed Ctrl-D: nothing more will be typed.
     EndOfInput,
     /// The user pressed Ctrl-C, or the program was told to stop.
@@ -72,15 +93,15 @@ pub enum Answer<'a> {
     Interrupted,
 }
 
-/// Where the user reads and types. `connection` is the descriptor that becomes readable
-/// when the peer sends something or leaves.
+/// Where the user reads and types.
 pub trait Console {
-    /// Lets the user wait for `peer`, who has the turn. A console that shows no prompt
-    /// returns at once and leaves the waiting to whoever reads the connection.
-    fn wait(&mut self, peer: Peer, connection: BorrowedFd<'_>) -> Result<Wait, Failure>;
+    /// Lets the user wait for the peer. A console that shows no prompt returns at once and
+    /// leaves the waiting to whoever reads the connection.
+    fn wait(&mut self, waiting: &Waiting<'_>) -> Result<Wait, Failure>;
 
-    /// Asks the user for a message, or for the next part of one.
-    fn ask(&mut self, connection: BorrowedFd<'_>) -> Result<Answer<'_>, Failure>;
+    /// Asks the user for a message, or for the next part of one, until `connection`
+    /// becomes ready.
+    fn ask(&mut self, connection: PollFd<'_>) -> Result<Answer<'_>, Failure>;
 
     /// Takes what the user has typed and not sent, to be told when it is too late.
     fn unsent(&mut self) -> Result<Option<String>, Failure>;
@@ -113,6 +134,18 @@ fn is_dumb() -> bool {
             .iter()
             .any(|name| name.eq_ignore_ascii_case(&term))
     })
+}
+
+/// Whether a polled descriptor has something to read, or has ended. nix does not know
+/// [`HANG_UP`](crate::connection::HANG_UP), and gives `None` for it.
+fn is_ready(fd: &PollFd<'_>) -> bool {
+    fd.any() != Some(false)
+}
+
+/// Whether a polled descriptor has ended, whatever there is to read.
+fn has_hung_up(fd: &PollFd<'_>) -> bool {
+    fd.revents()
+        .is_none_or(|events| events.contains(PollFlags::POLLHUP))
 }
 
 /// Opens the terminal that the program was started from (tty(4)).

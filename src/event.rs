@@ -8,7 +8,17 @@ use std::time::Duration;
 
 use crate::address::Address;
 use crate::connection::Part;
+use crate::framing::{Framing, Oddity};
 use crate::sanitize::Untrusted;
+
+/// So many characters of a name are shown.
+const NAME: usize = 32;
+
+/// So many characters of why a text is no JSON message are shown; it may quote the text.
+const WHY: usize = 80;
+
+/// So many characters of a message whose end has not come are shown while it is waited for.
+const SO_FAR: usize = 40;
 
 /// What stands before what the user types; the tutorial's.
 pub const PROMPT: &str = " -> ";
@@ -43,6 +53,12 @@ impl Peer {
         }
     }
 
+    /// What stands on the waiting line when the end of a message does not come.
+    #[must_use]
+    pub fn so_far(text: Untrusted<'_>) -> String {
+        format!("so far: {}", text.visible_line(SO_FAR))
+    }
+
     /// What answers Enter while it is this peer's turn.
     #[must_use]
     pub fn has_the_turn(self) -> String {
@@ -71,9 +87,23 @@ pub enum Event<'a> {
     /// The connection to the server stands.
     ConnectedTo(SocketAddr),
     /// A part of a message, in the peer's turn.
-    Received(Peer, Part<'a>),
+    Received(Peer, &'a Part<'a>),
     /// A part of what came when the peer's turn was over already.
-    Late(Part<'a>),
+    Late(&'a Part<'a>),
+    /// What is odd about the message that comes next, in this framing of ours; the first
+    /// time, with what to do about it.
+    Odd {
+        /// What is odd.
+        oddity: &'a Oddity,
+        /// It was not told before.
+        first: bool,
+    },
+    /// The peer has begun a message, and its end does not come.
+    Unended(Peer),
+    /// Something typed was no UTF-8.
+    NotUtf8,
+    /// Newlines of our message became spaces in this framing.
+    Joined(Framing),
     /// The peer has closed the connection.
     Left(Peer),
     /// What stood on the prompt when the conversation ended.
@@ -100,8 +130,47 @@ impl fmt::Display for Event<'_> {
             ),
             Self::ConnectionFrom(address) => write!(f, "Connection from: {address}"),
             Self::ConnectedTo(address) => write!(f, "Connected to {address}"),
-            Self::Received(peer, _) => f.write_str(peer.label()),
+            Self::Received(peer, part) => match part.name().filter(|name| !name.bytes().is_empty())
+            {
+                Some(name) => write!(f, "Received from {}: ", name.visible_line(NAME)),
+                None => f.write_str(peer.label()),
+            },
             Self::Late(_) => Ok(()),
+            Self::Odd { oddity, first } => {
+                let (words, framing) = match oddity {
+                    Oddity::Json => ("This is the JSON of a message.".into(), Framing::Json),
+                    Oddity::LongJson => (
+                        "A JSON message of more than 1 MiB, shown as it comes.".into(),
+                        Framing::Json,
+                    ),
+                    Oddity::NotJson(why) => (
+                        format!(
+                            "No JSON message, shown as it came: {}.",
+                            Untrusted(why.as_bytes()).visible_line(WHY)
+                        ),
+                        Framing::Line,
+                    ),
+                };
+                write!(f, "{words}")?;
+                if *first && *oddity != &Oddity::LongJson {
+                    write!(
+                        f,
+                        " Does the other side use --framing {framing}? Both must use the same."
+                    )?;
+                }
+                Ok(())
+            }
+            Self::Unended(peer) => write!(
+                f,
+                "The {peer} has begun a line and not ended it. If it sends no line ends, use --framing {}.",
+                Framing::Raw
+            ),
+            Self::NotUtf8 => write!(f, "What was typed is no UTF-8, and was left out."),
+            Self::Joined(framing) => write!(
+                f,
+                "Sent as one line: with --framing {framing} a message has no newlines; {} keeps them.",
+                Framing::Json
+            ),
             Self::Left(peer) => write!(f, "The {peer} left."),
             Self::NotSent(text) => {
                 write!(f, "Not sent: {}", Untrusted(text.as_bytes()).visible())

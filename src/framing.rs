@@ -1,6 +1,10 @@
 //! Where a message ends, decided from the bytes and the pauses between them; no I/O.
 
+use std::fmt;
 use std::time::Duration;
+
+use memchr::memchr;
+use serde::Deserialize;
 
 /// From so many bytes on, a raw message is read on until there is quiet: it is what the
 /// tutorial's scripts read at most, and less than what always arrives in one read
@@ -11,12 +15,180 @@ pub const RAW_SHORT: usize = 1024;
 /// 56 ms apart).
 pub const RAW_QUIET: Duration = Duration::from_millis(300);
 
+/// So long a line may stay without its end before the user is told.
+pub const UNENDED: Duration = Duration::from_secs(2);
+
 /// How messages are marked off on the wire. Both ends must use the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Framing {
     /// A message is its bytes and nothing else, exactly as the tutorial's scripts do it.
     #[default]
     Raw,
+    /// A message is a line that ends with a newline.
+    Line,
+    /// A message is a line that ends with a carriage return and a newline.
+    Crlf,
+    /// A message is a line that holds a JSON object (RFC 8259) with a `text` and,
+    /// for whom it is from, a `name`.
+    Json,
+}
+
+impl Framing {
+    /// So many bytes are held at most while the end of a message has not come: 64 KiB,
+    /// and for a JSON object 1 MiB. What is longer is handed out in parts.
+    #[must_use]
+    pub fn limit(self) -> usize {
+        match self {
+            Self::Raw | Self::Line | Self::Crlf => 64 * 1024,
+            Self::Json => 1024 * 1024,
+        }
+    }
+
+    /// Its name, as the option `--framing` takes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Line => "line",
+            Self::Crlf => "crlf",
+            Self::Json => "json",
+        }
+    }
+
+    /// Whether a message has an end mark. Without one, bytes that come late cannot be
+    /// told from a message of their own.
+    #[must_use]
+    pub fn marks_the_end(self) -> bool {
+        self != Self::Raw
+    }
+}
+
+impl fmt::Display for Framing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What both directions of a connection have to know.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wire {
+    /// How messages are marked off.
+    pub framing: Framing,
+    /// Whom ours are from; only [`Framing::Json`] tells it.
+    pub name: Option<String>,
+}
+
+/// Turns what is said into what is sent.
+#[derive(Debug)]
+pub struct Encoder {
+    framing: Framing,
+    /// Whom the messages are from, as a JSON string.
+    name: Option<String>,
+    /// A part of the current message was encoded already.
+    begun: bool,
+    /// The beginning of a character that the next part ends; JSON knows whole ones only.
+    unfinished: Vec<u8>,
+    /// What was encoded last, kept for its memory.
+    wire: Vec<u8>,
+}
+
+/// What has to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Encoded<'a> {
+    /// The bytes for the wire.
+    pub wire: &'a [u8],
+    /// Newlines within the text became spaces, since a message of this framing is a line.
+    pub joined: bool,
+}
+
+impl Encoder {
+    /// An encoder that stands before the first message.
+    #[must_use]
+    pub fn new(wire: &Wire) -> Self {
+        Self {
+            framing: wire.framing,
+            name: wire.name.as_deref().map(json_string),
+            begun: false,
+            unfinished: Vec::new(),
+            wire: Vec::new(),
+        }
+    }
+
+    /// Returns what has to be sent for `text`, a part of a message and, if `last`, its end.
+    pub fn encode<'a>(&'a mut self, text: &'a [u8], last: bool) -> Encoded<'a> {
+        self.wire.clear();
+        let mut joined = false;
+        match self.framing {
+            Framing::Raw => {
+                return Encoded { wire: text, joined };
+            }
+            Framing::Line => joined = self.encode_line(text, last, b"\n"),
+            Framing::Crlf => {
+                // A line of a file with such line ends has one of its own.
+                let text = match text {
+                    [text @ .., b'\r'] if last => text,
+                    text => text,
+                };
+                joined = self.encode_line(text, last, b"\r\n");
+            }
+            Framing::Json => self.encode_json(text, last),
+        }
+        self.begun = !last;
+        Encoded {
+            wire: &self.wire,
+            joined,
+        }
+    }
+
+    fn encode_line(&mut self, text: &[u8], last: bool, end: &[u8]) -> bool {
+        // A paste of whole lines has an end of its own.
+        let text = match text {
+            [text @ .., b'\n'] if last => text,
+            text => text,
+        };
+        self.wire.extend_from_slice(text);
+        let joined = memchr(b'\n', text).is_some();
+        if joined {
+            let newlines = self.wire.iter_mut().filter(|byte| **byte == b'\n');
+            newlines.for_each(|byte| *byte = b' ');
+        }
+        if last {
+            self.wire.extend_from_slice(end);
+        }
+        joined
+    }
+
+    fn encode_json(&mut self, text: &[u8], last: bool) {
+        let wire = &mut self.wire;
+        if !self.begun {
+            wire.push(b'{');
+            if let Some(name) = &self.name {
+                wire.extend_from_slice(format!(r#""name":{name},"#).as_bytes());
+            }
+            wire.extend_from_slice(br#""text":""#);
+        }
+        let mut bytes = std::mem::take(&mut self.unfinished);
+        bytes.extend_from_slice(text);
+        if !last {
+            self.unfinished = bytes.split_off(bytes.len() - unfinished_character(&bytes));
+        }
+        let quoted = json_string(&String::from_utf8_lossy(&bytes));
+        wire.extend_from_slice(&quoted.as_bytes()[1..quoted.len() - 1]);
+        if last {
+            wire.extend_from_slice(b"\"}\n");
+        }
+    }
+}
+
+fn json_string(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// The JSON object that a message is. What else it holds is ignored.
+#[derive(Deserialize)]
+struct Object {
+    name: Option<String>,
+    text: String,
 }
 
 /// Why the decoder is asked.
@@ -30,15 +202,44 @@ pub enum Pause {
     Closed,
 }
 
-/// A piece of a message, counted from the front of the bytes that were looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A piece of a message, from the front of the bytes that were looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
-    /// So many bytes are text, and are done with.
-    pub text: usize,
+    /// What it says.
+    pub text: Text,
+    /// So many bytes are done with.
+    pub consumed: usize,
     /// Nothing of this message was handed out before.
     pub first: bool,
     /// The message ends here.
     pub last: bool,
+    /// What is odd about it.
+    pub oddity: Option<Oddity>,
+}
+
+/// What a piece says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Text {
+    /// The first so many of the bytes.
+    Here(usize),
+    /// A JSON object that was taken apart.
+    Object {
+        /// Whom it says it is from.
+        name: Option<String>,
+        /// What it says.
+        text: String,
+    },
+}
+
+/// What shows that the two ends use different framings, or that the peer is broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Oddity {
+    /// A line is the JSON object of a message, but the framing is another.
+    Json,
+    /// A line is no JSON object of a message, and why.
+    NotJson(String),
+    /// A JSON object is longer than [`Framing::limit`].
+    LongJson,
 }
 
 /// Finds the messages in what a peer sends.
@@ -47,22 +248,50 @@ pub struct Decoder {
     framing: Framing,
     /// Bytes of the current message that were handed out already.
     handed: usize,
+    /// So many bytes at the front were looked at, and hold no newline.
+    searched: usize,
 }
 
 impl Decoder {
     /// A decoder that stands before the first message.
     #[must_use]
     pub fn new(framing: Framing) -> Self {
-        Self { framing, handed: 0 }
+        Self {
+            framing,
+            ..Self::default()
+        }
+    }
+
+    /// The framing that it decodes.
+    #[must_use]
+    pub fn framing(&self) -> Framing {
+        self.framing
     }
 
     /// Looks at `bytes`, all that was read and not handed out yet, and returns the next
-    /// piece of a message, or `None` while more must be read first.
+    /// piece of a message, or `None` while more must be read first. It never holds back
+    /// as many bytes as [`Framing::limit`].
     ///
     /// A character is never split between two pieces, unless its rest never came.
     pub fn decode(&mut self, bytes: &[u8], pause: Pause) -> Option<Piece> {
-        match self.framing {
+        let piece = match self.framing {
             Framing::Raw => self.decode_raw(bytes, pause),
+            Framing::Line | Framing::Crlf | Framing::Json => self.decode_line(bytes, pause),
+        }?;
+        self.handed = if piece.last {
+            0
+        } else {
+            self.handed + piece.consumed
+        };
+        self.searched = 0;
+        Some(piece)
+    }
+
+    /// Takes the current message for ended, whatever of it still comes: a raw message has
+    /// no other end when the user has answered it.
+    pub fn end_message(&mut self) {
+        if self.framing == Framing::Raw {
+            self.handed = 0;
         }
     }
 
@@ -70,12 +299,14 @@ impl Decoder {
     /// [`Pause::Quiet`], when `buffered` bytes stand read; `None`: for ever.
     #[must_use]
     pub fn patience(&self, buffered: usize) -> Option<Duration> {
-        match self.framing {
-            Framing::Raw => (self.handed + buffered > 0).then_some(RAW_QUIET),
-        }
+        let unended = self.handed + buffered > 0;
+        unended.then_some(match self.framing {
+            Framing::Raw => RAW_QUIET,
+            Framing::Line | Framing::Crlf | Framing::Json => UNENDED,
+        })
     }
 
-    fn decode_raw(&mut self, bytes: &[u8], pause: Pause) -> Option<Piece> {
+    fn decode_raw(&self, bytes: &[u8], pause: Pause) -> Option<Piece> {
         let total = self.handed + bytes.len();
         if total == 0 {
             return None;
@@ -90,12 +321,65 @@ impl Decoder {
         } else {
             bytes.len() - unfinished
         };
-        if text == 0 && !last {
+        (text > 0 || last).then(|| self.piece(text, text, last))
+    }
+
+    fn decode_line(&mut self, bytes: &[u8], pause: Pause) -> Option<Piece> {
+        if let Some(newline) = memchr(b'\n', &bytes[self.searched..]) {
+            let newline = self.searched + newline;
+            let line = &bytes[..newline];
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            return Some(self.line(line, newline + 1));
+        }
+        self.searched = bytes.len();
+        if pause == Pause::Closed && self.handed + bytes.len() > 0 {
+            return Some(self.line(bytes, bytes.len()));
+        }
+        if bytes.len() < self.framing.limit() {
             return None;
         }
-        let first = self.handed == 0;
-        self.handed = if last { 0 } else { self.handed + text };
-        Some(Piece { text, first, last })
+        let held = match bytes {
+            [.., b'\r'] => 1,
+            bytes => unfinished_character(bytes),
+        };
+        let text = bytes.len() - held;
+        let mut piece = self.piece(text, text, false);
+        if piece.first && self.framing == Framing::Json {
+            piece.oddity = Some(Oddity::LongJson);
+        }
+        Some(piece)
+    }
+
+    /// The last or only piece of a line.
+    fn line(&self, line: &[u8], consumed: usize) -> Piece {
+        let mut piece = self.piece(line.len(), consumed, true);
+        if !piece.first {
+            return piece;
+        }
+        match self.framing {
+            Framing::Json => match serde_json::from_slice(line) {
+                Ok(Object { name, text }) => piece.text = Text::Object { name, text },
+                Err(error) => piece.oddity = Some(Oddity::NotJson(error.to_string())),
+            },
+            Framing::Line | Framing::Crlf => {
+                let braced = line.starts_with(b"{") && line.ends_with(b"}");
+                if braced && serde_json::from_slice::<Object>(line).is_ok() {
+                    piece.oddity = Some(Oddity::Json);
+                }
+            }
+            Framing::Raw => {}
+        }
+        piece
+    }
+
+    fn piece(&self, text: usize, consumed: usize, last: bool) -> Piece {
+        Piece {
+            text: Text::Here(text),
+            consumed,
+            first: self.handed == 0,
+            last,
+            oddity: None,
+        }
     }
 }
 
@@ -128,7 +412,8 @@ mod tests {
         let mut step = |buffer: &mut Vec<u8>, pause| {
             while let Some(piece) = decoder.decode(buffer, pause) {
                 assert_eq!(piece.first, message.is_empty());
-                message.extend(buffer.drain(..piece.text));
+                assert_eq!(piece.text, Text::Here(piece.consumed));
+                message.extend(buffer.drain(..piece.consumed));
                 if piece.last {
                     found.push(std::mem::take(&mut message));
                 }
@@ -222,13 +507,13 @@ mod tests {
                 length = cuts.next().unwrap_or(4096);
                 while let Some(piece) = decoder.decode(&buffer, Pause::None) {
                     prop_assert!(!piece.last);
-                    let text: Vec<_> = buffer.drain(..piece.text).collect();
+                    let text: Vec<_> = buffer.drain(..piece.consumed).collect();
                     shown.push_str(std::str::from_utf8(&text).unwrap());
                 }
             }
             let piece = decoder.decode(&buffer, Pause::Quiet).unwrap();
             prop_assert!(piece.last);
-            prop_assert_eq!(piece.text, buffer.len());
+            prop_assert_eq!(piece.consumed, buffer.len());
             shown.push_str(std::str::from_utf8(&buffer).unwrap());
             prop_assert_eq!(shown, text);
         }

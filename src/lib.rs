@@ -32,43 +32,49 @@ pub mod sanitize;
 pub mod serve;
 pub mod session;
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 
 use crate::cli::{Cli, Command};
+use crate::event::Failure;
 use crate::session::Ending;
 
-/// Does what the command line asks for, and returns how it ended.
+/// Does what the command line asks for, and returns the exit status.
 ///
 /// An error is worded to be printed on one line behind the program's name.
-pub fn run(cli: Cli) -> anyhow::Result<Ending> {
-    match cli.command {
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let ending = match cli.command {
         Command::Serve(args) => {
+            let wire = args.chat.wire();
             let mut console = console::open(args.chat.into())?;
             let listener = serve::listen(&args.listen.address(), args.listen.backlog)?;
-            Ok(serve::run(listener, console.as_mut())?)
+            serve::run(listener, &wire, console.as_mut())
         }
         Command::Connect(args) => {
-            let mut console = console::open(args.chat.into())?;
             let address = args.target.address();
-            Ok(connect::run(
+            let wire = args.chat.wire();
+            let mut console = console::open(args.chat.into())?;
+            connect::run(
                 &address,
                 args.target.connect_timeout,
+                &wire,
                 console.as_mut(),
-            )?)
+            )
         }
         Command::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut Cli::command(),
-                "socketchat",
-                &mut io::stdout().lock(),
-            );
-            Ok(Ending::EndOfInput)
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "socketchat", &mut script);
+            match io::stdout().write_all(&script) {
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                    return Err(Failure::Output(error).into());
+                }
+                _ => return Ok(ExitCode::SUCCESS),
+            }
         }
-    }
+    };
+    Ok(ending?.into())
 }
 
 impl From<Ending> for ExitCode {

@@ -1,16 +1,14 @@
 //! The `socketchat` program: parse the command line, run it, say how it ended.
 
+use std::io::{Write as _, stderr};
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use socketchat::cli::Cli;
 
 fn main() -> ExitCode {
-    match socketchat::run(Cli::parse()) {
-        Ok(ending) => ending.into(),
-        Err(error) => {
-            eprintln!("socketchat: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    socketchat::run(Cli::from_command_line()).unwrap_or_else(|error| {
+        // Where nobody can be told, the status still tells.
+        let _ = writeln!(stderr(), "socketchat: {error:#}");
+        ExitCode::FAILURE
+    })
 }

@@ -9,7 +9,7 @@ use crate::address::{Address, is_local};
 use crate::connection::{Connection, tune};
 use crate::console::Console;
 use crate::event::{Event, Failure, Peer};
-use crate::framing::Framing;
+use crate::framing::Wire;
 use crate::session::{self, Ending};
 
 /// Listens on the first address of `address` that this machine has, with room for
@@ -58,11 +58,16 @@ fn bind(address: SocketAddr, backlog: u16) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Talks with the first client that comes to `listener`, and returns how that ended.
+/// Talks with the first client that comes to `listener`, in messages as `wire` has them,
+/// and returns how that ended.
 ///
 /// The listener is closed once the client is there, since nobody else will be served: a
 /// second client is refused at once, and does not hang in the backlog.
-pub fn run(listener: TcpListener, console: &mut dyn Console) -> Result<Ending, Failure> {
+pub fn run(
+    listener: TcpListener,
+    wire: &Wire,
+    console: &mut dyn Console,
+) -> Result<Ending, Failure> {
     let address = listener.local_addr().map_err(Failure::Accept)?;
     console.show(&Event::Listening(address))?;
     if !is_local(address.ip()) {
@@ -73,11 +78,7 @@ pub fn run(listener: TcpListener, console: &mut dyn Console) -> Result<Ending, F
     console.show(&Event::ConnectionFrom(client))?;
     let lost = |error| Failure::Lost(Peer::Client, error);
     tune(&stream).map_err(lost)?;
-    session::run(
-        &mut Connection::new(stream, Framing::Raw),
-        Peer::Client,
-        console,
-    )
+    session::run(&mut Connection::new(stream, wire), Peer::Client, console)
 }
 
 /// Accepts a client; one that is gone before we could is no reason to stop.

@@ -2,11 +2,12 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::os::fd::AsFd as _;
+use std::time::Instant;
 
-use crate::connection::{Connection, Stream};
-use crate::console::{Answer, Console, Wait};
+use crate::connection::{Connection, Part, Progress, Stream};
+use crate::console::{Answer, Console, Wait, Waiting};
 use crate::event::{Event, Failure, Peer};
+use crate::framing::Oddity;
 
 /// What a user writes to leave, in any case and with any space around it; never sent.
 const BYE: &str = "bye";
@@ -67,13 +68,6 @@ impl From<Failure> for End {
     }
 }
 
-/// Whose turn it is.
-#[derive(Clone, Copy)]
-enum Turn {
-    Ours,
-    Theirs,
-}
-
 struct Session<'a, S> {
     connection: &'a mut Connection<S>,
     peer: Peer,
@@ -82,6 +76,38 @@ struct Session<'a, S> {
     owed: bool,
     /// The user will type nothing more.
     input_ended: bool,
+    /// What is told once was told.
+    told: Told,
+}
+
+/// What has come of showing a message.
+enum Shown {
+    Part,
+    Last,
+    Nothing,
+}
+
+/// Whether what comes is a message of its own, or the rest of the last one.
+#[derive(Clone, Copy)]
+enum Timing {
+    InTurn,
+    Late,
+}
+
+impl Timing {
+    fn event<'a>(self, peer: Peer, part: &'a Part<'a>) -> Event<'a> {
+        match self {
+            Self::InTurn => Event::Received(peer, part),
+            Self::Late => Event::Late(part),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Told {
+    odd: bool,
+    unended: bool,
+    joined: bool,
 }
 
 impl<'a, S: Stream> Session<'a, S> {
@@ -92,6 +118,7 @@ impl<'a, S: Stream> Session<'a, S> {
             console,
             owed: false,
             input_ended: false,
+            told: Told::default(),
         }
     }
 
@@ -102,17 +129,34 @@ impl<'a, S: Stream> Session<'a, S> {
         }
     }
 
-    /// The peer's turn: shows its message.
+    /// The peer's turn: shows its message, as it comes.
     fn listen(&mut self) -> Result<(), End> {
-        match self.console.wait(self.peer, self.connection.as_fd())? {
-            Wait::Incoming => {}
-            Wait::EndOfInput if self.owed => self.input_ended = true,
-            Wait::EndOfInput => return Err(End::Ended(Ending::EndOfInput)),
-            Wait::Interrupted => return Err(End::Ended(Ending::Interrupted)),
+        let since = Instant::now();
+        loop {
+            if !self.input_ended {
+                let ready = self.connection.is_ready();
+                match self.console.wait(&Waiting {
+                    peer: self.peer,
+                    since,
+                    connection: self.connection.watch(),
+                    ready,
+                    unended: self.connection.unended(),
+                })? {
+                    Wait::Incoming => {}
+                    Wait::Stalled => {
+                        self.stalled()?;
+                        continue;
+                    }
+                    Wait::EndOfInput if self.owed => self.input_ended = true,
+                    Wait::EndOfInput => return Err(End::Ended(Ending::EndOfInput)),
+                    Wait::Interrupted => return Err(End::Ended(Ending::Interrupted)),
+                }
+            }
+            if self.show_message(Timing::InTurn)? {
+                self.owed = false;
+                return Ok(());
+            }
         }
-        self.show_message(Turn::Theirs)?;
-        self.owed = false;
-        Ok(())
     }
 
     /// The user's turn: sends what is typed, up to the end of a message.
@@ -120,15 +164,15 @@ impl<'a, S: Stream> Session<'a, S> {
         let mut begun = false;
         loop {
             if self.input_ended {
-                return Err(End::Ended(Ending::EndOfInput));
+                return Err(self.close()?);
             }
-            let (text, last) = match self.console.ask(self.connection.as_fd())? {
+            let (text, last) = match self.console.ask(self.connection.watch())? {
                 Answer::Text { text, last } => (text, last),
                 Answer::Incoming => {
-                    self.show_message(Turn::Ours)?;
+                    self.overhear()?;
                     continue;
                 }
-                Answer::EndOfInput => return Err(End::Ended(Ending::EndOfInput)),
+                Answer::EndOfInput => return Err(self.close()?),
                 Answer::Interrupted => return Err(End::Ended(Ending::Interrupted)),
             };
             if !begun && last {
@@ -139,13 +183,23 @@ impl<'a, S: Stream> Session<'a, S> {
                     return Err(End::Ended(Ending::Bye));
                 }
             }
-            match self.connection.send(text) {
-                Ok(()) => {}
+            match self.connection.send(text, last) {
+                Ok(false) => {}
+                Ok(true) => {
+                    if !std::mem::replace(&mut self.told.joined, true) {
+                        self.console
+                            .show(&Event::Joined(self.connection.framing()))?;
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                     let text = String::from_utf8_lossy(text).into_owned();
-                    return Err(self.peer_left(Some(&text))?);
+                    return Err(self.peer_left(Some(text))?);
                 }
-                Err(error) => return Err(Failure::Lost(self.peer, error).into()),
+                Err(error) => {
+                    let text = String::from_utf8_lossy(text).into_owned();
+                    self.tell_unsent(Some(text))?;
+                    return Err(self.lost(error));
+                }
             }
             begun = true;
             if last {
@@ -155,38 +209,107 @@ impl<'a, S: Stream> Session<'a, S> {
         }
     }
 
-    /// Shows one message to its end, as it comes. In our own turn it is what was still
-    /// to come of the last one: it is told, but it is no reply to what we say next.
-    fn show_message(&mut self, turn: Turn) -> Result<(), End> {
+    /// Takes in what comes in our own turn. With an end mark it is the peer's next
+    /// message, and is kept for its turn; without one, it can only be what was still to
+    /// come of the last one: it is shown, and is no reply to what we say next.
+    fn overhear(&mut self) -> Result<(), End> {
+        if !self.connection.framing().marks_the_end() {
+            self.show_part(Timing::Late)?;
+            return Ok(());
+        }
+        if let Err(error) = self.connection.read_ahead() {
+            return Err(self.lost(error));
+        }
+        if self.connection.has_left() {
+            loop {
+                self.show_message(Timing::InTurn)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows what comes of a message, up to its end; returns whether that has come.
+    fn show_message(&mut self, timing: Timing) -> Result<bool, End> {
         loop {
-            match self.connection.recv() {
-                Ok(Some(part)) => {
-                    self.console.show(&match turn {
-                        Turn::Theirs => Event::Received(self.peer, part),
-                        Turn::Ours => Event::Late(part),
-                    })?;
-                    if part.last {
-                        return Ok(());
-                    }
-                }
-                Ok(None) => return Err(self.peer_left(None)?),
-                Err(error) => return Err(Failure::Lost(self.peer, error).into()),
+            match self.show_part(timing)? {
+                Shown::Part => {}
+                Shown::Last => return Ok(true),
+                Shown::Nothing => return Ok(false),
             }
         }
     }
 
+    /// Shows what comes next of a message.
+    fn show_part(&mut self, timing: Timing) -> Result<Shown, End> {
+        match self.connection.receive() {
+            Ok(Progress::Part(part)) => {
+                if let Some(oddity) = &part.oddity {
+                    let first = !std::mem::replace(&mut self.told.odd, true);
+                    if first || *oddity != Oddity::Json {
+                        self.console.show(&Event::Odd { oddity, first })?;
+                    }
+                }
+                self.console.show(&timing.event(self.peer, &part))?;
+                Ok(if part.last { Shown::Last } else { Shown::Part })
+            }
+            Ok(Progress::Pending) => Ok(Shown::Nothing),
+            Ok(Progress::Stalled) => {
+                self.stalled()?;
+                Ok(Shown::Part)
+            }
+            Ok(Progress::Closed) => Err(self.peer_left(None)?),
+            Err(error) => Err(self.lost(error)),
+        }
+    }
+
+    fn stalled(&mut self) -> Result<(), Failure> {
+        if std::mem::replace(&mut self.told.unended, true) {
+            return Ok(());
+        }
+        self.console.show(&Event::Unended(self.peer))
+    }
+
+    /// Ends the conversation because the user has nothing more to say, and shows what
+    /// the peer had still to say to that: a reply may be of several messages.
+    fn close(&mut self) -> Result<End, Failure> {
+        let timing = if self.connection.framing().marks_the_end() {
+            Timing::InTurn
+        } else {
+            Timing::Late
+        };
+        if self.connection.close().is_ok() {
+            while let Ok(Progress::Part(part)) = self.connection.receive() {
+                self.console.show(&timing.event(self.peer, &part))?;
+            }
+        }
+        Ok(End::Ended(Ending::EndOfInput))
+    }
+
     /// Says that the peer left, and what could not be sent to it: `text`, or else what
     /// stands on the prompt.
-    fn peer_left(&mut self, text: Option<&str>) -> Result<End, Failure> {
+    fn peer_left(&mut self, text: Option<String>) -> Result<End, Failure> {
         self.console.show(&Event::Left(self.peer))?;
+        self.tell_unsent(text)?;
+        Ok(End::Ended(Ending::PeerLeft))
+    }
+
+    /// The end that a broken connection is; what stood on the prompt is told first.
+    fn lost(&mut self, error: io::Error) -> End {
+        match self.tell_unsent(None) {
+            Ok(()) => Failure::Lost(self.peer, error).into(),
+            Err(failure) => failure.into(),
+        }
+    }
+
+    fn tell_unsent(&mut self, text: Option<String>) -> Result<(), Failure> {
         let unsent = match text {
-            Some(text) => Some(text.to_owned()),
+            Some(text) => Some(text),
             None => self.console.unsent()?,
         };
-        if let Some(text) = unsent {
-            self.console.show(&Event::NotSent(&text))?;
+        match unsent {
+            Some(text) => self.console.show(&Event::NotSent(&text)),
+            None => Ok(()),
         }
-        Ok(End::Ended(Ending::PeerLeft))
     }
 }
 
@@ -200,11 +323,12 @@ mod tests {
     use std::collections::VecDeque;
     use std::io::{Read as _, Write as _};
     use std::net::Shutdown;
-    use std::os::fd::BorrowedFd;
     use std::os::unix::net::UnixStream;
 
+    use nix::poll::PollFd;
+
     use super::*;
-    use crate::framing::Framing;
+    use crate::framing::{Framing, Wire};
 
     /// What the user does at a prompt, in a script.
     enum Act {
@@ -227,11 +351,11 @@ mod tests {
     }
 
     impl Console for Script {
-        fn wait(&mut self, _: Peer, _: BorrowedFd<'_>) -> Result<Wait, Failure> {
+        fn wait(&mut self, _: &Waiting<'_>) -> Result<Wait, Failure> {
             Ok(self.waits.pop_front().unwrap_or(Wait::Incoming))
         }
 
-        fn ask(&mut self, _: BorrowedFd<'_>) -> Result<Answer<'_>, Failure> {
+        fn ask(&mut self, _: PollFd<'_>) -> Result<Answer<'_>, Failure> {
             let text = |text: &'static str, last| Answer::Text {
                 text: text.as_bytes(),
                 last,
@@ -255,7 +379,7 @@ mod tests {
             }
             self.shown.push(match event {
                 Event::Received(_, part) | Event::Late(part) => {
-                    format!("{event}{}", part.text.visible())
+                    format!("{event}{}", part.text().visible())
                 }
                 event => event.to_string(),
             });
@@ -267,13 +391,26 @@ mod tests {
     /// and who then closes its side; returns how it ended, what was sent, what was shown.
     fn run_with(
         peer: Peer,
+        script: Script,
+        answers: &str,
+    ) -> (Result<Ending, Failure>, String, Vec<String>) {
+        run_framed(Framing::Raw, peer, script, answers)
+    }
+
+    fn run_framed(
+        framing: Framing,
+        peer: Peer,
         mut script: Script,
         answers: &str,
     ) -> (Result<Ending, Failure>, String, Vec<String>) {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         theirs.write_all(answers.as_bytes()).unwrap();
         theirs.shutdown(Shutdown::Write).unwrap();
-        let mut connection = Connection::new(ours, Framing::Raw);
+        let wire = Wire {
+            framing,
+            name: Some("me".into()),
+        };
+        let mut connection = Connection::new(ours, &wire);
         let ended = run(&mut connection, peer, &mut script);
         drop(connection);
         let mut sent = String::new();
@@ -364,7 +501,7 @@ mod tests {
         let (ours, theirs) = UnixStream::pair().unwrap();
         drop(theirs);
         let mut script = acts([Act::Type("lost")]);
-        let mut connection = Connection::new(ours, Framing::Raw);
+        let mut connection = Connection::new(ours, &Wire::default());
         let ended = run(&mut connection, Peer::Server, &mut script).unwrap();
         assert_eq!(ended, Ending::PeerLeft);
         assert_eq!(script.shown, ["The server left.", "Not sent: lost"]);

@@ -483,14 +483,13 @@ fn colour_is_left_out_where_it_is_not_wanted() {
 }
 
 #[test]
-fn ctrl_z_gives_the_terminal_back_and_fg_takes_it_again() {
+fn a_ctrl_z_that_stops_nothing_leaves_the_line_as_it_is() {
     use nix::sys::signal::Signal::SIGCONT;
     let (terminal, mut peer) = connected(&[]);
     terminal.type_keys("half");
     terminal.expect(&[" -> half"]);
     terminal.type_keys("\x1a");
-    // The terminal's own leader cannot be stopped by it, but the mode is given back and
-    // taken again; that a shell gets its terminal is seen in a shell.
+    // The terminal's own leader cannot be stopped by it; see `ctrl_z_and_fg_in_a_shell`.
     common::signal(terminal.child.id(), SIGCONT);
     terminal.type_keys(" a line\r");
     expect_bytes(&mut peer, "half a line");

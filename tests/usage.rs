@@ -53,8 +53,8 @@ fn a_wrong_value_is_named_with_what_would_be_right() {
         ),
         (
             &["connect", "--connect-timeout", "soon"],
-            "error: invalid value 'soon' for '--connect-timeout <DURATION>': expected number at \
-             0 (write 500ms, 10s, 2m)",
+            "error: invalid value 'soon' for '--connect-timeout <DURATION>': write a number \
+             with its unit, as 500ms, 10s or 2m",
         ),
         (
             &["serve", "--no-history", "--history-file", "x"],

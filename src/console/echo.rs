@@ -1,5 +1,6 @@
 //! Keeps what is typed between two prompts from being drawn by the terminal itself: it
-//! stays in the terminal's buffer, and the next prompt shows it.
+//! stays in the terminal's buffer, and the next prompt shows it. While a prompt is shown,
+//! rustyline has the terminal, and gives it back with the echo when it is stopped.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -15,17 +16,15 @@ pub(super) struct Echo {
 }
 
 impl Echo {
-    /// Turns the echo off, if it is not off already.
-    pub(super) fn turn_off(&self) -> io::Result<()> {
+    /// Turns the echo off. A terminal that is gone has none.
+    pub(super) fn turn_off(&self) {
         let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
-        if before.is_none() {
-            let mode = tcgetattr(io::stdin())?;
+        if let Ok(mode) = tcgetattr(io::stdin()) {
             let mut silent = mode.clone();
             silent.local_flags.remove(LocalFlags::ECHO);
-            tcsetattr(io::stdin(), SetArg::TCSADRAIN, &silent)?;
-            *before = Some(mode);
+            let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, &silent);
+            before.get_or_insert(mode);
         }
-        Ok(())
     }
 
     /// Puts the terminal back as it was.

@@ -2,29 +2,35 @@
 
 use std::borrow::Cow;
 use std::env;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::mem;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use anstyle::Style;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::{Hinter, HistoryHinter};
 use rustyline::history::DefaultHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{Behavior, ColorMode, Config, Context, EditMode};
+use rustyline::{
+    Behavior, Cmd, ColorMode, ConditionalEventHandler, Config, Context, EditMode, EventContext,
+    EventHandler, KeyCode, KeyEvent, Modifiers, RepeatCount,
+};
 
 use super::echo::Echo;
-use super::interrupt::{Call, Interrupts};
+use super::interrupt::{Call, Calls, Interrupts, State};
 use super::output::{Output, color_is_welcome};
-use super::screen::Drawn;
-use super::{Answer, Console, Options, Wait, controlling, history};
+use super::screen::{Drawn, columns, rows};
+use super::{Answer, Console, Options, Wait, Waiting, controlling, history};
 use crate::event::{self, Event, Failure, PROMPT, Peer};
+use crate::framing::UNENDED;
 
 type Rustyline = rustyline::Editor<Helper, DefaultHistory>;
 
@@ -48,6 +54,8 @@ pub(super) struct Editor {
     draft: Draft,
     /// The message that was typed last, while it is being sent.
     message: String,
+    /// Something of the peer's was shown since the user was asked last.
+    heard: bool,
 }
 
 /// A line that is not finished, and where the cursor stands in it, in bytes.
@@ -58,18 +66,41 @@ struct Draft {
 }
 
 /// What Enter does, and what stands before the line.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Turn {
     /// The user's: Enter sends.
     Ours,
-    /// The peer's, since when: Enter only begins a new line.
-    Theirs(Peer, Instant),
+    /// The peer's: Enter only begins a new line.
+    Theirs(WaitingLine),
+}
+
+/// Whose turn it is, and for how long.
+#[derive(Debug, Clone)]
+struct WaitingLine {
+    peer: Peer,
+    since: Instant,
+    /// What stands behind that.
+    so_far: String,
+    quiet: bool,
+}
+
+impl WaitingLine {
+    /// One that says nothing.
+    fn silent() -> Self {
+        Self {
+            peer: Peer::Server,
+            since: Instant::now(),
+            so_far: String::new(),
+            quiet: true,
+        }
+    }
 }
 
 /// How a prompt ended.
 enum Prompted {
     Line(String),
     Incoming,
+    Overdue,
     EndOfInput,
     Interrupted,
 }
@@ -94,84 +125,106 @@ impl Editor {
             rustyline: None,
             draft: Draft::default(),
             message: String::new(),
+            heard: false,
         })
     }
 
-    /// Lets the user type until Enter in their own turn, until something is received, or
-    /// until they want no more.
-    fn prompt(&mut self, turn: Turn, connection: BorrowedFd<'_>) -> io::Result<Prompted> {
+    /// Lets the user type until Enter in their own turn, until something calls, or until
+    /// they want no more.
+    fn prompt(&mut self, turn: &Turn, calls: &Calls<'_>) -> io::Result<Prompted> {
+        // Late text may have left its line open; the prompt would wipe it.
+        self.output.end_line()?;
         if self.rustyline.is_none() {
             self.rustyline = Some(self.start()?);
-            self.echo.turn_off()?;
         }
         let prompt = match turn {
             Turn::Ours => PROMPT.to_owned(),
-            Turn::Theirs(..) if self.output.is_quiet() => String::new(),
-            Turn::Theirs(peer, since) => waiting(peer, since),
+            Turn::Theirs(line) => line.to_string(),
         };
+        let ours = matches!(turn, Turn::Ours);
         loop {
             let rustyline = self.rustyline.as_mut().expect("it was just made");
             let helper = rustyline.helper_mut().expect("it was made with one");
-            helper.turn = turn;
+            helper.turn = turn.clone();
             let dim = helper.dim;
             *lock(&self.drawn) = Drawn::default();
             let draft = mem::take(&mut self.draft);
             let (drawn, screen) = (&self.drawn, &self.screen);
-            let (read, call) = self.interrupts.while_prompting(
-                connection,
+            self.echo.restore();
+            let ended = self.interrupts.while_prompting(
+                calls,
                 || rustyline.readline_with_initial(&prompt, draft.line.split_at(draft.cursor)),
-                || lock(drawn).begun,
+                || lock(drawn).state(),
                 || {
-                    if let Turn::Theirs(peer, since) = turn
-                        && !prompt.is_empty()
-                    {
-                        redraw_prompt(screen, &lock(drawn), &waiting(peer, since), dim);
+                    if let Turn::Theirs(line) = turn {
+                        redraw_prompt(screen, &lock(drawn), &line.to_string(), dim);
                     }
                 },
             )?;
+            self.echo.turn_off();
+            let called = ended.call.map(|call| match call {
+                Call::Incoming => Prompted::Incoming,
+                Call::Overdue => Prompted::Overdue,
+                Call::Stop => Prompted::Interrupted,
+            });
             // The editor has no line any more, but what it drew last is known.
             let drawn = lock(&self.drawn).clone();
-            let ours = matches!(turn, Turn::Ours);
-            let ended = match read {
-                _ if call == Some(Call::Stop) => Some(Prompted::Interrupted),
-                Ok(line) if ours && call.is_none() => return Ok(Prompted::Line(line)),
+            let columns = columns(&self.screen);
+            let (rows, cursor_row) = (drawn.rows(columns), drawn.cursor_row(columns));
+            match ended.value {
+                Ok(line) if ours && called.is_none() => return Ok(Prompted::Line(line)),
                 Ok(line) => {
                     self.draft = Draft {
                         cursor: line.len(),
                         line,
                     };
-                    call.map(|_| Prompted::Incoming)
+                    self.wipe(rows);
                 }
-                Err(ReadlineError::Eof) => Some(Prompted::EndOfInput),
-                Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) if call.is_none() => {
-                    Some(Prompted::Interrupted)
+                Err(ReadlineError::Eof) => {
+                    self.wipe(rows);
+                    return Ok(self.leave(ours, "", called, Prompted::EndOfInput));
                 }
-                Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => {
+                Err(ReadlineError::Interrupted) if !ended.interrupted_by_us => {
+                    self.wipe(rows);
+                    return Ok(self.leave(ours, &drawn.line, None, Prompted::Interrupted));
+                }
+                Err(ReadlineError::Interrupted) => {
+                    self.wipe(rows);
                     self.draft = drawn.into();
-                    Some(Prompted::Incoming)
                 }
-                // A byte that is no UTF-8 was typed: it is left out.
+                // In these two cases the cursor was left where it stood.
+                Err(ReadlineError::Signal(_)) => {
+                    self.wipe(cursor_row + 1);
+                    self.draft = drawn.into();
+                }
                 Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                    self.wipe(cursor_row + 1);
                     self.draft = drawn.into();
-                    call.map(|_| Prompted::Incoming)
+                    self.output.show(&Event::NotUtf8)?;
                 }
+                // A terminal that is gone says so in many ways, and by SIGHUP.
+                Err(_) if called.is_some() => {}
                 Err(error) => return Err(into_io(error)),
-            };
-            // What the user has ended stays to be read, as in a shell; the waiting line
-            // and a prompt that will be asked again go.
-            if !(ours && matches!(ended, Some(Prompted::EndOfInput | Prompted::Interrupted))) {
-                self.wipe()?;
             }
-            if let Some(ended) = ended {
-                return Ok(ended);
+            if let Some(called) = called {
+                return Ok(called);
             }
         }
     }
 
-    /// Wipes the prompt off the screen, which rustyline has left for the next row.
-    fn wipe(&self) -> io::Result<()> {
-        let rows = lock(&self.drawn).rows(columns(&self.screen));
-        (&*self.screen).write_all(format!("\r\x1b[{rows}A\x1b[J").as_bytes())
+    /// What a prompt ends with that the user wants no more of: what stood on it stays to
+    /// be read, as in a shell, but for hints; a waiting line goes.
+    fn leave(&self, ours: bool, line: &str, called: Option<Prompted>, ended: Prompted) -> Prompted {
+        if ours {
+            let _ = writeln!(&*self.screen, "{PROMPT}{line}");
+        }
+        called.unwrap_or(ended)
+    }
+
+    /// Wipes the last `rows` rows off the screen, above the one that the cursor is in. One
+    /// that is gone needs no wiping.
+    fn wipe(&self, rows: usize) {
+        let _ = (&*self.screen).write_all(format!("\r\x1b[{rows}A\x1b[J").as_bytes());
     }
 
     fn start(&mut self) -> io::Result<Rustyline> {
@@ -204,6 +257,12 @@ impl Editor {
                 Style::new()
             },
         }));
+        // An interruption in the middle of a paste would lose what was read of it, and
+        // take the rest for keys.
+        rustyline.bind_sequence(
+            KeyEvent(KeyCode::BracketedPasteStart, Modifiers::NONE),
+            EventHandler::Conditional(Box::new(PasteBegins(Arc::clone(&self.drawn)))),
+        );
         self.with_history("read", |path| {
             history::create(path)?;
             rustyline.load_history(path).map_err(into_io)
@@ -231,6 +290,24 @@ impl Editor {
         Ok(())
     }
 
+    /// Takes in what was typed while something was shown, for the next prompt: an Enter
+    /// among it cannot be meant as an answer.
+    fn typed_ahead(&mut self) -> io::Result<Prompted> {
+        let stdin = io::stdin();
+        let mut typed = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut typed, PollTimeout::ZERO)? == 0 {
+            return Ok(Prompted::Incoming);
+        }
+        let calls = Calls {
+            connection: PollFd::new(stdin.as_fd(), PollFlags::empty()),
+            ready: true,
+            deadline: None,
+        };
+        let ended = self.prompt(&Turn::Theirs(WaitingLine::silent()), &calls)?;
+        self.draft.trim();
+        Ok(ended)
+    }
+
     fn remember(&mut self, line: &str) -> io::Result<()> {
         let mut rustyline = self.rustyline.take().expect("it has just read the line");
         let added = rustyline.add_history_entry(line).map_err(into_io)?;
@@ -245,22 +322,51 @@ impl Editor {
 }
 
 impl Console for Editor {
-    fn wait(&mut self, peer: Peer, connection: BorrowedFd<'_>) -> Result<Wait, Failure> {
-        let turn = Turn::Theirs(peer, Instant::now());
-        let prompted = self.prompt(turn, connection).map_err(Failure::Input)?;
+    fn wait(&mut self, waiting: &Waiting<'_>) -> Result<Wait, Failure> {
+        let overdue = waiting
+            .unended
+            .filter(|(_, since)| since.elapsed() >= UNENDED);
+        let line = WaitingLine {
+            peer: waiting.peer,
+            since: waiting.since,
+            so_far: overdue.map_or_else(String::new, |(text, _)| Peer::so_far(text) + "  "),
+            quiet: self.output.is_quiet(),
+        };
+        let calls = Calls {
+            connection: waiting.connection.clone(),
+            ready: waiting.ready,
+            deadline: match waiting.unended {
+                Some((_, since)) if overdue.is_none() => Some(since + UNENDED),
+                _ => None,
+            },
+        };
+        let prompted = self
+            .prompt(&Turn::Theirs(line), &calls)
+            .map_err(Failure::Input)?;
         // Enter, pressed while there was nothing to answer, begins lines, not blank ones.
         self.draft.trim();
         Ok(match prompted {
             Prompted::Line(_) | Prompted::Incoming => Wait::Incoming,
+            Prompted::Overdue => Wait::Stalled,
             Prompted::EndOfInput => Wait::EndOfInput,
             Prompted::Interrupted => Wait::Interrupted,
         })
     }
 
-    fn ask(&mut self, connection: BorrowedFd<'_>) -> Result<Answer<'_>, Failure> {
-        let prompted = self
-            .prompt(Turn::Ours, connection)
-            .map_err(Failure::Input)?;
+    fn ask(&mut self, connection: PollFd<'_>) -> Result<Answer<'_>, Failure> {
+        if mem::take(&mut self.heard) {
+            match self.typed_ahead().map_err(Failure::Input)? {
+                Prompted::EndOfInput => return Ok(Answer::EndOfInput),
+                Prompted::Interrupted => return Ok(Answer::Interrupted),
+                Prompted::Line(_) | Prompted::Incoming | Prompted::Overdue => {}
+            }
+        }
+        let calls = Calls {
+            connection,
+            ready: false,
+            deadline: None,
+        };
+        let prompted = self.prompt(&Turn::Ours, &calls).map_err(Failure::Input)?;
         Ok(match prompted {
             Prompted::Line(line) => {
                 self.remember(&line).map_err(Failure::Input)?;
@@ -270,7 +376,7 @@ impl Console for Editor {
                     last: true,
                 }
             }
-            Prompted::Incoming => Answer::Incoming,
+            Prompted::Incoming | Prompted::Overdue => Answer::Incoming,
             Prompted::EndOfInput => Answer::EndOfInput,
             Prompted::Interrupted => Answer::Interrupted,
         })
@@ -282,6 +388,7 @@ impl Console for Editor {
     }
 
     fn show(&mut self, event: &Event<'_>) -> Result<(), Failure> {
+        self.heard |= matches!(event, Event::Received(..) | Event::Late(_));
         self.output.show(event).map_err(Failure::Output)
     }
 }
@@ -301,6 +408,18 @@ impl Draft {
     }
 }
 
+impl Drawn {
+    fn state(&self) -> State {
+        if self.pasting {
+            State::Pasting
+        } else if self.begun {
+            State::Reading
+        } else {
+            State::Starting
+        }
+    }
+}
+
 impl From<Drawn> for Draft {
     fn from(drawn: Drawn) -> Self {
         Self {
@@ -310,30 +429,39 @@ impl From<Drawn> for Draft {
     }
 }
 
-/// The waiting line, always as wide as its longest wording, so that it can be redrawn
-/// in place with something typed behind it.
-fn waiting(peer: Peer, since: Instant) -> String {
-    const WIDTH: usize = "waiting for the server, 59 min  ".len();
-    format!("{:WIDTH$}", peer.waiting(since.elapsed()))
+impl fmt::Display for WaitingLine {
+    /// Always as wide as its longest wording, so that it can be redrawn in place with
+    /// something typed behind it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const WIDTH: usize = "waiting for the server, 59 min  ".len();
+        if !self.quiet {
+            write!(
+                f,
+                "{:WIDTH$}{}",
+                self.peer.waiting(self.since.elapsed()),
+                self.so_far
+            )?;
+        }
+        Ok(())
+    }
 }
 
 /// Draws another prompt of the same width over the one on the screen, with the cursor
-/// put back; in one write, so that it cannot come between two of rustyline's.
+/// put back, in one write.
 fn redraw_prompt(screen: &File, drawn: &Drawn, prompt: &str, style: Style) {
-    if drawn.prompt.chars().count() != prompt.chars().count() {
-        return; // a search of the history has a prompt of its own
+    let row = drawn.cursor_row(columns(screen));
+    // A search of the history has a prompt of its own, and the first row of a line that
+    // is taller than the screen is gone.
+    if !drawn.default || row >= rows(screen) {
+        return;
     }
-    let up = match drawn.cursor_row(columns(screen)) {
+    let up = match row {
         0 => String::new(),
         rows => format!("\x1b[{rows}A"),
     };
     let text = format!("\x1b7{up}\r{style}{prompt}{style:#}\x1b8");
     let mut screen = screen;
     let _ = screen.write_all(text.as_bytes());
-}
-
-fn columns(screen: &File) -> u16 {
-    terminal_size::terminal_size_of(screen).map_or(80, |(width, _)| width.0)
 }
 
 fn lock(drawn: &Mutex<Drawn>) -> MutexGuard<'_, Drawn> {
@@ -385,7 +513,7 @@ impl Hinter for Helper {
     type Hint = String;
 
     fn hint(&self, line: &str, pos: usize, context: &Context<'_>) -> Option<String> {
-        let hint = match self.turn {
+        let hint = match &self.turn {
             Turn::Ours => self.hinter.hint(line, pos, context),
             Turn::Theirs(..) => None,
         };
@@ -393,6 +521,7 @@ impl Hinter for Helper {
         let mut drawn = lock(&self.drawn);
         line.clone_into(&mut drawn.line);
         drawn.cursor = pos;
+        drawn.pasting = false;
         hint.as_deref()
             .unwrap_or_default()
             .clone_into(&mut drawn.hint);
@@ -408,11 +537,12 @@ impl Highlighter for Helper {
     ) -> Cow<'b, str> {
         let mut drawn = lock(&self.drawn);
         prompt.clone_into(&mut drawn.prompt);
+        drawn.default = default;
         drawn.begun = true;
-        match self.turn {
-            Turn::Theirs(peer, since) if default && !prompt.is_empty() => {
+        match &self.turn {
+            Turn::Theirs(line) if default => {
                 let dim = self.dim;
-                Cow::Owned(format!("{dim}{}{dim:#}", waiting(peer, since)))
+                Cow::Owned(format!("{dim}{line}{dim:#}"))
             }
             _ => Cow::Borrowed(prompt),
         }
@@ -429,12 +559,28 @@ impl Highlighter for Helper {
     }
 }
 
+/// Notes that a paste begins, and leaves it to rustyline.
+struct PasteBegins(Arc<Mutex<Drawn>>);
+
+impl ConditionalEventHandler for PasteBegins {
+    fn handle(
+        &self,
+        _: &rustyline::Event,
+        _: RepeatCount,
+        _: bool,
+        _: &EventContext<'_>,
+    ) -> Option<Cmd> {
+        lock(&self.0).pasting = true;
+        None
+    }
+}
+
 impl Validator for Helper {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        Ok(match self.turn {
+        Ok(match &self.turn {
             Turn::Ours => ValidationResult::Valid(None),
-            Turn::Theirs(peer, _) if context.input().trim_matches('\n').is_empty() => {
-                let message = peer.has_the_turn();
+            Turn::Theirs(line) if context.input().trim_matches('\n').is_empty() => {
+                let message = line.peer.has_the_turn();
                 lock(&self.drawn).hint.clone_from(&message);
                 ValidationResult::Invalid(Some(message))
             }

@@ -27,6 +27,9 @@ impl HistoryFile {
 /// Makes the file and its folders where they are missing, for the user's eyes alone:
 /// rustyline makes no folders, and would empty a file that a second program has just made.
 pub(super) fn create(path: &Path) -> io::Result<()> {
+    if path.exists() && !path.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
     if let Some(folder) = path.parent()
         && !folder.exists()
     {

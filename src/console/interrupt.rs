@@ -16,25 +16,32 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
 use nix::sys::signal::Signal;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::{flag, low_level};
 
 use super::echo::Echo;
+use super::is_ready;
 
 /// The exit status after Ctrl-C: 128 and the number of SIGINT, as shells have it.
 pub const INTERRUPTED_STATUS: u8 = 130;
 
+/// How often the waiting line is brought up to date.
+const TICK: Duration = Duration::from_secs(1);
 /// How long to wait before SIGINT is sent again.
 const AGAIN: Duration = Duration::from_millis(5);
 /// What was typed before the call is left to the editor for so long at most.
 const TYPED_AHEAD: Duration = Duration::from_millis(200);
+/// And the rest of a paste for so long, which a slow line may need.
+const PASTE: Duration = Duration::from_secs(5);
 
 /// What calls the user away from the prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
     /// The connection has something to receive.
     Incoming,
-    /// SIGTERM or SIGHUP.
+    /// The deadline has passed.
+    Overdue,
+    /// The program is to end.
     Stop,
 }
 
@@ -47,6 +54,46 @@ pub(super) fn exit_on_signals() -> io::Result<()> {
         flag::register_conditional_shutdown(signal, status, Arc::clone(&always))?;
     }
     Ok(())
+}
+
+/// What can call, besides a signal that ends the program.
+#[derive(Debug)]
+pub(super) struct Calls<'a> {
+    /// The connection, which calls when it is ready.
+    pub(super) connection: PollFd<'a>,
+    /// It is ready already, by what was read from it before.
+    pub(super) ready: bool,
+    /// When patience is at an end.
+    pub(super) deadline: Option<Instant>,
+}
+
+/// How far rustyline is with a prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// It may not own SIGINT yet.
+    Starting,
+    /// It is in the middle of a paste, which would be lost.
+    Pasting,
+    /// It waits for keys.
+    Reading,
+}
+
+/// How a prompt ended.
+#[derive(Debug)]
+pub(super) struct Ended<T> {
+    /// What it returned.
+    pub(super) value: T,
+    /// What called, if anything did.
+    pub(super) call: Option<Call>,
+    /// It was us who interrupted it, and not the user by Ctrl-C.
+    pub(super) interrupted_by_us: bool,
+}
+
+/// What the watcher has seen and done.
+struct Watched {
+    call: Option<Call>,
+    /// So many times it sent SIGINT.
+    sent: usize,
 }
 
 /// The signals that end the program, and the prompt that they must end first.
@@ -63,14 +110,14 @@ struct Signals {
     /// Locked while a prompt is shown, which ends in order; at all other times a signal
     /// ends the program on the spot.
     prompting: Mutex<()>,
-    /// Holds a byte after SIGTERM or SIGHUP.
+    /// Holds a byte after SIGTERM, SIGHUP or SIGQUIT.
     stop: UnixStream,
     /// Holds a byte after a SIGINT that came when rustyline was not reading.
     interrupt: UnixStream,
 }
 
 impl Interrupts {
-    /// Takes SIGINT, SIGTERM and SIGHUP over. When one of them ends the program on the
+    /// Takes SIGINT, SIGQUIT, SIGTERM and SIGHUP over. When one of them ends the program on the
     /// spot, `echo` is restored first.
     pub(super) fn install(echo: Arc<Echo>) -> io::Result<Self> {
         let (stop, stopped) = UnixStream::pair()?;
@@ -81,6 +128,7 @@ impl Interrupts {
         }
         low_level::pipe::register(SIGINT, interrupted)?;
         low_level::pipe::register(SIGTERM, stopped.try_clone()?)?;
+        low_level::pipe::register(SIGQUIT, stopped.try_clone()?)?;
         low_level::pipe::register(SIGHUP, stopped)?;
         let signals = Arc::new(Signals {
             prompting: Mutex::new(()),
@@ -98,72 +146,109 @@ impl Interrupts {
         })
     }
 
-    /// Runs `prompt`, which lets rustyline read, and ends it when something calls: when
-    /// `connection` becomes readable, or at SIGTERM or SIGHUP. Until then, `tick` is
-    /// called every second. `ready` says that rustyline has drawn, and so owns SIGINT.
+    /// Runs `prompt`, which lets rustyline read, and ends it when one of `calls` comes.
+    /// Until then, `tick` is called every second. `state` says how far rustyline is.
     ///
-    /// Returns what the prompt returned, and what called, if anything did. A call does
-    /// not end the prompt before it has taken in what was typed before: none of that may
-    /// be taken for the answer to what is shown next.
+    /// A call does not end the prompt before it has taken in what was typed before: none
+    /// of that may be taken for the answer to what is shown next.
     pub(super) fn while_prompting<T>(
         &self,
-        connection: BorrowedFd<'_>,
+        calls: &Calls<'_>,
         prompt: impl FnOnce() -> T,
-        ready: impl Fn() -> bool + Send,
+        state: impl Fn() -> State + Send,
         tick: impl Fn() + Send,
-    ) -> io::Result<(T, Option<Call>)> {
-        let signals = &self.signals;
-        let _prompting = signals.lock();
-        // One that came just before is no stray of ours.
-        let early = drain(&signals.interrupt);
+    ) -> io::Result<Ended<T>> {
+        let _prompting = self.signals.lock();
         let prompting = pthread_self();
-        let (value, call) = thread::scope(|scope| {
+        let (value, watched) = thread::scope(|scope| {
             // Also when rustyline panics, or the watcher would be waited for for ever.
             let leaving = Leaving(&self.leave);
-            let watcher = scope.spawn(|| self.watch(connection, early, prompting, ready, tick));
+            let watcher = scope.spawn(|| self.watch(calls, prompting, state, tick));
             let value = prompt();
             drop(leaving);
             (value, watcher.join())
         });
-        let call = call.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let watched = watched.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         drain(&self.left);
-        // A SIGINT of ours that rustyline was too late for is no Ctrl-C.
-        let interrupted = drain(&signals.interrupt) && call.is_none();
-        let stopped = drain(&signals.stop) || interrupted;
-        Ok((value, if stopped { Some(Call::Stop) } else { call }))
+        let stray = drain(&self.signals.interrupt);
+        let stopped = drain(&self.signals.stop);
+        Ok(Ended {
+            value,
+            call: if stopped {
+                Some(Call::Stop)
+            } else {
+                watched.call
+            },
+            // When the one SIGINT that we sent came too late for rustyline, it was not
+            // that one which rustyline heard.
+            interrupted_by_us: watched.sent > usize::from(stray),
+        })
     }
 
     fn watch(
         &self,
-        connection: BorrowedFd<'_>,
-        early: bool,
+        calls: &Calls<'_>,
         prompting: Pthread,
-        ready: impl Fn() -> bool,
+        state: impl Fn() -> State,
         tick: impl Fn(),
-    ) -> io::Result<Option<Call>> {
-        let second = PollTimeout::from(1000_u16);
-        let call = loop {
-            if early {
-                break Call::Stop;
-            }
-            let fds = [self.left.as_fd(), self.signals.stop.as_fd(), connection];
-            match readable(fds, second)? {
-                [true, ..] => return Ok(None),
-                [_, true, _] => break Call::Stop,
-                [.., true] => break Call::Incoming,
-                _ => tick(),
-            }
+    ) -> io::Result<Watched> {
+        let mut watched = Watched {
+            call: self.next_call(calls, tick)?,
+            sent: 0,
         };
+        if watched.call.is_none() {
+            return Ok(watched);
+        }
         let stdin = io::stdin();
-        let patience = Instant::now() + TYPED_AHEAD;
+        let called = Instant::now();
         let again = PollTimeout::try_from(AGAIN).expect("it is short");
         loop {
             let typed = readable([stdin.as_fd()], PollTimeout::ZERO)? == [true];
-            if ready() && (!typed || Instant::now() > patience) {
+            let interrupts = match state() {
+                State::Starting => false,
+                State::Pasting => called.elapsed() > PASTE,
+                State::Reading => !typed || called.elapsed() > TYPED_AHEAD,
+            };
+            if interrupts {
                 pthread_kill(prompting, Signal::SIGINT)?;
+                watched.sent += 1;
             }
             if readable([self.left.as_fd()], again)? == [true] {
-                return Ok(Some(call));
+                return Ok(watched);
+            }
+        }
+    }
+
+    /// Waits for a call; `None` when the prompt has been left before one came.
+    fn next_call(&self, calls: &Calls<'_>, tick: impl Fn()) -> io::Result<Option<Call>> {
+        if calls.ready {
+            return Ok(Some(Call::Incoming));
+        }
+        let mut next_tick = Instant::now() + TICK;
+        loop {
+            let wake = calls
+                .deadline
+                .map_or(next_tick, |deadline| deadline.min(next_tick));
+            let mut fds = [
+                PollFd::new(self.left.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.signals.stop.as_fd(), PollFlags::POLLIN),
+                // One that came before rustyline had the signal.
+                PollFd::new(self.signals.interrupt.as_fd(), PollFlags::POLLIN),
+                calls.connection.clone(),
+            ];
+            match poll_until(&mut fds, wake)? {
+                [true, ..] => return Ok(None),
+                [_, true, ..] | [_, _, true, _] => return Ok(Some(Call::Stop)),
+                [.., true] => return Ok(Some(Call::Incoming)),
+                _ => {}
+            }
+            let now = Instant::now();
+            if calls.deadline.is_some_and(|deadline| deadline <= now) {
+                return Ok(Some(Call::Overdue));
+            }
+            if next_tick <= now {
+                tick();
+                next_tick = now + TICK;
             }
         }
     }
@@ -208,9 +293,25 @@ fn readable<const N: usize>(
     fds: [BorrowedFd<'_>; N],
     timeout: PollTimeout,
 ) -> io::Result<[bool; N]> {
-    let mut fds = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-    match poll(&mut fds, timeout) {
-        Ok(_) => Ok(fds.map(|fd| fd.any() == Some(true))),
+    poll_for(
+        &mut fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)),
+        timeout,
+    )
+}
+
+/// Which of `fds` are ready, at `wake` at the latest.
+fn poll_until<const N: usize>(fds: &mut [PollFd<'_>; N], wake: Instant) -> io::Result<[bool; N]> {
+    // One millisecond more, or the last one would be spun through.
+    let left = wake.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+    poll_for(fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX))
+}
+
+fn poll_for<const N: usize>(
+    fds: &mut [PollFd<'_>; N],
+    timeout: PollTimeout,
+) -> io::Result<[bool; N]> {
+    match poll(fds, timeout) {
+        Ok(_) => Ok(std::array::from_fn(|index| is_ready(&fds[index]))),
         Err(nix::errno::Errno::EINTR) => Ok([false; N]),
         Err(errno) => Err(errno.into()),
     }

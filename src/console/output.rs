@@ -6,7 +6,9 @@ use std::io::{self, IoSlice, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
 
 use anstyle::Style;
+use unicode_segmentation::UnicodeSegmentation as _;
 
+use super::screen::{columns, width};
 use super::{Options, is_dumb};
 use crate::connection::Part;
 use crate::event::Event;
@@ -26,9 +28,10 @@ pub(super) struct Output {
 /// Where on its line the conversation stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Line {
+    /// At the start of a line that continues something.
     Start,
-    /// Within a message, and not at the start of a line of it.
-    Within,
+    /// Behind so many columns.
+    Within(usize),
 }
 
 /// What stands before the second and later lines of a message, so that none of them can
@@ -64,18 +67,19 @@ impl Output {
     /// nobody can read is no reason to end a conversation.
     pub(super) fn show(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
-            Event::Received(_, part) | Event::Late(part) => {
-                let label = if part.first && !self.quiet {
-                    self.labelled(event)
-                } else {
-                    String::new()
-                };
-                if self.screen {
-                    self.show_on_screen(label, part)
-                } else {
-                    self.pass_through(&label, part)
+            Event::Received(_, part) => {
+                let mut label = String::new();
+                if part.first {
+                    // One that was cut off in our own turn has not ended its line.
+                    self.end_line()?;
+                    if !self.quiet {
+                        label = event.to_string();
+                    }
+                    self.line = Line::Within(label.graphemes(true).map(width).sum());
                 }
+                self.show_part(&self.styled(&label), part)
             }
+            Event::Late(part) => self.show_part("", part),
             notice => {
                 self.end_line()?;
                 if !self.quiet {
@@ -86,50 +90,67 @@ impl Output {
         }
     }
 
-    fn labelled(&self, event: &Event<'_>) -> String {
-        let words = event.to_string();
+    fn styled(&self, label: &str) -> String {
         let style = self.label;
-        match words.trim_end() {
-            "" => words,
-            label => format!("{style}{label}{style:#}{}", &words[label.len()..]),
+        match label.trim_end() {
+            "" => String::new(),
+            words => format!("{style}{words}{style:#}{}", &label[words.len()..]),
         }
     }
 
-    /// Prints a part for a terminal: harmless, and with its further lines indented.
-    fn show_on_screen(&mut self, label: String, part: &Part<'_>) -> io::Result<()> {
-        let mut text = label;
-        if !text.is_empty() {
-            self.line = Line::Within;
+    fn show_part(&mut self, label: &str, part: &Part<'_>) -> io::Result<()> {
+        if self.screen {
+            self.show_on_screen(label, part)
+        } else {
+            self.pass_through(label, part)
         }
-        for line in part.text.visible().split_inclusive('\n') {
-            if self.line == Line::Start {
-                text.push_str(INDENT);
+    }
+
+    /// Prints a part for a terminal: harmless, and with all rows but the first indented,
+    /// those too that the terminal would make by itself at its edge.
+    fn show_on_screen(&mut self, label: &str, part: &Part<'_>) -> io::Result<()> {
+        let columns = columns(&self.stdout);
+        let mut text = label.to_owned();
+        for grapheme in part.text().visible().graphemes(true) {
+            if grapheme == "\n" {
+                text.push('\n');
+                self.line = Line::Start;
+                continue;
             }
-            text.push_str(line);
-            self.line = if line.ends_with('\n') {
-                Line::Start
-            } else {
-                Line::Within
+            let mut column = match self.line {
+                Line::Start => None,
+                Line::Within(column) if column + width(grapheme) > columns => {
+                    text.push('\n');
+                    None
+                }
+                Line::Within(column) => Some(column),
             };
+            if column.is_none() {
+                text.push_str(INDENT);
+                column = Some(INDENT.len());
+            }
+            text.push_str(grapheme);
+            self.line = Line::Within(column.unwrap_or_default() + width(grapheme));
         }
-        if part.last && self.line == Line::Within {
-            text.push('\n');
-            self.line = Line::Start;
+        self.stdout.write_all(text.as_bytes())?;
+        if part.last {
+            self.end_line()?;
         }
-        self.stdout.write_all(text.as_bytes())
+        Ok(())
     }
 
     /// Prints a part for a program: its very bytes, in one write with what goes round them.
     fn pass_through(&mut self, label: &str, part: &Part<'_>) -> io::Result<()> {
-        let bytes = part.text.bytes();
+        let text = part.text();
+        let bytes = text.bytes();
         let within = match bytes.last() {
             Some(byte) => *byte != b'\n',
-            None => !label.is_empty() || self.line == Line::Within,
+            None => !label.is_empty() || self.line != Line::Start,
         };
         // The newline of the message's own, which nc sends, is not doubled.
         let ending = if part.last && within { "\n" } else { "" };
         self.line = if within && !part.last {
-            Line::Within
+            Line::Within(0)
         } else {
             Line::Start
         };
@@ -152,9 +173,9 @@ impl Output {
         Ok(())
     }
 
-    /// Ends the line of a message that was cut off, so that what follows starts its own.
-    fn end_line(&mut self) -> io::Result<()> {
-        if self.line == Line::Within {
+    /// Ends the line of a message that goes on, so that what follows starts its own.
+    pub(super) fn end_line(&mut self) -> io::Result<()> {
+        if self.line != Line::Start {
             self.line = Line::Start;
             self.stdout.write_all(b"\n")?;
         }

@@ -9,8 +9,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::interrupt::exit_on_signals;
 use super::output::Output;
-use super::{Answer, Console, Wait};
-use crate::event::{Event, Failure, PROMPT, Peer};
+use super::{Answer, Console, Wait, Waiting, has_hung_up, is_ready};
+use crate::connection::HANG_UP;
+use crate::event::{Event, Failure, PROMPT};
 
 /// What is read from stdin at once, in bytes; a longer line is sent in parts.
 const BUFFER: usize = 64 * 1024;
@@ -24,6 +25,8 @@ pub(super) struct Pipe {
     typed: bool,
     /// The prompt stands on the screen, with nothing behind it that we wrote.
     prompting: bool,
+    /// The user was asked, and has not answered.
+    asked: bool,
 }
 
 impl Pipe {
@@ -35,6 +38,7 @@ impl Pipe {
             output,
             typed: stdin.is_terminal(),
             prompting: false,
+            asked: false,
         })
     }
 
@@ -56,21 +60,23 @@ impl Pipe {
 }
 
 impl Console for Pipe {
-    fn wait(&mut self, _: Peer, _: BorrowedFd<'_>) -> Result<Wait, Failure> {
+    fn wait(&mut self, _: &Waiting<'_>) -> Result<Wait, Failure> {
         Ok(Wait::Incoming)
     }
 
-    fn ask(&mut self, connection: BorrowedFd<'_>) -> Result<Answer<'_>, Failure> {
+    fn ask(&mut self, connection: PollFd<'_>) -> Result<Answer<'_>, Failure> {
         self.prompt();
+        self.asked = true;
         // What is buffered is given out without a system call; before stdin is waited
         // on, the peer is looked after, so that its leaving is noticed.
         while !self.lines.is_ready() {
-            match first_ready(connection, self.lines.input.as_fd()).map_err(Failure::Input)? {
+            match first_ready(&connection, self.lines.input.as_fd()).map_err(Failure::Input)? {
                 Ready::Connection => return Ok(Answer::Incoming),
                 Ready::Input => self.lines.fill().map_err(Failure::Input)?,
             }
         }
         self.prompting = false;
+        self.asked = false;
         Ok(match self.lines.next() {
             Some((text, last)) => Answer::Text { text, last },
             None => Answer::EndOfInput,
@@ -78,7 +84,7 @@ impl Console for Pipe {
     }
 
     fn unsent(&mut self) -> Result<Option<String>, Failure> {
-        if !self.typed {
+        if !(self.typed && self.asked) {
             return Ok(None);
         }
         // The half-typed line is the terminal's until Enter; left there, it would be the
@@ -96,7 +102,11 @@ impl Console for Pipe {
     fn show(&mut self, event: &Event<'_>) -> Result<(), Failure> {
         if self.prompting {
             self.prompting = false;
-            let _ = writeln!(io::stderr());
+            let _ = if io::stdout().is_terminal() {
+                writeln!(io::stdout())
+            } else {
+                writeln!(io::stderr())
+            };
         }
         self.output.show(event).map_err(Failure::Output)
     }
@@ -109,15 +119,22 @@ enum Ready {
 }
 
 /// Waits until one of the two has something to read, or has ended.
-fn first_ready(connection: BorrowedFd<'_>, input: BorrowedFd<'_>) -> io::Result<Ready> {
-    let mut fds = [connection, input].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+fn first_ready(connection: &PollFd<'_>, input: BorrowedFd<'_>) -> io::Result<Ready> {
+    let mut connection = connection.clone();
+    connection.set_events(connection.events() | HANG_UP);
+    let mut fds = [connection, PollFd::new(input, PollFlags::POLLIN)];
     loop {
         match poll(&mut fds, PollTimeout::NONE) {
-            Err(Errno::EINTR) => {}
+            Ok(_) => {}
+            Err(Errno::EINTR) => continue,
             Err(errno) => return Err(errno.into()),
-            Ok(_) if fds[0].any() == Some(true) => return Ok(Ready::Connection),
-            Ok(_) => return Ok(Ready::Input),
         }
+        let [connection, input] = &fds;
+        // A peer that has only closed its side still reads an answer that is there.
+        if is_ready(input) && (has_hung_up(connection) || !is_ready(connection)) {
+            return Ok(Ready::Input);
+        }
+        return Ok(Ready::Connection);
     }
 }
 

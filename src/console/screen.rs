@@ -1,5 +1,7 @@
 //! Where the prompt stands on the screen, so that it can be wiped off without a trace.
 
+use std::fs::File;
+
 use rustyline::GraphemeClusterMode;
 use unicode_segmentation::UnicodeSegmentation as _;
 
@@ -14,37 +16,56 @@ pub(super) struct Drawn {
     pub(super) cursor: usize,
     /// What stands behind it: a hint, or why Enter did nothing.
     pub(super) hint: String,
+    /// The prompt is the one that was asked for, and no search of the history.
+    pub(super) default: bool,
     /// Something was drawn since the prompt began.
     pub(super) begun: bool,
+    /// The beginning of a paste was read, and not its end.
+    pub(super) pasting: bool,
 }
 
 impl Drawn {
     /// The row that the cursor stands in, counted from the first one of the prompt, on a
     /// terminal of `columns`.
-    pub(super) fn cursor_row(&self, columns: u16) -> usize {
+    pub(super) fn cursor_row(&self, columns: usize) -> usize {
         let start = end_of(&self.prompt, Position::default(), columns);
         end_of(&self.line[..self.cursor], start, columns).row
     }
 
     /// How many rows it takes.
-    pub(super) fn rows(&self, columns: u16) -> usize {
+    pub(super) fn rows(&self, columns: usize) -> usize {
         let start = end_of(&self.prompt, Position::default(), columns);
         let line = end_of(&self.line, start, columns);
         end_of(&self.hint, line, columns).row + 1
     }
 }
 
+/// How many columns a terminal has; 80 where it does not say.
+pub(super) fn columns(screen: &File) -> usize {
+    terminal_size::terminal_size_of(screen).map_or(80, |(width, _)| width.0.into())
+}
+
+/// How many rows a terminal has; 24 where it does not say.
+pub(super) fn rows(screen: &File) -> usize {
+    terminal_size::terminal_size_of(screen).map_or(24, |(_, height)| height.0.into())
+}
+
+/// How many columns what a user takes for one character fills, as far as the kind of
+/// terminal tells.
+pub(super) fn width(grapheme: &str) -> usize {
+    GraphemeClusterMode::from_env().width(grapheme).into()
+}
+
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Position {
     row: usize,
-    column: u16,
+    column: usize,
 }
 
 /// Where the cursor stands after `text` was written from `start` on: by rustyline's own
 /// rules, since it is rustyline's drawing that is to be found again.
-fn end_of(text: &str, start: Position, columns: u16) -> Position {
-    const TAB_STOP: u16 = 8;
-    let widths = GraphemeClusterMode::from_env();
+fn end_of(text: &str, start: Position, columns: usize) -> Position {
+    const TAB_STOP: usize = 8;
     let mut position = start;
     for grapheme in text.graphemes(true) {
         let width = match grapheme {
@@ -54,7 +75,7 @@ fn end_of(text: &str, start: Position, columns: u16) -> Position {
                 continue;
             }
             "\t" => TAB_STOP - position.column % TAB_STOP,
-            grapheme => widths.width(grapheme),
+            grapheme => width(grapheme),
         };
         position.column += width;
         if position.column > columns {
@@ -108,7 +129,7 @@ mod tests {
             line: "123".into(),
             hint: "4567".into(),
             cursor: 0,
-            begun: true,
+            ..Drawn::default()
         };
         assert_eq!((drawn.rows(10), drawn.cursor_row(10)), (2, 0));
     }
