@@ -526,4 +526,275 @@ mod tests {
             prop_assert_eq!(messages(&slices, Pause::Closed).concat(), reads.concat());
         }
     }
+
+    fn wire(framing: Framing, name: &str) -> Wire {
+        Wire {
+            framing,
+            name: Some(name.into()),
+        }
+    }
+
+    /// What is sent for a message that comes in `parts`.
+    fn encoded(framing: Framing, parts: &[&[u8]]) -> Vec<u8> {
+        let mut encoder = Encoder::new(&wire(framing, "anna"));
+        let mut sent = Vec::new();
+        for (index, part) in parts.iter().enumerate() {
+            sent.extend_from_slice(encoder.encode(part, index + 1 == parts.len()).wire);
+        }
+        sent
+    }
+
+    /// A message as it was taken apart: whom it is from, what it says, what is odd.
+    type Message = (Option<String>, Vec<u8>, Option<Oddity>);
+
+    /// Feeds `reads` to a decoder as a connection would do it, then the end.
+    fn decoded<'a>(framing: Framing, reads: impl IntoIterator<Item = &'a [u8]>) -> Vec<Message> {
+        let mut decoder = Decoder::new(framing);
+        let mut buffer = Vec::new();
+        let mut message = (None, Vec::new(), None);
+        let mut found = Vec::new();
+        let mut step = |buffer: &mut Vec<u8>, pause| {
+            while let Some(piece) = decoder.decode(buffer, pause) {
+                let bytes: Vec<_> = buffer.drain(..piece.consumed).collect();
+                match piece.text {
+                    Text::Here(count) => message.1.extend_from_slice(&bytes[..count]),
+                    Text::Object { name, text } => message = (name, text.into_bytes(), None),
+                }
+                if piece.first {
+                    message.2 = piece.oddity;
+                }
+                if piece.last {
+                    found.push(std::mem::take(&mut message));
+                }
+            }
+            assert!(
+                buffer.len() < framing.limit(),
+                "nothing is held without a limit"
+            );
+        };
+        for read in reads {
+            buffer.extend_from_slice(read);
+            step(&mut buffer, Pause::None);
+        }
+        step(&mut buffer, Pause::Closed);
+        assert!(buffer.is_empty() && message.1.is_empty());
+        found
+    }
+
+    fn texts(framing: Framing, wire: &[u8]) -> Vec<String> {
+        let messages = decoded(framing, [wire]);
+        messages
+            .into_iter()
+            .map(|m| String::from_utf8(m.1).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn what_is_sent() {
+        use Framing::{Crlf, Json, Line, Raw};
+        let text = "gr\u{fc}ezi \"du\"".as_bytes();
+        assert_eq!(encoded(Raw, &[text]), text);
+        assert_eq!(encoded(Line, &[text]), [text, b"\n"].concat());
+        assert_eq!(encoded(Crlf, &[text]), [text, b"\r\n"].concat());
+        let json = "{\"name\":\"anna\",\"text\":\"gr\u{fc}ezi \\\"du\\\"\"}\n";
+        assert_eq!(encoded(Json, &[text]), json.as_bytes());
+        let mut nameless = Encoder::new(&Wire {
+            framing: Json,
+            name: None,
+        });
+        assert_eq!(nameless.encode(b"a", true).wire, b"{\"text\":\"a\"}\n");
+    }
+
+    #[test]
+    fn a_message_in_parts_is_sent_as_one() {
+        let text = "gr\u{fc}ezi \u{1f468} \x1b\t".as_bytes();
+        for framing in [Framing::Raw, Framing::Line, Framing::Crlf, Framing::Json] {
+            for split in 0..=text.len() {
+                let (left, right) = text.split_at(split);
+                assert_eq!(encoded(framing, &[left, right]), encoded(framing, &[text]));
+            }
+        }
+    }
+
+    #[test]
+    fn newlines_within_a_line_are_spaces_and_that_is_told() {
+        let mut encoder = Encoder::new(&wire(Framing::Line, ""));
+        let Encoded { wire, joined } = encoder.encode(b"a\nb\n", true);
+        assert_eq!((wire, joined), (&b"a b\n"[..], true));
+        assert!(!encoder.encode(b"a\n", true).joined);
+        let mut encoder = Encoder::new(&super::tests::wire(Framing::Json, "x"));
+        assert!(!encoder.encode(b"a\nb", true).joined);
+        assert_eq!(encoded(Framing::Raw, &[b"a\nb\n"]), b"a\nb\n");
+    }
+
+    #[test]
+    fn a_line_end_of_the_input_is_not_sent_twice() {
+        assert_eq!(encoded(Framing::Crlf, &[b"PING\r"]), b"PING\r\n");
+        assert_eq!(encoded(Framing::Crlf, &[b"a\rb"]), b"a\rb\r\n");
+    }
+
+    #[test]
+    fn lines_end_at_the_newline_and_lose_a_return_before_it() {
+        for framing in [Framing::Line, Framing::Crlf] {
+            assert_eq!(texts(framing, b"a\nb\r\n\nc\rd\n"), ["a", "b", "", "c\rd"]);
+            assert_eq!(texts(framing, b"a\nlast"), ["a", "last"]);
+            assert_eq!(texts(framing, b""), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_line_is_handed_out_before_its_end() {
+        let mut decoder = Decoder::new(Framing::Line);
+        assert_eq!(decoder.decode(b"half", Pause::None), None);
+        assert_eq!(decoder.decode(b"half", Pause::Quiet), None);
+        assert_eq!(decoder.patience(4), Some(UNENDED));
+        assert_eq!(decoder.patience(0), None);
+        assert_eq!(
+            decoder.decode(b"half\n", Pause::None).unwrap().text,
+            Text::Here(4)
+        );
+    }
+
+    #[test]
+    fn a_line_past_the_limit_comes_in_parts() {
+        for (framing, length) in [(Framing::Line, 200_000), (Framing::Json, 3_000_000)] {
+            let line = "\u{fc}".repeat(length);
+            let wire = format!("x{line}\r\nnext\n");
+            let messages = decoded(framing, wire.as_bytes().chunks(50_000));
+            assert_eq!(messages.len(), 2);
+            assert!(messages[0].1 == format!("x{line}").into_bytes());
+            let odd = (framing == Framing::Json).then_some(Oddity::LongJson);
+            assert_eq!(messages[0].2, odd);
+            assert_eq!(messages[1].1, b"next");
+        }
+    }
+
+    #[test]
+    fn a_json_object_tells_name_and_text() {
+        let message = |wire: &str| decoded(Framing::Json, [wire.as_bytes()]).remove(0);
+        let plain = |text: &str| (None, text.as_bytes().to_vec(), None);
+        assert_eq!(message("{\"text\":\"a\"}\n"), plain("a"));
+        assert_eq!(
+            message("{ \"text\" : \"\\u00fc\\n\\ud83d\\udc68\" } \r\n"),
+            plain("\u{fc}\n\u{1f468}")
+        );
+        assert_eq!(
+            message("{\"x\":[1,{}],\"text\":\"a\",\"name\":null}"),
+            plain("a")
+        );
+        assert_eq!(
+            message("{\"name\":\"anna\",\"text\":\"\"}\n"),
+            (Some("anna".into()), Vec::new(), None)
+        );
+    }
+
+    #[test]
+    fn what_is_no_json_message_is_shown_and_told() {
+        for line in [
+            "hello",
+            "",
+            "{}",
+            "[1]",
+            "{\"text\":1}",
+            "{\"name\":\"anna\"}",
+            "{\"text\":\"a\"} x",
+            "{\"text\":\"\\ud800\"}",
+            "{\"text\":\"\x01\"}",
+            &format!("{{\"x\":{}1", "[".repeat(10_000)),
+        ] {
+            let messages = decoded(Framing::Json, [format!("{line}\n").as_bytes()]);
+            let (name, text, odd) = &messages[0];
+            assert_eq!((name, text.as_slice()), (&None, line.as_bytes()));
+            assert!(
+                matches!(odd, Some(Oddity::NotJson(why)) if !why.is_empty()),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_json_message_is_noticed_under_line() {
+        let odd = |line: &str| decoded(Framing::Line, [line.as_bytes()]).remove(0).2;
+        assert_eq!(
+            odd("{\"name\":\"anna\",\"text\":\"a\"}\n"),
+            Some(Oddity::Json)
+        );
+        for other in [
+            "{}",
+            "{\"a\":1}",
+            "{text}",
+            "text",
+            "{",
+            "{\"text\":\"a\"} and more",
+        ] {
+            assert_eq!(odd(&format!("{other}\n")), None, "{other}");
+        }
+    }
+
+    fn any_framing() -> impl Strategy<Value = Framing> {
+        prop_oneof![
+            Just(Framing::Line),
+            Just(Framing::Crlf),
+            Just(Framing::Json)
+        ]
+    }
+
+    proptest! {
+        /// Cut anywhere, inside characters, line ends and escapes too, the bytes are the
+        /// same messages.
+        #[test]
+        fn any_split_gives_the_same_messages(
+            framing in any_framing(),
+            lines in prop::collection::vec(
+                prop_oneof![
+                    "\\PC{0,12}",
+                    "[\\r\\x00\u{fc}\u{1f468}]{0,6}",
+                    "\\PC{0,9}".prop_map(|text| format!("{{\"text\":{}}}", json_string(&text))),
+                ],
+                0..6,
+            ),
+            end in prop_oneof![Just("\n"), Just("\r\n")],
+            cuts in prop::collection::vec(1_usize..9, 0..60),
+        ) {
+            let wire = lines.join(end);
+            let bytes = wire.as_bytes();
+            let mut reads = Vec::new();
+            let mut rest = bytes;
+            for cut in cuts {
+                let (read, after) = rest.split_at(cut.min(rest.len()));
+                reads.push(read);
+                rest = after;
+            }
+            reads.push(rest);
+            prop_assert_eq!(decoded(framing, reads), decoded(framing, [bytes]));
+        }
+
+        /// What one end sends is what the other end reads, in order.
+        #[test]
+        fn what_is_sent_is_what_is_read(
+            framing in any_framing(),
+            lines in prop::collection::vec("[^\n\r]{1,20}", 1..6),
+        ) {
+            let mut encoder = Encoder::new(&wire(framing, "anna"));
+            let mut sent = Vec::new();
+            for line in &lines {
+                sent.extend_from_slice(encoder.encode(line.as_bytes(), true).wire);
+            }
+            let read: Vec<_> = decoded(framing, [&sent[..]])
+                .into_iter()
+                .map(|message| String::from_utf8(message.1).unwrap())
+                .collect();
+            prop_assert_eq!(read, lines);
+        }
+
+        #[test]
+        fn no_bytes_make_a_decoder_panic_or_stand_still(
+            framing in any_framing(),
+            reads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..8),
+        ) {
+            let messages = decoded(framing, reads.iter().map(Vec::as_slice));
+            let newlines = memchr::memchr_iter(b'\n', &reads.concat()).count();
+            prop_assert!(messages.len() >= newlines && messages.len() <= newlines + 1);
+        }
+    }
 }

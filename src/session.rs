@@ -555,4 +555,158 @@ mod tests {
         let (ended, ..) = run_with(Peer::Client, script, "hi");
         assert_eq!(ended.unwrap(), Ending::OutputClosed);
     }
+
+    #[test]
+    fn messages_that_come_at_once_are_turns_in_order() {
+        let script = acts([
+            Act::NoticeThePeer,
+            Act::Type("one"),
+            Act::NoticeThePeer,
+            Act::Type("two"),
+        ]);
+        let (ended, sent, shown) = run_framed(Framing::Line, Peer::Server, script, "a\nb\r\nlast");
+        assert_eq!(ended.unwrap(), Ending::PeerLeft);
+        // That the peer has left is noticed in our second turn; nothing is lost by that.
+        assert_eq!(sent, "one\n");
+        assert_eq!(
+            shown,
+            ["a", "b", "last"]
+                .map(|text| format!("Received from server: {text}"))
+                .into_iter()
+                .chain(["The server left.".into()])
+                .collect::<Vec<_>>()
+        );
+
+        let script = acts([Act::Type("one"), Act::Type("two"), Act::Type("bye")]);
+        let (ended, sent, shown) = run_framed(Framing::Crlf, Peer::Server, script, "a\r\nb\r\n");
+        assert_eq!(
+            (ended.unwrap(), sent.as_str()),
+            (Ending::Bye, "one\r\ntwo\r\n")
+        );
+        assert_eq!(
+            shown,
+            ["Received from server: a", "Received from server: b"]
+        );
+    }
+
+    #[test]
+    fn the_end_of_input_shows_what_the_peer_still_has_to_say() {
+        let script = acts([Act::Type("GET k")]);
+        let (ended, sent, shown) = run_framed(Framing::Crlf, Peer::Server, script, "$1\r\nv\r\n");
+        assert_eq!(
+            (ended.unwrap(), sent.as_str()),
+            (Ending::EndOfInput, "GET k\r\n")
+        );
+        assert_eq!(
+            shown,
+            ["Received from server: $1", "Received from server: v"]
+        );
+    }
+
+    #[test]
+    fn a_name_is_the_label() {
+        let answers =
+            "{\"name\":\"anna\\u001b[2J\\nx\",\"text\":\"hi\"}\n{\"name\":\"\",\"text\":\"ho\"}\n";
+        let script = acts([Act::Type("one"), Act::Type("two"), Act::Type("bye")]);
+        let (_, sent, shown) = run_framed(Framing::Json, Peer::Server, script, answers);
+        assert_eq!(
+            sent,
+            "{\"name\":\"me\",\"text\":\"one\"}\n{\"name\":\"me\",\"text\":\"two\"}\n"
+        );
+        assert_eq!(
+            shown,
+            [
+                "Received from anna\\u{1b}[2J\\nx: hi",
+                "Received from server: ho"
+            ]
+        );
+    }
+
+    #[test]
+    fn another_framing_is_told_and_what_to_do_about_it_once() {
+        let script = acts([Act::Type("one"), Act::Type("two"), Act::Type("bye")]);
+        let (_, _, shown) = run_framed(Framing::Json, Peer::Server, script, "hi\nho\n");
+        assert_eq!(
+            shown,
+            [
+                "No JSON message, shown as it came: expected value at line 1 column 1. Does the \
+                 other side use --framing line? Both must use the same.",
+                "Received from server: hi",
+                "No JSON message, shown as it came: expected value at line 1 column 1.",
+                "Received from server: ho",
+            ]
+        );
+        let script = acts([Act::Type("one"), Act::Type("two"), Act::Type("bye")]);
+        let json = "{\"text\":\"hi\"}\n".repeat(2);
+        let (_, _, shown) = run_framed(Framing::Line, Peer::Server, script, &json);
+        assert_eq!(
+            shown,
+            [
+                "This is the JSON of a message. Does the other side use --framing json? Both \
+                 must use the same.",
+                "Received from server: {\"text\":\"hi\"}",
+                "Received from server: {\"text\":\"hi\"}",
+            ]
+        );
+    }
+
+    #[test]
+    fn lines_that_were_joined_are_told_of_once() {
+        let script = acts([Act::Type("a\nb"), Act::Type("c\nd"), Act::Type("bye")]);
+        let (_, sent, shown) = run_framed(Framing::Line, Peer::Server, script, "hi\nho\n");
+        assert_eq!(sent, "a b\nc d\n");
+        assert_eq!(
+            shown[0],
+            "Sent as one line: with --framing line a message has no newlines; json keeps them."
+        );
+        assert_eq!(shown.len(), 3);
+    }
+
+    #[test]
+    fn a_broken_connection_tells_what_stood_on_the_prompt() {
+        struct Broken(UnixStream);
+        impl std::io::Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::ConnectionReset.into())
+            }
+        }
+        impl std::io::Write for Broken {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::ConnectionReset.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        impl std::os::fd::AsFd for Broken {
+            fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+                self.0.as_fd()
+            }
+        }
+        impl Stream for Broken {
+            fn set_read_timeout(&self, _: Option<std::time::Duration>) -> io::Result<()> {
+                Ok(())
+            }
+            fn close(&self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        for (act, unsent, told) in [
+            (Act::NoticeThePeer, Some("half"), "Not sent: half"),
+            (Act::Type("whole"), None, "Not sent: whole"),
+        ] {
+            let (ours, _theirs) = UnixStream::pair().unwrap();
+            let mut script = Script {
+                unsent,
+                ..acts([act])
+            };
+            let mut connection = Connection::new(Broken(ours), &Wire::default());
+            let failure = run(&mut connection, Peer::Server, &mut script).unwrap_err();
+            assert_eq!(
+                failure.to_string(),
+                "lost the connection to the server: connection reset"
+            );
+            assert_eq!(script.shown, [told]);
+        }
+    }
 }

@@ -5,7 +5,7 @@ mod common;
 use std::io::Write as _;
 use std::process::Command;
 
-use common::{Piped, raw_server};
+use common::{Piped, free_port};
 
 /// A Python script from `tests/peers`, with more arguments.
 fn python(script: &str, args: &[&str]) -> Piped {
@@ -18,12 +18,6 @@ fn python(script: &str, args: &[&str]) -> Piped {
         .args(args)
         .env("PYTHONUNBUFFERED", "1");
     Piped::spawn(command)
-}
-
-/// A port that was free a moment ago, for a program that cannot say which one it took.
-fn free_port() -> u16 {
-    let (_listener, port) = raw_server();
-    port
 }
 
 #[track_caller]

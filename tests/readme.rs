@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use common::{Piped, expect_bytes, raw_client, raw_server};
+use common::{Piped, expect_bytes, free_port, raw_client};
 
 const README: &str = include_str!("../README.md");
 
@@ -57,11 +57,6 @@ fn run(folder: &Path, command: &str, port: u16, more: &str) -> Piped {
 
 fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn free_port() -> u16 {
-    let (_listener, port) = raw_server();
-    port
 }
 
 /// Talks with the server on `port`, and checks its answer.

@@ -54,6 +54,8 @@ pub(super) struct Editor {
     draft: Draft,
     /// The message that was typed last, while it is being sent.
     message: String,
+    /// A message that was entered, and waits for something to be shown first.
+    entered: Option<String>,
     /// Something of the peer's was shown since the user was asked last.
     heard: bool,
 }
@@ -125,6 +127,7 @@ impl Editor {
             rustyline: None,
             draft: Draft::default(),
             message: String::new(),
+            entered: None,
             heard: false,
         })
     }
@@ -173,6 +176,11 @@ impl Editor {
             let (rows, cursor_row) = (drawn.rows(columns), drawn.cursor_row(columns));
             match ended.value {
                 Ok(line) if ours && called.is_none() => return Ok(Prompted::Line(line)),
+                // What has come at the same moment is shown first; then it is sent.
+                Ok(line) if ours => {
+                    self.wipe(rows);
+                    self.entered = Some(line);
+                }
                 Ok(line) => {
                     self.draft = Draft {
                         cursor: line.len(),
@@ -308,6 +316,15 @@ impl Editor {
         Ok(ended)
     }
 
+    fn answer(&mut self, line: String) -> Result<Answer<'_>, Failure> {
+        self.remember(&line).map_err(Failure::Input)?;
+        self.message = line;
+        Ok(Answer::Text {
+            text: self.message.as_bytes(),
+            last: true,
+        })
+    }
+
     fn remember(&mut self, line: &str) -> io::Result<()> {
         let mut rustyline = self.rustyline.take().expect("it has just read the line");
         let added = rustyline.add_history_entry(line).map_err(into_io)?;
@@ -354,7 +371,12 @@ impl Console for Editor {
     }
 
     fn ask(&mut self, connection: PollFd<'_>) -> Result<Answer<'_>, Failure> {
-        if mem::take(&mut self.heard) {
+        let heard = mem::take(&mut self.heard);
+        if let Some(line) = self.entered.take() {
+            let _ = writeln!(&*self.screen, "{PROMPT}{line}");
+            return self.answer(line);
+        }
+        if heard {
             match self.typed_ahead().map_err(Failure::Input)? {
                 Prompted::EndOfInput => return Ok(Answer::EndOfInput),
                 Prompted::Interrupted => return Ok(Answer::Interrupted),
@@ -368,14 +390,7 @@ impl Console for Editor {
         };
         let prompted = self.prompt(&Turn::Ours, &calls).map_err(Failure::Input)?;
         Ok(match prompted {
-            Prompted::Line(line) => {
-                self.remember(&line).map_err(Failure::Input)?;
-                self.message = line;
-                Answer::Text {
-                    text: self.message.as_bytes(),
-                    last: true,
-                }
-            }
+            Prompted::Line(line) => return self.answer(line),
             Prompted::Incoming | Prompted::Overdue => Answer::Incoming,
             Prompted::EndOfInput => Answer::EndOfInput,
             Prompted::Interrupted => Answer::Interrupted,
@@ -383,8 +398,11 @@ impl Console for Editor {
     }
 
     fn unsent(&mut self) -> Result<Option<String>, Failure> {
-        let draft = mem::take(&mut self.draft);
-        Ok(Some(draft.line).filter(|line| !line.is_empty()))
+        let line = self
+            .entered
+            .take()
+            .unwrap_or(mem::take(&mut self.draft).line);
+        Ok(Some(line).filter(|line| !line.is_empty()))
     }
 
     fn show(&mut self, event: &Event<'_>) -> Result<(), Failure> {

@@ -8,6 +8,7 @@ pub mod terminal;
 use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -92,6 +93,14 @@ impl Gathered {
         })
     }
 
+    /// The same for what may take minutes.
+    #[track_caller]
+    pub fn to_end_long(&self) -> Vec<u8> {
+        self.wait("the end", 10 * DEADLINE, |state| {
+            state.ended.then(|| state.bytes.clone())
+        })
+    }
+
     #[track_caller]
     fn wait<T>(
         &self,
@@ -135,18 +144,28 @@ impl Piped {
     }
 
     /// Starts `command`, which may be of another program.
-    pub fn spawn(mut command: Command) -> Self {
+    pub fn spawn(command: Command) -> Self {
+        Self::spawn_with(command, Stdio::piped())
+    }
+
+    /// Starts `command` with another stdout.
+    pub fn spawn_with(mut command: Command, stdout: Stdio) -> Self {
         let home = home();
         isolate(&mut command, &home)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stdout(stdout)
+            .stderr(Stdio::piped())
+            // A group of its own, so that it ends with all that it has started.
+            .process_group(0);
         let mut child = command
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         Self {
             stdin: child.stdin.take(),
-            stdout: Gathered::from(child.stdout.take().unwrap()),
+            stdout: match child.stdout.take() {
+                Some(stdout) => Gathered::from(stdout),
+                None => Gathered::from(std::io::empty()),
+            },
             stderr: Gathered::from(child.stderr.take().unwrap()),
             child,
             _home: home,
@@ -201,7 +220,7 @@ impl Piped {
         self.stdin = None;
     }
 
-    /// Waits until stdout holds exactly `text` so far, or more.
+    /// Waits until stdout begins with `text`.
     #[track_caller]
     pub fn expect(&self, text: impl AsRef<[u8]>) {
         let text = text.as_ref();
@@ -253,7 +272,8 @@ impl Piped {
 
 impl Drop for Piped {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        let group = nix::unistd::Pid::from_raw(self.id().try_into().unwrap());
+        let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
         let _ = self.child.wait();
     }
 }
@@ -292,6 +312,12 @@ pub fn raw_server() -> (std::net::TcpListener, u16) {
     (listener, port)
 }
 
+/// A port that was free a moment ago, for a program that cannot say which one it took.
+pub fn free_port() -> u16 {
+    let (_listener, port) = raw_server();
+    port
+}
+
 /// Accepts one client, within the deadline.
 pub fn accept(listener: &std::net::TcpListener) -> TcpStream {
     listener.set_nonblocking(true).unwrap();
@@ -311,6 +337,12 @@ pub fn accept(listener: &std::net::TcpListener) -> TcpStream {
             }
         }
     }
+}
+
+/// Closes a connection in order: with nothing left unread, which would make it a reset.
+pub fn leave(mut stream: TcpStream) {
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let _ = std::io::copy(&mut stream, &mut std::io::sink());
 }
 
 /// Reads exactly as many bytes as `expected` has, and compares.

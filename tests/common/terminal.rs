@@ -217,6 +217,20 @@ impl Terminal {
         });
     }
 
+    /// Waits until the user was asked so many times.
+    #[track_caller]
+    pub fn expect_prompts(&self, times: usize) {
+        self.wait(&format!("{times} prompts"), |state| {
+            let drawn = b"\r\x1b[K -> \r\x1b[4C";
+            let count = state
+                .raw
+                .windows(drawn.len())
+                .filter(|window| window == drawn)
+                .count();
+            (count >= times).then_some(())
+        });
+    }
+
     /// What the screen shows now.
     pub fn screen(&self) -> String {
         contents(&self.shared.0.lock().unwrap())

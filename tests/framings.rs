@@ -1,0 +1,587 @@
+//! The framings between real processes: with each other through a stream that is cut
+//! anew, with other programs, and with what no peer should send.
+
+mod common;
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use common::terminal::{Setup, Terminal};
+use common::{Piped, accept, expect_bytes, free_port, raw_client, raw_server};
+
+/// A generator of numbers, the same in every run (xorshift64*, Vigna 2016).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let number = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
+        usize::try_from(number).unwrap() % limit
+    }
+}
+
+/// Passes bytes on from one stream to the other, in pieces of its own choice.
+fn recut(mut from: TcpStream, mut to: TcpStream, seed: u64, least: usize) {
+    let mut numbers = Numbers(seed);
+    let mut buffer = vec![0; 200_000];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        let mut rest = &buffer[..count];
+        while !rest.is_empty() {
+            let size = least + numbers.below(30_000);
+            let (piece, after) = rest.split_at(size.min(rest.len()));
+            if to.write_all(piece).is_err() {
+                return;
+            }
+            rest = after;
+        }
+    }
+    let _ = to.shutdown(std::net::Shutdown::Write);
+}
+
+/// A port that leads to `port`, through streams that are cut anew both ways.
+fn relay(port: u16, least: usize) -> u16 {
+    let (listener, front) = raw_server();
+    thread::spawn(move || {
+        let client = accept(&listener);
+        client.set_read_timeout(None).unwrap();
+        let server = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        server.set_nodelay(true).unwrap();
+        let (to, from) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+        thread::spawn(move || recut(from, to, 1, least));
+        recut(server, client, 2, least);
+    });
+    front
+}
+
+/// So many lines of random length, most of them short, in characters of all lengths.
+fn lines(count: usize, longest: usize, seed: u64) -> Vec<u8> {
+    let mut numbers = Numbers(seed);
+    let alphabet: Vec<char> = "abc\"\\{}\t \u{fc}\u{20ac}\u{1f468}".chars().collect();
+    let mut text = String::new();
+    for _ in 0..count {
+        let most = 1 + numbers.below(longest);
+        let length = 1 + numbers.below(most);
+        let start = text.len();
+        while text.len() - start < length {
+            text.push(alphabet[numbers.below(alphabet.len())]);
+        }
+        text.push('\n');
+    }
+    text.into_bytes()
+}
+
+/// Two socketchats exchange so many messages: byte-exact, in order, none lost.
+fn exchange(framing: &str, count: usize, longest: usize) {
+    // Without an end mark, a short message must not be cut.
+    let least = if framing == "raw" { longest } else { 1 };
+    let (mut server, port) = Piped::serve(&["--framing", framing]);
+    let mut client = Piped::connect(relay(port, least), &["-q", "--framing", framing]);
+    let asked = lines(count / 2, longest, 3);
+    let answered = lines(count / 2, longest, 4);
+    let feeders: Vec<_> = [(&mut client, &asked), (&mut server, &answered)]
+        .into_iter()
+        .map(|(process, lines)| {
+            let (mut stdin, lines) = (process.take_stdin(), lines.clone());
+            thread::spawn(move || stdin.write_all(&lines).unwrap())
+        })
+        .collect();
+    for feeder in feeders {
+        feeder.join().unwrap();
+    }
+    let heard = client.stdout.to_end_long();
+    assert!(
+        heard == answered,
+        "{framing}: the client has heard something else"
+    );
+    client.finish(0);
+    let login = nix::unistd::User::from_uid(nix::unistd::Uid::current())
+        .unwrap()
+        .unwrap()
+        .name;
+    let label = match framing {
+        "json" => format!("Received from {login}: "),
+        _ => "Received from connected client: ".to_owned(),
+    };
+    let heard = server.stdout.to_end();
+    let expected: Vec<u8> = asked
+        .split_inclusive(|byte| *byte == b'\n')
+        .flat_map(|line| [label.as_bytes(), line].concat())
+        .collect();
+    assert!(
+        heard == expected,
+        "{framing}: the server has heard something else"
+    );
+    server.finish(0);
+}
+
+#[test]
+fn messages_through_a_stream_that_is_cut_anew() {
+    for framing in ["line", "crlf", "json"] {
+        exchange(framing, 300, 100_000);
+    }
+    exchange("raw", 300, 1000);
+}
+
+#[test]
+#[ignore = "needs a minute"]
+fn ten_thousand_messages_through_a_stream_that_is_cut_anew() {
+    for framing in ["line", "crlf", "json"] {
+        exchange(framing, 10_000, 100_000);
+    }
+    exchange("raw", 10_000, 1000);
+}
+
+#[test]
+fn lines_in_one_read_are_turns_in_order() {
+    let (listener, port) = raw_server();
+    let mut client = Piped::connect(port, &["--framing", "line"]);
+    let mut peer = accept(&listener);
+    client.write("one\n");
+    expect_bytes(&mut peer, "one\n");
+    peer.write_all(b"a\nb\nhalf").unwrap();
+    client.expect("Received from server: a\n");
+    client.write("two\n");
+    expect_bytes(&mut peer, "two\n");
+    client.expect("Received from server: a\nReceived from server: b\n");
+    client.write("three\n");
+    expect_bytes(&mut peer, "three\n");
+    peer.write_all(b" a line").unwrap();
+    drop(peer);
+    let (stdout, _) = client.finish(0);
+    assert_eq!(
+        stdout,
+        "Received from server: a\nReceived from server: b\nReceived from server: half a line\n"
+    );
+}
+
+#[test]
+fn a_line_that_does_not_end_is_told_of_and_shown_so_far() {
+    let notice = "The server has begun a line and not ended it. If it sends no line ends, \
+                  use --framing raw.";
+    let (listener, port) = raw_server();
+    let mut client = Piped::connect(port, &["--framing", "line"]);
+    let mut peer = accept(&listener);
+    client.write("hello\n");
+    expect_bytes(&mut peer, "hello\n");
+    peer.write_all(b"no end").unwrap();
+    client.stderr.wait_for(notice, |bytes| {
+        String::from_utf8_lossy(bytes)
+            .contains(notice)
+            .then_some(())
+    });
+    peer.write_all(b"\n").unwrap();
+    client.expect("Received from server: no end\n");
+    drop(peer);
+    let (_, stderr) = client.finish(0);
+    assert_eq!(stderr.matches(notice).count(), 1);
+
+    let terminal = Terminal::connect(port, &["--framing", "line"]);
+    let mut peer = accept(&listener);
+    terminal.expect_text("\n ->");
+    terminal.type_keys("hello\r");
+    expect_bytes(&mut peer, "hello\n");
+    peer.write_all(b"no \x1b").unwrap();
+    terminal.expect_text("so far: no \\u{1b}");
+    terminal.type_keys("typed");
+    terminal.expect_text("so far: no \\u{1b}  typed");
+    peer.write_all(b"end\n").unwrap();
+    terminal.expect(&["Received from server: no \\u{1b}end", " -> typed"]);
+    assert!(
+        terminal
+            .screen()
+            .contains("has begun a line and not ended it.")
+    );
+}
+
+#[test]
+fn at_a_terminal_the_next_message_waits_for_its_turn() {
+    let (listener, port) = raw_server();
+    let terminal = Terminal::connect(port, &["--framing", "line"]);
+    let mut peer = accept(&listener);
+    terminal.expect_text("\n ->");
+    peer.write_all(b"banner\n").unwrap();
+    terminal.type_keys("half");
+    terminal.expect(&[" -> half"]);
+    peer.write_all(b"and more\n").unwrap();
+    terminal.type_keys(" a line\r");
+    expect_bytes(&mut peer, "half a line\n");
+    terminal.expect(&[" -> half a line", "Received from server: banner", " ->"]);
+    terminal.type_keys("two\r");
+    expect_bytes(&mut peer, "two\n");
+    terminal.expect(&[" -> two", "Received from server: and more", " ->"]);
+    // One that leaves has said all before.
+    peer.write_all(b"last\nwords").unwrap();
+    drop(peer);
+    terminal.expect(&[
+        "Received from server: last",
+        "Received from server: words",
+        "The server left.",
+    ]);
+    terminal.finish(0);
+}
+
+#[test]
+fn a_peer_that_floods_in_our_turn_is_still_seen_to_leave() {
+    let (listener, port) = raw_server();
+    let terminal = Terminal::connect(port, &["--framing", "line"]);
+    let mut peer = accept(&listener);
+    terminal.expect_text("\n ->");
+    terminal.type_keys("half");
+    terminal.expect(&[" -> half"]);
+    // More than is read ahead.
+    peer.write_all("flood\n".repeat(20_000).as_bytes()).unwrap();
+    drop(peer);
+    terminal.expect(&[
+        "Received from server: flood",
+        "The server left.",
+        "Not sent: half",
+    ]);
+    terminal.finish(0);
+}
+
+#[test]
+fn pasted_lines_become_one_and_that_is_told() {
+    let (listener, port) = raw_server();
+    let terminal = Terminal::connect(port, &["--framing", "crlf"]);
+    let mut peer = accept(&listener);
+    terminal.expect_text("\n ->");
+    terminal.paste("one\rtwo");
+    terminal.type_keys("\r");
+    expect_bytes(&mut peer, "one two\r\n");
+    terminal.expect_text("Sent as one line: with --framing crlf");
+}
+
+#[test]
+fn names_are_told_by_json() {
+    let (server, port) = Terminal::serve(&["--framing", "json", "--name", "berta"]);
+    let client = Terminal::connect(port, &["--framing", "json", "--name", "anna"]);
+    client.expect_text("\n ->");
+    client.paste("one\rtwo");
+    client.type_keys("\r");
+    server.expect(&["Received from anna: one", "    two", " ->"]);
+    server.type_keys("hi\r");
+    client.expect(&["Received from berta: hi", " ->"]);
+}
+
+/// Sends `line` and its end, and returns the most memory that took.
+#[cfg(target_os = "linux")]
+fn memory_for(framing: &str, begin: &[u8], megabytes: usize, end: &[u8]) -> (u64, String) {
+    let (listener, port) = raw_server();
+    let mut command = Command::new(common::PROGRAM);
+    command.args([
+        "connect",
+        &format!("localhost:{port}"),
+        "--framing",
+        framing,
+    ]);
+    let mut client = Piped::spawn_with(command, Stdio::null());
+    let mut peer = accept(&listener);
+    client.write("hello\n");
+    let mut hello = [0; 5];
+    peer.read_exact(&mut hello).unwrap();
+    peer.write_all(begin).unwrap();
+    let block = vec![b'x'; 1 << 20];
+    for _ in 0..megabytes {
+        peer.write_all(&block).unwrap();
+    }
+    peer.write_all(end).unwrap();
+    // The turn has changed when the next line is sent.
+    client.write("over\n");
+    let mut seen = Vec::new();
+    while !seen.windows(4).any(|bytes| bytes == b"over") {
+        let mut byte = [0];
+        peer.read_exact(&mut byte).unwrap();
+        seen.push(byte[0]);
+    }
+    let peak = client.peak_memory();
+    common::leave(peer);
+    (peak, client.finish(0).1)
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_line_of_a_gigabyte_takes_no_memory() {
+    for framing in ["raw", "line"] {
+        let (peak, _) = memory_for(framing, b"", 1024, b"\n");
+        assert!(peak < 10_000_000, "{framing}: {peak}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_json_line_of_64_megabytes_is_shown_as_text_and_takes_no_memory() {
+    let (peak, stderr) = memory_for("json", b"{\"text\":\"", 64, b"\"}\n");
+    assert!(peak < 10_000_000, "{peak}");
+    assert!(stderr.contains("A JSON message of more than 1 MiB, shown as it comes."));
+    // Just below the limit it is a message.
+    let (peak, stderr) = memory_for(
+        "json",
+        &[&b"{\"text\":\""[..], &b"y".repeat(900_000)].concat(),
+        0,
+        b"\"}\n",
+    );
+    assert!(peak < 10_000_000, "{peak}");
+    assert!(!stderr.contains("JSON"), "{stderr}");
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn a_real_redis_answers() {
+    let port = free_port();
+    let mut command = Command::new("redis-server");
+    command.args([
+        "--port",
+        &port.to_string(),
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+    ]);
+    let redis = Piped::spawn(command);
+    redis.stdout.wait_for("redis to be ready", |bytes| {
+        String::from_utf8_lossy(bytes)
+            .contains("eady to accept connections")
+            .then_some(())
+    });
+    let mut client = Piped::connect(port, &["--quiet", "--framing", "crlf"]);
+    client.write("SET k \u{fc}\nGET k\n");
+    assert_eq!(
+        client.finish(0),
+        ("+OK\n$2\n\u{fc}\n".into(), String::new())
+    );
+    let mut client = Piped::connect(port, &["--quiet", "--framing", "crlf"]);
+    client.write("PING\n");
+    assert_eq!(client.finish(0).0, "+PONG\n");
+}
+
+#[test]
+#[ignore = "needs nc"]
+fn nc_talks_in_lines() {
+    let (mut server, port) = Piped::serve(&["--framing", "line"]);
+    let mut command = Command::new("nc");
+    command.args(["127.0.0.1", &port.to_string()]);
+    let mut nc = Piped::spawn(command);
+    nc.write("one\n");
+    server.expect("Received from connected client: one\n");
+    server.write("1\n");
+    nc.expect("1\n");
+    nc.write("two\n");
+    server.write("2\n");
+    nc.expect("1\n2\n");
+
+    let port = free_port();
+    let mut command = Command::new("nc");
+    command.args(["-v", "-l", "127.0.0.1", &port.to_string()]);
+    let mut nc = Piped::spawn(command);
+    nc.stderr.wait_for("nc to listen", |bytes| {
+        String::from_utf8_lossy(bytes)
+            .contains("Listening")
+            .then_some(())
+    });
+    let mut client = Piped::connect(port, &["--framing", "line"]);
+    client.write("one\n");
+    nc.expect("one\n");
+    nc.write("1\nout of turn\n");
+    client.expect("Received from server: 1\n");
+    client.write("two\n");
+    nc.expect("one\ntwo\n");
+    client.expect("Received from server: 1\nReceived from server: out of turn\n");
+    client.finish(0);
+}
+
+#[test]
+#[ignore = "needs python3"]
+fn python_talks_in_lines_and_in_json() {
+    for framing in ["line", "json"] {
+        let (mut server, port) = Piped::serve(&["--framing", framing, "--name", "us"]);
+        let mut command = Command::new("python3");
+        command
+            .arg(format!(
+                "{}/tests/peers/{framing}.py",
+                env!("CARGO_MANIFEST_DIR")
+            ))
+            .arg(port.to_string())
+            .env("PYTHONUNBUFFERED", "1");
+        let mut peer = Piped::spawn(command);
+        let label = if framing == "json" {
+            "Received from python: "
+        } else {
+            "Received from connected client: "
+        };
+        let name = if framing == "json" { "us: " } else { "" };
+        let (mut heard, mut answers) = (String::new(), String::new());
+        for turn in 1..=10 {
+            peer.write(format!("gr\u{fc}ezi \"{turn}\" \u{1f468}\n"));
+            heard += &format!("{label}gr\u{fc}ezi \"{turn}\" \u{1f468}\n");
+            server.expect(&heard);
+            server.write(format!("answer \\{turn}\n"));
+            answers += &format!("{name}answer \\{turn}\n");
+            peer.expect(&answers);
+        }
+        peer.finish(0);
+        assert_eq!(server.finish(0).0, heard);
+    }
+}
+
+/// What a hostile peer sends to act on the terminal, each with something to follow.
+fn attacks() -> Vec<Vec<u8>> {
+    let corpus = include_str!("attacks.txt");
+    corpus
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+        .map(|line| {
+            let (_, bytes) = line.split_once(": ").expect("NAME: BYTES");
+            let mut pieces = bytes.split("\\x");
+            let mut found = pieces.next().unwrap_or_default().as_bytes().to_vec();
+            for piece in pieces {
+                let (digits, rest) = piece.split_at(2);
+                found.push(u8::from_str_radix(digits, 16).unwrap());
+                found.extend_from_slice(rest.as_bytes());
+            }
+            found
+        })
+        .collect()
+}
+
+/// A byte string that a JSON string can hold.
+fn json(text: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(text);
+    let value = serde_json::json!({ "name": text, "text": text });
+    value.to_string().into_bytes()
+}
+
+#[test]
+fn no_attack_reaches_a_terminal_as_itself() {
+    for framing in ["raw", "line", "crlf", "json"] {
+        let (listener, port) = raw_server();
+        let target = format!("localhost:{port}");
+        let args = ["connect", &target, "--framing", framing, "--color", "never"];
+        let terminal = Setup::new(&args).start();
+        let mut peer = accept(&listener);
+        terminal.expect_text("\n ->");
+        for (index, attack) in attacks().into_iter().enumerate() {
+            terminal.type_keys(&format!("turn {index}\r"));
+            let line = format!("turn {index}");
+            let mut got = String::new();
+            while !got.contains(&line) {
+                let mut byte = [0];
+                peer.read_exact(&mut byte).unwrap();
+                got.push(byte[0].into());
+            }
+            let wire = match framing {
+                "raw" => attack,
+                "json" => [&json(&attack)[..], b"\n"].concat(),
+                _ => [&attack[..], b"\n"].concat(),
+            };
+            peer.write_all(&wire).unwrap();
+            // Only behind the message is there a prompt again.
+            terminal.expect_prompts(index + 2);
+        }
+        common::leave(peer);
+        let raw = terminal.raw();
+        let text = String::from_utf8_lossy(&raw).into_owned();
+        for bad in [
+            "\x1b]", "\x1bP", "\x1b_", "\x1b^", "\x1bc", "\x1b[31m", "\x1b[2J", "\x07", "\x08",
+            "\x0e", "\u{9b}", "\u{9d}", "\u{202e}", "\u{2066}", "\u{200b}", "\u{2028}", "\u{feff}",
+        ] {
+            assert!(!text.contains(bad), "{framing}: {bad:?} in {text:?}");
+        }
+        terminal.finish(0);
+    }
+}
+
+fn tmux(socket: &str, args: &[&str]) -> String {
+    let output = Command::new("tmux")
+        .args(["-L", socket, "-f", "/dev/null"])
+        .args(args)
+        .output()
+        .expect("tmux is installed");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A tmux server of the test's own.
+struct Tmux(String);
+
+impl Drop for Tmux {
+    fn drop(&mut self) {
+        tmux(&self.0, &["kill-server"]);
+    }
+}
+
+#[test]
+#[ignore = "needs tmux"]
+fn attacks_leave_a_real_terminal_as_it_was() {
+    for framing in ["raw", "line", "crlf", "json"] {
+        let server = Tmux(format!("socketchat-{}-{framing}", std::process::id()));
+        let socket = &server.0;
+        let (listener, port) = raw_server();
+        let run = format!(
+            "{} connect --no-history --color never --framing {framing} localhost:{port}; cat",
+            common::PROGRAM
+        );
+        tmux(
+            socket,
+            &["-u", "new-session", "-d", "-x", "80", "-y", "24", &run],
+        );
+        tmux(socket, &["set-option", "-g", "set-clipboard", "on"]);
+        tmux(socket, &["set-option", "-g", "allow-passthrough", "on"]);
+        tmux(socket, &["set-buffer", "-b", "mine", "untouched"]);
+        let state = || {
+            tmux(
+                socket,
+                &[
+                    "display-message",
+                    "-p",
+                    "#{pane_title}|#{window_name}|#{alternate_on}|#{cursor_flag}|#{insert_flag}|#{keypad_flag}|#{mouse_any_flag}|#{origin_flag}|#{wrap_flag}|#{scroll_region_upper}-#{scroll_region_lower}",
+                ],
+            ) + &tmux(socket, &["list-buffers"])
+        };
+        let mut peer = accept(&listener);
+        let before = state();
+        for attack in attacks() {
+            tmux(socket, &["send-keys", "x", "Enter"]);
+            let mut byte = [0];
+            peer.read_exact(&mut byte).unwrap();
+            let wire = match framing {
+                "raw" => attack,
+                "json" => [&json(&attack)[..], b"\n"].concat(),
+                _ => [&attack[..], b"\n"].concat(),
+            };
+            // Whatever of our own message was not read yet is read with the next one.
+            peer.set_nonblocking(true).unwrap();
+            let mut rest = [0; 100];
+            let _ = peer.read(&mut rest);
+            peer.set_nonblocking(false).unwrap();
+            peer.write_all(&wire).unwrap();
+            let start = std::time::Instant::now();
+            while !tmux(socket, &["capture-pane", "-p"])
+                .trim_end()
+                .ends_with("\n ->")
+            {
+                assert!(start.elapsed() < common::DEADLINE, "{framing}");
+                thread::sleep(std::time::Duration::from_millis(5));
+            }
+        }
+        assert_eq!(state(), before, "{framing}");
+        // With its colours: none was set that is still on, and none is on the screen.
+        let screen = tmux(socket, &["capture-pane", "-p", "-e"]);
+        assert!(!screen.contains('\x1b'), "{framing}: {screen:?}");
+        drop(peer);
+    }
+}
+
+#[test]
+fn a_client_that_half_closes_gets_its_answer() {
+    let (mut server, port) = Piped::serve(&[]);
+    server.write("got it\n");
+    let mut peer = raw_client(port);
+    peer.write_all(b"hello").unwrap();
+    peer.shutdown(std::net::Shutdown::Write).unwrap();
+    expect_bytes(&mut peer, "got it");
+    let (stdout, _) = server.finish(0);
+    assert_eq!(stdout, "Received from connected client: hello\n");
+}
