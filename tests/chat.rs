@@ -229,26 +229,22 @@ fn a_client_with_ipv4_alone_reaches_every_address() {
 
 /// Every length that something could happen at, in one-byte and in many-byte characters.
 fn long_messages() -> impl Iterator<Item = Vec<u8>> {
-    [1, 1023, 1024, 1025, 65_536, 5_000_000]
-        .into_iter()
-        .flat_map(|length| {
-            let wide = "\u{fc}\u{1f468}x".repeat(length / 7 + 1);
-            let mut end = length;
-            while !wide.is_char_boundary(end) {
-                end -= 1;
-            }
-            [b"a".repeat(length), wide.as_bytes()[..end].to_vec()]
-        })
+    let lengths = [1, 1023, 1024, 1025, 65_536, 5_000_000];
+    let messages = lengths.into_iter().flat_map(|length| {
+        let wide = "\u{fc}\u{1f468}x".repeat(length / 7 + 1);
+        let end = (0..=length).rev().find(|end| wide.is_char_boundary(*end));
+        let wide = &wide.as_bytes()[..end.unwrap_or_default()];
+        [b"a".repeat(length), wide.to_vec()]
+    });
+    // No character of several bytes fits into one.
+    messages.filter(|message| !message.is_empty())
 }
 
-/// Checks that `message`, sent by `send`, arrives as one turn and byte-exact, that the
-/// answer comes back, and what memory that took.
-fn arrives_as_one_turn(message: &[u8], send: impl FnOnce(u16) -> Option<Piped>) {
-    if message.is_empty() {
-        return;
-    }
+/// Checks that `message` arrives as one turn and byte-exact, and what memory that took.
+/// `send` sends it, and returns what checks that the answer has come back.
+fn arrives_as_one_turn<Answered: FnOnce()>(message: &[u8], send: impl FnOnce(u16) -> Answered) {
     let (mut server, port) = Piped::serve(&[]);
-    let sender = send(port);
+    let answered = send(port);
     let expected = [b"Received from connected client: ", message, b"\n"].concat();
     server.stdout.wait_for("the whole message", |bytes| {
         (bytes.len() >= expected.len()).then_some(())
@@ -256,24 +252,15 @@ fn arrives_as_one_turn(message: &[u8], send: impl FnOnce(u16) -> Option<Piped>) 
     #[cfg(target_os = "linux")]
     {
         let peak = server.peak_memory();
-        assert!(
-            peak < 10_000_000,
-            "{peak} bytes for a message of {}",
-            message.len()
-        );
+        let length = message.len();
+        assert!(peak < 10_000_000, "{peak} bytes for a message of {length}");
     }
     server.write("got it\n");
-    if let Some(sender) = &sender {
-        sender.expect("Received from server: got it\n");
-    }
-    drop(sender);
+    answered();
     server.close_stdin();
-    server.exit();
-    assert!(
-        server.stdout.to_end() == expected,
-        "{} bytes",
-        message.len()
-    );
+    assert_eq!(server.exit().code(), Some(0));
+    let heard = server.stdout.to_end();
+    assert!(heard == expected, "{} bytes", message.len());
 }
 
 #[test]
@@ -283,7 +270,7 @@ fn a_message_of_any_length_from_a_socketchat_arrives_as_one_turn() {
         arrives_as_one_turn(&message, |port| {
             let mut client = Piped::connect(port, &[]);
             client.write(&line);
-            Some(client)
+            || assert_eq!(client.finish(0).0, "Received from server: got it\n")
         });
     }
 }
@@ -292,8 +279,8 @@ fn a_message_of_any_length_from_a_socketchat_arrives_as_one_turn() {
 fn a_message_of_any_length_that_dribbles_arrives_as_one_turn() {
     for message in long_messages().filter(|message| message.len() > 1024) {
         let text = message.clone();
-        arrives_as_one_turn(&message, move |port| {
-            thread::spawn(move || {
+        arrives_as_one_turn(&message, |port| {
+            let sending = thread::spawn(move || {
                 let mut peer = raw_client(port);
                 let mut rest = &text[..];
                 let mut size = 1024;
@@ -306,7 +293,7 @@ fn a_message_of_any_length_that_dribbles_arrives_as_one_turn() {
                 }
                 expect_bytes(&mut peer, "got it");
             });
-            None
+            || sending.join().unwrap()
         });
     }
 }

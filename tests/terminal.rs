@@ -15,7 +15,7 @@ fn connected(args: &[&str]) -> (Terminal, TcpStream) {
     let (listener, port) = raw_server();
     let terminal = Terminal::connect(port, args);
     let peer = accept(&listener);
-    terminal.expect_text("\n ->");
+    terminal.expect_text(" ->");
     (terminal, peer)
 }
 
@@ -300,9 +300,9 @@ fn a_byte_that_is_no_utf8_is_left_out() {
 }
 
 #[test]
-fn sigterm_and_sighup_restore_the_terminal() {
-    use nix::sys::signal::Signal::{SIGHUP, SIGTERM};
-    for signal in [SIGTERM, SIGHUP] {
+fn signals_that_end_the_program_restore_the_terminal() {
+    use nix::sys::signal::Signal::{SIGHUP, SIGQUIT, SIGTERM};
+    for signal in [SIGTERM, SIGHUP, SIGQUIT] {
         let (terminal, mut peer) = connected(&[]);
         terminal.type_keys("half");
         terminal.expect(&[" -> half"]);
@@ -519,4 +519,217 @@ fn a_long_message_is_printed_whole_on_the_screen() {
     let mut rest = [0];
     peer.set_nonblocking(true).unwrap();
     assert!(peer.read(&mut rest).is_err());
+}
+
+#[test]
+fn a_paste_is_not_torn_by_what_comes_in_its_middle() {
+    let (terminal, mut peer) = waiting(&[]);
+    peer.write_all(b"reply").unwrap();
+    terminal.expect(&["Received from server: reply", " ->"]);
+    terminal.type_keys("\x1b[200~first\rsec");
+    peer.write_all(b"late").unwrap();
+    // The prompt stays until the paste has ended; then the late text is shown.
+    terminal.type_keys("ond\rthird\x1b[201~");
+    terminal.expect(&["    late", " -> first", "second", "third"]);
+    terminal.type_keys("\r");
+    expect_bytes(&mut peer, "first\nsecond\nthird");
+}
+
+#[test]
+fn a_reset_tells_what_stood_on_the_prompt() {
+    let (terminal, peer) = connected(&[]);
+    terminal.type_keys("half");
+    terminal.expect(&[" -> half"]);
+    socket2::SockRef::from(&peer)
+        .set_linger(Some(std::time::Duration::ZERO))
+        .unwrap();
+    drop(peer);
+    terminal.expect(&[
+        "Not sent: half",
+        "socketchat: lost the connection to the server: connection reset by peer",
+    ]);
+    terminal.finish(1);
+}
+
+#[test]
+fn rows_that_the_terminal_would_make_are_indented_too() {
+    let (terminal, mut peer) = waiting(&[]);
+    let padding = " ".repeat(usize::from(COLUMNS) - "Received from server: ok".len());
+    let forged = format!("ok{padding}Received from server: forged");
+    peer.write_all(forged.as_bytes()).unwrap();
+    terminal.expect(&[
+        "Received from server: ok",
+        "    Received from server: forged",
+        " ->",
+    ]);
+    let late = format!("{}The server left.", " ".repeat(usize::from(COLUMNS) - 4));
+    peer.write_all(late.as_bytes()).unwrap();
+    terminal.expect(&["    The server left.", " ->"]);
+    // In characters of two columns as well.
+    terminal.type_keys("next\r");
+    expect_bytes(&mut peer, "next");
+    peer.write_all("\u{65e5}".repeat(30).as_bytes()).unwrap();
+    let (first, rest) = ("\u{65e5}".repeat(19), "\u{65e5}".repeat(11));
+    terminal.expect_text(&format!("server: {first}\n    {rest}\n ->"));
+}
+
+#[test]
+fn a_dumb_terminal_ends_at_once_when_nothing_was_asked() {
+    let (listener, port) = raw_server();
+    let target = format!("localhost:{port}");
+    let terminal = Setup::new(&["connect", &target])
+        .env("TERM", "dumb")
+        .start();
+    let mut peer = accept(&listener);
+    terminal.expect_text("\n ->");
+    terminal.type_keys("hello\r");
+    expect_bytes(&mut peer, "hello");
+    drop(peer);
+    terminal.expect(&[" -> hello", "The server left."]);
+    terminal.finish(0);
+}
+
+#[test]
+fn enter_while_a_long_message_comes_sends_nothing() {
+    let (terminal, mut peer) = waiting(&[]);
+    terminal.type_keys("ahead");
+    terminal.expect_text("waiting for the server          ahead");
+    // It is long, and so ends with the quiet only: until then it cannot be answered.
+    peer.write_all("long ".repeat(300).as_bytes()).unwrap();
+    terminal.expect_text("long long");
+    terminal.type_keys("\r");
+    terminal.expect_text(" -> ahead");
+    terminal.type_keys("!\r");
+    expect_bytes(&mut peer, "ahead!");
+}
+
+#[test]
+fn a_drip_in_our_turn_does_not_hold_the_prompt() {
+    let (terminal, mut peer) = waiting(&[]);
+    peer.write_all(b"reply").unwrap();
+    terminal.expect(&["Received from server: reply", " ->"]);
+    terminal.type_keys("half");
+    terminal.expect(&[" -> half"]);
+    // As much as would begin a long message, which is never quiet.
+    peer.write_all(&[b'x'; 1024]).unwrap();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let mut drip = peer.try_clone().unwrap();
+    let dripping = std::thread::spawn(move || {
+        let pause = std::time::Duration::from_millis(50);
+        while stopped.recv_timeout(pause).is_err() {
+            drip.write_all(b".").unwrap();
+        }
+    });
+    terminal.expect(&["    .", " -> half"]);
+    terminal.type_keys(" a line");
+    terminal.expect(&["    .", " -> half a line"]);
+    terminal.type_keys("\r");
+    expect_bytes(&mut peer, "half a line");
+    stop.send(()).unwrap();
+    dripping.join().unwrap();
+}
+
+#[test]
+fn quiet_shows_the_messages_alone_and_as_they_are() {
+    let (terminal, mut peer) = waiting(&["--quiet"]);
+    peer.write_all(b"one\ntwo").unwrap();
+    terminal.expect(&[" -> hello", "one", "    two", " ->"]);
+    assert!(!terminal.screen().contains("Connected"));
+    drop(peer);
+    terminal.expect(&["one", "    two"]);
+    terminal.finish(0);
+}
+
+#[test]
+fn a_hint_goes_with_the_prompt() {
+    let (terminal, mut peer) = waiting(&[]);
+    peer.write_all(b"reply").unwrap();
+    terminal.expect(&["Received from server: reply", " ->"]);
+    terminal.type_keys("he");
+    terminal.expect(&[" -> hello"]);
+    terminal.type_keys("\x03");
+    terminal.expect(&["Received from server: reply", " -> he"]);
+    terminal.finish(130);
+}
+
+#[test]
+fn ctrl_c_is_heard_however_much_the_peer_says() {
+    for _ in 0..10 {
+        let (terminal, mut peer) = connected(&[]);
+        let talking = std::thread::spawn(move || while peer.write_all(b"talk").is_ok() {});
+        terminal.expect_text("talk");
+        terminal.type_keys("\x03");
+        terminal.finish(130);
+        talking.join().unwrap();
+    }
+}
+
+#[test]
+fn what_is_no_utf8_is_told() {
+    let (terminal, mut peer) = connected(&[]);
+    terminal.type_keys("gr");
+    terminal.expect(&[" -> gr"]);
+    terminal.type_bytes(b"\xfc");
+    terminal.expect(&["What was typed is no UTF-8, and was left out.", " -> gr"]);
+    terminal.type_keys("\u{fc}ezi\r");
+    expect_bytes(&mut peer, "gr\u{fc}ezi");
+}
+
+#[test]
+fn a_byte_that_is_no_utf8_wipes_nothing_but_the_prompt() {
+    let (terminal, _peer) = connected(&[]);
+    let line = "x".repeat(150);
+    terminal.type_keys(&format!("{line}\x01"));
+    terminal.expect(&[&format!(" -> {line}")]);
+    let first = terminal.screen().lines().next().unwrap().to_owned();
+    assert!(first.starts_with("Connected to"));
+    terminal.type_bytes(b"\xff");
+    terminal.expect_text("no UTF-8");
+    terminal.expect(&[&format!(" -> {line}")]);
+    assert!(
+        terminal.screen().starts_with(&first),
+        "{}",
+        terminal.screen()
+    );
+}
+
+/// A shell at a terminal, in which a client was started; and its peer.
+fn in_a_shell(shell: &str, args: &[&str]) -> (Terminal, TcpStream) {
+    let mut command = std::process::Command::new(shell);
+    command.args(args);
+    let terminal = Setup::program(command).env("PS1", "% ").start();
+    terminal.expect_text("%");
+    let (listener, port) = raw_server();
+    terminal.type_keys(&format!("{} connect localhost:{port}\r", common::PROGRAM));
+    let peer = accept(&listener);
+    terminal.expect_text("\n ->");
+    (terminal, peer)
+}
+
+#[test]
+#[ignore = "needs bash and dash"]
+fn ctrl_z_and_fg_in_a_shell() {
+    for (shell, args) in [
+        ("bash", &["--norc", "--noprofile", "-i"][..]),
+        ("dash", &["-i"]),
+    ] {
+        let (terminal, mut peer) = in_a_shell(shell, args);
+        terminal.type_keys("half");
+        terminal.expect(&[" -> half"]);
+        terminal.type_keys("\x1a");
+        terminal.expect_text("topped");
+        terminal.expect(&["%"]);
+        // The shell has the terminal, and what is typed is seen.
+        terminal.type_keys("echo se''en\r");
+        terminal.expect_text("echo se''en");
+        terminal.expect_text("\nseen\n");
+        terminal.type_keys("fg\r");
+        terminal.expect(&[" -> half"]);
+        terminal.type_keys(" a line\r");
+        expect_bytes(&mut peer, "half a line");
+        drop(peer);
+        terminal.expect(&["The server left.", "%"]);
+        terminal.type_keys("exit\r");
+        terminal.finish(0);
+    }
 }

@@ -103,3 +103,56 @@ fn help_and_version_are_on_stdout() {
     let version = concat!("socketchat ", env!("CARGO_PKG_VERSION"), "\n");
     assert_eq!((code, stdout.as_str()), (0, version));
 }
+
+/// What the program exits with, and says on what is left, when `stdout` or `stderr` take
+/// nothing.
+fn run_full(args: &[&str], stdout: bool) -> (Option<i32>, String) {
+    let full = || {
+        std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap()
+    };
+    let home = common::home();
+    let mut command = std::process::Command::new(common::PROGRAM);
+    common::isolate(&mut command, &home).args(args);
+    if stdout {
+        command.stdout(full());
+    } else {
+        command.stderr(full());
+    }
+    let output = command.output().unwrap();
+    let text = if stdout { output.stderr } else { output.stdout };
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_an_error_and_no_panic() {
+    assert_eq!(
+        run_full(&["completions", "bash"], true),
+        (
+            Some(1),
+            "socketchat: cannot write the conversation: no space left on device\n".into()
+        )
+    );
+    let (_listener, port) = common::raw_server();
+    let port = port.to_string();
+    assert_eq!(
+        run_full(&["serve", "--port", &port], false),
+        (Some(1), String::new())
+    );
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = std::process::Command::new(common::PROGRAM);
+    let output = command
+        .args(["completions", "zsh"])
+        .stdout(writer)
+        .output()
+        .unwrap();
+    assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
+}

@@ -1,11 +1,12 @@
 //! Keeps what is typed between two prompts from being drawn by the terminal itself: it
-//! stays in the terminal's buffer, and the next prompt shows it. While a prompt is shown,
-//! rustyline has the terminal, and gives it back with the echo when it is stopped.
+//! stays in the terminal's buffer, and the next prompt shows it.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
+use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
+use nix::unistd::Pid;
 
 /// The echo of the terminal that the user types at. Whoever turns it off sees to it that
 /// it is restored on every way out.
@@ -16,14 +17,16 @@ pub(super) struct Echo {
 }
 
 impl Echo {
-    /// Turns the echo off. A terminal that is gone has none.
+    /// Turns the echo off, if it is not off already. A terminal that is gone has none.
     pub(super) fn turn_off(&self) {
         let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Ok(mode) = tcgetattr(io::stdin()) {
+        if before.is_none()
+            && let Ok(mode) = tcgetattr(io::stdin())
+        {
             let mut silent = mode.clone();
             silent.local_flags.remove(LocalFlags::ECHO);
-            let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, &silent);
-            before.get_or_insert(mode);
+            set(&silent);
+            *before = Some(mode);
         }
     }
 
@@ -31,8 +34,29 @@ impl Echo {
     pub(super) fn restore(&self) {
         let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mode) = before.take() {
-            // A terminal that is gone needs no restoring.
-            let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, &mode);
+            set(&mode);
         }
     }
+
+    /// Stops the program at a prompt on `screen`, as Ctrl-Z asks for, with the terminal as
+    /// it was before, and returns when it goes on. rustyline would leave the echo off, and
+    /// not every shell turns it on.
+    pub(super) fn stop(&self, mut screen: impl io::Write) {
+        const BRACKETED_PASTE: [&str; 2] = ["\x1b[?2004l", "\x1b[?2004h"];
+        let before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(before), Ok(now)) = (&*before, tcgetattr(io::stdin())) {
+            let _ = writeln!(screen, "{}", BRACKETED_PASTE[0]);
+            set(before);
+            // The whole group, as the terminal itself would do it.
+            let _ = kill(Pid::from_raw(0), Signal::SIGTSTP);
+            set(&now);
+            let _ = write!(screen, "{}", BRACKETED_PASTE[1]);
+        }
+    }
+}
+
+/// Sets how the terminal works; one that is gone needs nothing. At once, and not when all
+/// is written: the end of the program must not wait for a long message.
+fn set(mode: &Termios) {
+    let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, mode);
 }

@@ -25,9 +25,9 @@ use rustyline::{
 };
 
 use super::echo::Echo;
-use super::interrupt::{Call, Calls, Interrupts, State};
+use super::interrupt::{Call, Calls, Interrupts};
 use super::output::{Output, color_is_welcome};
-use super::screen::{Drawn, columns, rows};
+use super::screen::{Drawn, State, columns, rows};
 use super::{Answer, Console, Options, Wait, Waiting, controlling, history};
 use crate::event::{self, Event, Failure, PROMPT, Peer};
 use crate::framing::UNENDED;
@@ -139,6 +139,7 @@ impl Editor {
         self.output.end_line()?;
         if self.rustyline.is_none() {
             self.rustyline = Some(self.start()?);
+            self.echo.turn_off();
         }
         let prompt = match turn {
             Turn::Ours => PROMPT.to_owned(),
@@ -153,18 +154,16 @@ impl Editor {
             *lock(&self.drawn) = Drawn::default();
             let draft = mem::take(&mut self.draft);
             let (drawn, screen) = (&self.drawn, &self.screen);
-            self.echo.restore();
             let ended = self.interrupts.while_prompting(
                 calls,
                 || rustyline.readline_with_initial(&prompt, draft.line.split_at(draft.cursor)),
-                || lock(drawn).state(),
+                || lock(drawn).state,
                 || {
                     if let Turn::Theirs(line) = turn {
                         redraw_prompt(screen, &lock(drawn), &line.to_string(), dim);
                     }
                 },
             )?;
-            self.echo.turn_off();
             let called = ended.call.map(|call| match call {
                 Call::Incoming => Prompted::Incoming,
                 Call::Overdue => Prompted::Overdue,
@@ -192,7 +191,7 @@ impl Editor {
                     self.wipe(rows);
                     return Ok(self.leave(ours, "", called, Prompted::EndOfInput));
                 }
-                Err(ReadlineError::Interrupted) if !ended.interrupted_by_us => {
+                Err(ReadlineError::Interrupted) if drawn.interrupted || ended.unprompted => {
                     self.wipe(rows);
                     return Ok(self.leave(ours, &drawn.line, None, Prompted::Interrupted));
                 }
@@ -265,12 +264,26 @@ impl Editor {
                 Style::new()
             },
         }));
-        // An interruption in the middle of a paste would lose what was read of it, and
-        // take the rest for keys.
+        let stop = Stop {
+            echo: Arc::clone(&self.echo),
+            screen: Arc::clone(&self.screen),
+        };
         rustyline.bind_sequence(
-            KeyEvent(KeyCode::BracketedPasteStart, Modifiers::NONE),
-            EventHandler::Conditional(Box::new(PasteBegins(Arc::clone(&self.drawn)))),
+            KeyEvent::ctrl('Z'),
+            EventHandler::Conditional(Box::new(stop)),
         );
+        // An interruption in the middle of a paste would lose what was read of it, and
+        // take the rest for keys; one that meets Ctrl-C must not be taken for it.
+        let paste = KeyEvent(KeyCode::BracketedPasteStart, Modifiers::NONE);
+        let notes: [(_, fn(&mut Drawn)); 2] = [
+            (paste, |drawn| drawn.state = State::Pasting),
+            (KeyEvent::ctrl('C'), |drawn| drawn.interrupted = true),
+        ];
+        for (key, note) in notes {
+            let drawn = Arc::clone(&self.drawn);
+            let handler = Box::new(Note { drawn, note });
+            rustyline.bind_sequence(key, EventHandler::Conditional(handler));
+        }
         self.with_history("read", |path| {
             history::create(path)?;
             rustyline.load_history(path).map_err(into_io)
@@ -426,18 +439,6 @@ impl Draft {
     }
 }
 
-impl Drawn {
-    fn state(&self) -> State {
-        if self.pasting {
-            State::Pasting
-        } else if self.begun {
-            State::Reading
-        } else {
-            State::Starting
-        }
-    }
-}
-
 impl From<Drawn> for Draft {
     fn from(drawn: Drawn) -> Self {
         Self {
@@ -539,7 +540,6 @@ impl Hinter for Helper {
         let mut drawn = lock(&self.drawn);
         line.clone_into(&mut drawn.line);
         drawn.cursor = pos;
-        drawn.pasting = false;
         hint.as_deref()
             .unwrap_or_default()
             .clone_into(&mut drawn.hint);
@@ -556,7 +556,7 @@ impl Highlighter for Helper {
         let mut drawn = lock(&self.drawn);
         prompt.clone_into(&mut drawn.prompt);
         drawn.default = default;
-        drawn.begun = true;
+        drawn.state = State::Reading;
         match &self.turn {
             Turn::Theirs(line) if default => {
                 let dim = self.dim;
@@ -577,10 +577,13 @@ impl Highlighter for Helper {
     }
 }
 
-/// Notes that a paste begins, and leaves it to rustyline.
-struct PasteBegins(Arc<Mutex<Drawn>>);
+/// Notes that a key was pressed, and leaves it to rustyline.
+struct Note {
+    drawn: Arc<Mutex<Drawn>>,
+    note: fn(&mut Drawn),
+}
 
-impl ConditionalEventHandler for PasteBegins {
+impl ConditionalEventHandler for Note {
     fn handle(
         &self,
         _: &rustyline::Event,
@@ -588,8 +591,27 @@ impl ConditionalEventHandler for PasteBegins {
         _: bool,
         _: &EventContext<'_>,
     ) -> Option<Cmd> {
-        lock(&self.0).pasting = true;
+        (self.note)(&mut lock(&self.drawn));
         None
+    }
+}
+
+/// Stops the program.
+struct Stop {
+    echo: Arc<Echo>,
+    screen: Arc<File>,
+}
+
+impl ConditionalEventHandler for Stop {
+    fn handle(
+        &self,
+        _: &rustyline::Event,
+        _: RepeatCount,
+        _: bool,
+        _: &EventContext<'_>,
+    ) -> Option<Cmd> {
+        self.echo.stop(&*self.screen);
+        Some(Cmd::Repaint)
     }
 }
 

@@ -21,6 +21,7 @@ use signal_hook::{flag, low_level};
 
 use super::echo::Echo;
 use super::is_ready;
+use super::screen::State;
 
 /// The exit status after Ctrl-C: 128 and the number of SIGINT, as shells have it.
 pub const INTERRUPTED_STATUS: u8 = 130;
@@ -67,17 +68,6 @@ pub(super) struct Calls<'a> {
     pub(super) deadline: Option<Instant>,
 }
 
-/// How far rustyline is with a prompt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
-    /// It may not own SIGINT yet.
-    Starting,
-    /// It is in the middle of a paste, which would be lost.
-    Pasting,
-    /// It waits for keys.
-    Reading,
-}
-
 /// How a prompt ended.
 #[derive(Debug)]
 pub(super) struct Ended<T> {
@@ -85,8 +75,8 @@ pub(super) struct Ended<T> {
     pub(super) value: T,
     /// What called, if anything did.
     pub(super) call: Option<Call>,
-    /// It was us who interrupted it, and not the user by Ctrl-C.
-    pub(super) interrupted_by_us: bool,
+    /// No SIGINT of ours can have interrupted it.
+    pub(super) unprompted: bool,
 }
 
 /// What the watcher has seen and done.
@@ -179,9 +169,9 @@ impl Interrupts {
             } else {
                 watched.call
             },
-            // When the one SIGINT that we sent came too late for rustyline, it was not
-            // that one which rustyline heard.
-            interrupted_by_us: watched.sent > usize::from(stray),
+            // When the one that we sent came too late for rustyline, it was not that one
+            // which rustyline heard.
+            unprompted: watched.sent <= usize::from(stray),
         })
     }
 

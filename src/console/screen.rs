@@ -5,6 +5,18 @@ use std::fs::File;
 use rustyline::GraphemeClusterMode;
 use unicode_segmentation::UnicodeSegmentation as _;
 
+/// How far rustyline is with a prompt.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// It may not own SIGINT yet.
+    #[default]
+    Starting,
+    /// It is in the middle of a paste, which would be lost.
+    Pasting,
+    /// It waits for keys.
+    Reading,
+}
+
 /// What rustyline has drawn last.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Drawn {
@@ -18,10 +30,10 @@ pub(super) struct Drawn {
     pub(super) hint: String,
     /// The prompt is the one that was asked for, and no search of the history.
     pub(super) default: bool,
-    /// Something was drawn since the prompt began.
-    pub(super) begun: bool,
-    /// The beginning of a paste was read, and not its end.
-    pub(super) pasting: bool,
+    /// How far rustyline is.
+    pub(super) state: State,
+    /// Ctrl-C was pressed.
+    pub(super) interrupted: bool,
 }
 
 impl Drawn {
