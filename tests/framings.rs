@@ -332,21 +332,7 @@ fn a_json_line_of_64_megabytes_is_shown_as_text_and_takes_no_memory() {
 #[ignore = "needs redis-server"]
 fn a_real_redis_answers() {
     let port = free_port();
-    let mut command = Command::new("redis-server");
-    command.args([
-        "--port",
-        &port.to_string(),
-        "--bind",
-        "127.0.0.1",
-        "--save",
-        "",
-    ]);
-    let redis = Piped::spawn(command);
-    redis.stdout.wait_for("redis to be ready", |bytes| {
-        String::from_utf8_lossy(bytes)
-            .contains("eady to accept connections")
-            .then_some(())
-    });
+    let _redis = common::redis(port);
     let mut client = Piped::connect(port, &["--quiet", "--framing", "crlf"]);
     client.write("SET k \u{fc}\nGET k\n");
     assert_eq!(

@@ -38,12 +38,9 @@ fn block(language: &str, command: &str, port: u16) -> String {
 /// the test wants to know of it.
 fn run(folder: &Path, command: &str, port: u16, more: &str) -> Piped {
     let mut shell = Command::new("sh");
-    let program = Path::new(common::PROGRAM).parent().unwrap();
-    let path = std::env::var("PATH").unwrap();
     shell
-        .args(["-c", &(block("sh", command, port) + more)])
+        .args(["-c", &with_program(&(block("sh", command, port) + more))])
         .current_dir(folder)
-        .env("PATH", format!("{}:{path}", program.display()))
         .env("PYTHONUNBUFFERED", "1");
     // The test's home is not the one that cargo and rustup live in.
     let home = std::env::home_dir().unwrap();
@@ -53,6 +50,12 @@ fn run(folder: &Path, command: &str, port: u16, more: &str) -> Piped {
         }
     }
     Piped::spawn(shell)
+}
+
+/// The commands, with the program on the path.
+fn with_program(commands: &str) -> String {
+    let folder = Path::new(common::PROGRAM).parent().unwrap();
+    format!("PATH='{}':$PATH\n{commands}", folder.display())
 }
 
 fn here() -> &'static Path {
@@ -67,7 +70,7 @@ fn ask(port: u16, answer: &str) {
 }
 
 const CHAT: [&str; 3] = [
-    "socketchat serve --port 5000",
+    "socketchat serve --port 5000\n",
     "socketchat connect localhost:5000\n",
     "serve --host 0.0.0.0",
 ];
@@ -140,10 +143,7 @@ const PYTHON: [&str; 2] = ["python3 client.py", "python3 server.py"];
 fn the_python_scripts() {
     let folder = common::home();
     let port = free_port();
-    for (part, file) in [
-        ("create_connection", "client.py"),
-        ("create_server", "server.py"),
-    ] {
+    for (part, file) in [("server.recv", "client.py"), ("create_server", "server.py")] {
         std::fs::write(folder.path().join(file), block("python", part, port)).unwrap();
     }
     let [client, server] = PYTHON;
@@ -178,6 +178,69 @@ fn the_python_scripts() {
     ours.write("bye\n");
     ours.finish(0);
     assert_eq!(theirs.finish(0).1, "");
+}
+
+const FRAMING: [&str; 2] = ["nc -N", "--framing line"];
+
+#[test]
+#[ignore = "needs nc"]
+fn what_goes_wrong_without_an_end_mark_and_how_one_mends_it() {
+    let [send, line] = FRAMING;
+    let port = free_port();
+    let serve = "socketchat serve --port 5000\n";
+    for (command, heard) in [
+        (serve, "Received from connected client: one\ntwo\n"),
+        (
+            line,
+            "Received from connected client: one\nReceived from connected client: two\n",
+        ),
+    ] {
+        let mut server = run(here(), command, port, "");
+        assert_eq!(server.port(), port);
+        run(here(), send, port, "").finish(0);
+        server.write("answer\n");
+        server.expect(heard);
+    }
+}
+
+const REDIS: [&str; 1] = ["localhost:6379"];
+
+#[test]
+#[ignore = "needs redis-server"]
+fn a_text_service() {
+    let port = free_port();
+    let redis = common::redis(port);
+    let mut shell = Command::new("sh");
+    let command = block("sh", REDIS[0], 0).replace("6379", &port.to_string());
+    shell.args(["-c", &with_program(&command)]);
+    let answers = Piped::spawn(shell).finish(0);
+    assert_eq!(answers, ("+OK\n$2\n\u{fc}\n".into(), String::new()));
+    drop(redis);
+}
+
+const JSON: [&str; 2] = ["--framing json", "python3 json_client.py"];
+
+#[test]
+#[ignore = "needs python3"]
+fn json_in_python() {
+    let folder = common::home();
+    let port = free_port();
+    std::fs::write(
+        folder.path().join("json_client.py"),
+        block("python", "import json", port),
+    )
+    .unwrap();
+    let [serve, connect] = JSON;
+    let mut ours = run(here(), serve, port, "");
+    assert_eq!(ours.port(), port);
+    let mut theirs = run(folder.path(), connect, port, "");
+    theirs.write("gr\u{fc}ezi\n");
+    ours.expect("Received from Python: gr\u{fc}ezi\n");
+    ours.write("hi\n");
+    theirs.expect(" -> Received from anna: hi\n -> ");
+    theirs.write("bye\n");
+    theirs.finish(0);
+    ours.finish(0);
 }
 
 const NC: [&str; 2] = ["nc localhost", "nc -l"];
@@ -271,7 +334,18 @@ fn a_fresh_machine() {
 
 #[test]
 fn every_command_is_run_by_one_of_these_tests() {
-    let parts = [&CHAT[..], &SCRIPT, &COMPLETIONS, &PYTHON, &NC, &BUILD].concat();
+    let parts = [
+        &CHAT[..],
+        &SCRIPT,
+        &COMPLETIONS,
+        &PYTHON,
+        &NC,
+        &FRAMING,
+        &REDIS,
+        &JSON,
+        &BUILD,
+    ]
+    .concat();
     let run: BTreeSet<_> = parts.iter().map(|part| block("sh", part, 5000)).collect();
     let all: BTreeSet<_> = blocks("sh").into_iter().map(str::to_owned).collect();
     assert_eq!(run, all);

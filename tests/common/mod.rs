@@ -318,6 +318,19 @@ pub fn free_port() -> u16 {
     port
 }
 
+/// A Redis server on `port` that keeps nothing, ready to be asked.
+pub fn redis(port: u16) -> Piped {
+    let mut command = Command::new("redis-server");
+    let port = port.to_string();
+    command.args(["--port", &port, "--bind", "127.0.0.1", "--save", ""]);
+    let redis = Piped::spawn(command);
+    redis.stdout.wait_for("redis to be ready", |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        text.contains("eady to accept connections").then_some(())
+    });
+    redis
+}
+
 /// Accepts one client, within the deadline.
 pub fn accept(listener: &std::net::TcpListener) -> TcpStream {
     listener.set_nonblocking(true).unwrap();
