@@ -195,11 +195,10 @@ fn what_goes_wrong_without_an_end_mark_and_how_one_mends_it() {
             "Received from connected client: one\nReceived from connected client: two\n",
         ),
     ] {
-        let mut server = run(here(), command, port, "");
+        let server = run(here(), command, port, "");
         assert_eq!(server.port(), port);
         run(here(), send, port, "").finish(0);
-        server.write("answer\n");
-        server.expect(heard);
+        assert_eq!(server.finish(0).0, heard);
     }
 }
 
