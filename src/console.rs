@@ -2,7 +2,9 @@
 
 mod echo;
 mod editor;
+mod helper;
 mod history;
+mod inputrc;
 mod interrupt;
 mod output;
 mod pipe;

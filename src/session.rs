@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::connection::{Connection, Part, Progress, Stream};
 use crate::console::{Answer, Console, Wait, Waiting};
 use crate::event::{Event, Failure, Peer};
-use crate::framing::Oddity;
+use crate::framing::{Oddity, UNENDED};
 
 /// What a user writes to leave, in any case and with any space around it; never sent.
 const BYE: &str = "bye";
@@ -277,9 +277,17 @@ impl<'a, S: Stream> Session<'a, S> {
         } else {
             Timing::Late
         };
-        if self.connection.close().is_ok() {
-            while let Ok(Progress::Part(part)) = self.connection.receive() {
-                self.console.show(&timing.event(self.peer, &part))?;
+        let mut patience = self.connection.close().is_ok();
+        let since = Instant::now();
+        while patience {
+            match self.connection.receive() {
+                Ok(Progress::Part(part)) => {
+                    self.console.show(&timing.event(self.peer, &part))?;
+                }
+                // A line that does not end is not waited for longer than elsewhere.
+                Ok(Progress::Pending) => patience = since.elapsed() < UNENDED,
+                // How a conversation ends that is over is no failure.
+                Ok(Progress::Stalled | Progress::Closed) | Err(_) => patience = false,
             }
         }
         Ok(End::Ended(Ending::EndOfInput))

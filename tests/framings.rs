@@ -571,3 +571,23 @@ fn a_client_that_half_closes_gets_its_answer() {
     let (stdout, _) = server.finish(0);
     assert_eq!(stdout, "Received from connected client: hello\n");
 }
+
+#[test]
+fn a_reply_of_several_lines_is_shown_to_its_end_though_the_input_has_ended() {
+    let (listener, port) = raw_server();
+    let mut client = Piped::connect(port, &["-q", "--framing", "line"]);
+    let mut peer = accept(&listener);
+    client.write("GET\n");
+    client.close_stdin();
+    expect_bytes(&mut peer, "GET\n");
+    peer.write_all(b"a\nb").unwrap();
+    client.expect("a\n");
+    // The client has closed its side, and reads on.
+    common::expect_end(&mut peer);
+    peer.write_all(b"b\nc").unwrap();
+    client.expect("a\nbb\n");
+    peer.write_all(b"c\n").unwrap();
+    client.expect("a\nbb\ncc\n");
+    drop(peer);
+    client.finish(0);
+}

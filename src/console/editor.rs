@@ -1,34 +1,27 @@
 //! The prompt at a terminal: rustyline, its history, and what happens when it is ended.
 
-use std::borrow::Cow;
-use std::env;
-use std::fmt;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::mem;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
 
 use anstyle::Style;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
-use rustyline::highlight::{CmdKind, Highlighter};
-use rustyline::hint::{Hinter, HistoryHinter};
+use rustyline::hint::HistoryHinter;
 use rustyline::history::DefaultHistory;
-use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{
-    Behavior, Cmd, ColorMode, ConditionalEventHandler, Config, Context, EditMode, EventContext,
-    EventHandler, KeyCode, KeyEvent, Modifiers, RepeatCount,
+    Behavior, ColorMode, Config, EditMode, EventHandler, KeyCode, KeyEvent, Modifiers,
 };
 
 use super::echo::Echo;
+use super::helper::{Helper, Note, Stop, Turn, WaitingLine, lock};
 use super::interrupt::{Call, Calls, Interrupts};
 use super::output::{Output, color_is_welcome};
 use super::screen::{Drawn, State, columns, rows};
-use super::{Answer, Console, Options, Wait, Waiting, controlling, history};
+use super::{Answer, Console, Options, Wait, Waiting, controlling, history, inputrc};
 use crate::event::{self, Event, Failure, PROMPT, Peer};
 use crate::framing::UNENDED;
 
@@ -65,37 +58,6 @@ pub(super) struct Editor {
 struct Draft {
     line: String,
     cursor: usize,
-}
-
-/// What Enter does, and what stands before the line.
-#[derive(Debug, Clone)]
-enum Turn {
-    /// The user's: Enter sends.
-    Ours,
-    /// The peer's: Enter only begins a new line.
-    Theirs(WaitingLine),
-}
-
-/// Whose turn it is, and for how long.
-#[derive(Debug, Clone)]
-struct WaitingLine {
-    peer: Peer,
-    since: Instant,
-    /// What stands behind that.
-    so_far: String,
-    quiet: bool,
-}
-
-impl WaitingLine {
-    /// One that says nothing.
-    fn silent() -> Self {
-        Self {
-            peer: Peer::Server,
-            since: Instant::now(),
-            so_far: String::new(),
-            quiet: true,
-        }
-    }
 }
 
 /// How a prompt ended.
@@ -239,7 +201,7 @@ impl Editor {
             .max_history_size(HISTORY)
             .and_then(|config| config.history_ignore_dups(true))
             .map_err(into_io)?
-            .edit_mode(if self.options.vi || inputrc_says_vi() {
+            .edit_mode(if self.options.vi || inputrc::says_vi() {
                 EditMode::Vi
             } else {
                 EditMode::Emacs
@@ -448,23 +410,6 @@ impl From<Drawn> for Draft {
     }
 }
 
-impl fmt::Display for WaitingLine {
-    /// Always as wide as its longest wording, so that it can be redrawn in place with
-    /// something typed behind it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const WIDTH: usize = "waiting for the server, 59 min  ".len();
-        if !self.quiet {
-            write!(
-                f,
-                "{:WIDTH$}{}",
-                self.peer.waiting(self.since.elapsed()),
-                self.so_far
-            )?;
-        }
-        Ok(())
-    }
-}
-
 /// Draws another prompt of the same width over the one on the screen, with the cursor
 /// put back, in one write.
 fn redraw_prompt(screen: &File, drawn: &Drawn, prompt: &str, style: Style) {
@@ -483,148 +428,10 @@ fn redraw_prompt(screen: &File, drawn: &Drawn, prompt: &str, style: Style) {
     let _ = screen.write_all(text.as_bytes());
 }
 
-fn lock(drawn: &Mutex<Drawn>) -> MutexGuard<'_, Drawn> {
-    drawn.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn into_io(error: ReadlineError) -> io::Error {
     match error {
         ReadlineError::Io(error) => error,
         ReadlineError::Errno(errno) => errno.into(),
         other => io::Error::other(other),
-    }
-}
-
-/// Whether the user's inputrc asks for Vi keys (readline(3)); what stands in it under a
-/// condition is taken as it is.
-fn inputrc_says_vi() -> bool {
-    let path = env::var_os("INPUTRC")
-        .map(PathBuf::from)
-        .or_else(|| Some(env::home_dir()?.join(".inputrc")));
-    let text = path.and_then(|path| std::fs::read_to_string(path).ok());
-    text.is_some_and(|text| {
-        text.lines()
-            .map(|line| line.split_whitespace().collect::<Vec<_>>())
-            .filter_map(|words| match words[..] {
-                ["set", "editing-mode", mode] => Some(mode.eq_ignore_ascii_case("vi")),
-                _ => None,
-            })
-            .next_back()
-            .unwrap_or(false)
-    })
-}
-
-/// What rustyline asks while a line is edited.
-struct Helper {
-    turn: Turn,
-    drawn: Arc<Mutex<Drawn>>,
-    hinter: HistoryHinter,
-    dim: Style,
-}
-
-impl rustyline::Helper for Helper {}
-
-impl Completer for Helper {
-    type Candidate = String;
-}
-
-impl Hinter for Helper {
-    type Hint = String;
-
-    fn hint(&self, line: &str, pos: usize, context: &Context<'_>) -> Option<String> {
-        let hint = match &self.turn {
-            Turn::Ours => self.hinter.hint(line, pos, context),
-            Turn::Theirs(..) => None,
-        };
-        let hint = hint.filter(|hint| !hint.contains('\n'));
-        let mut drawn = lock(&self.drawn);
-        line.clone_into(&mut drawn.line);
-        drawn.cursor = pos;
-        hint.as_deref()
-            .unwrap_or_default()
-            .clone_into(&mut drawn.hint);
-        hint
-    }
-}
-
-impl Highlighter for Helper {
-    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(
-        &'s self,
-        prompt: &'p str,
-        default: bool,
-    ) -> Cow<'b, str> {
-        let mut drawn = lock(&self.drawn);
-        prompt.clone_into(&mut drawn.prompt);
-        drawn.default = default;
-        drawn.state = State::Reading;
-        match &self.turn {
-            Turn::Theirs(line) if default => {
-                let dim = self.dim;
-                Cow::Owned(format!("{dim}{line}{dim:#}"))
-            }
-            _ => Cow::Borrowed(prompt),
-        }
-    }
-
-    fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
-        let dim = self.dim;
-        Cow::Owned(format!("{dim}{hint}{dim:#}"))
-    }
-
-    fn highlight_char(&self, _: &str, pos: usize, _: CmdKind) -> bool {
-        lock(&self.drawn).cursor = pos;
-        false
-    }
-}
-
-/// Notes that a key was pressed, and leaves it to rustyline.
-struct Note {
-    drawn: Arc<Mutex<Drawn>>,
-    note: fn(&mut Drawn),
-}
-
-impl ConditionalEventHandler for Note {
-    fn handle(
-        &self,
-        _: &rustyline::Event,
-        _: RepeatCount,
-        _: bool,
-        _: &EventContext<'_>,
-    ) -> Option<Cmd> {
-        (self.note)(&mut lock(&self.drawn));
-        None
-    }
-}
-
-/// Stops the program.
-struct Stop {
-    echo: Arc<Echo>,
-    screen: Arc<File>,
-}
-
-impl ConditionalEventHandler for Stop {
-    fn handle(
-        &self,
-        _: &rustyline::Event,
-        _: RepeatCount,
-        _: bool,
-        _: &EventContext<'_>,
-    ) -> Option<Cmd> {
-        self.echo.stop(&*self.screen);
-        Some(Cmd::Repaint)
-    }
-}
-
-impl Validator for Helper {
-    fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        Ok(match &self.turn {
-            Turn::Ours => ValidationResult::Valid(None),
-            Turn::Theirs(line) if context.input().trim_matches('\n').is_empty() => {
-                let message = line.peer.has_the_turn();
-                lock(&self.drawn).hint.clone_from(&message);
-                ValidationResult::Invalid(Some(message))
-            }
-            Turn::Theirs(..) => ValidationResult::Incomplete,
-        })
     }
 }
