@@ -511,9 +511,22 @@ fn attacks_leave_a_real_terminal_as_it_was() {
         );
         tmux(
             socket,
-            &["-u", "new-session", "-d", "-x", "80", "-y", "24", &run],
+            // A name of our own is not changed by tmux itself.
+            &[
+                "-u",
+                "new-session",
+                "-d",
+                "-n",
+                "chat",
+                "-x",
+                "80",
+                "-y",
+                "24",
+                &run,
+            ],
         );
         tmux(socket, &["set-option", "-g", "set-clipboard", "on"]);
+        tmux(socket, &["set-option", "-g", "allow-rename", "on"]);
         tmux(socket, &["set-option", "-g", "allow-passthrough", "on"]);
         tmux(socket, &["set-buffer", "-b", "mine", "untouched"]);
         let state = || {
