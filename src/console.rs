@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags};
 
-use crate::event::{Event, Failure, Peer};
+use crate::event::{Awaited, Event, Failure};
 use crate::sanitize::Untrusted;
 
 pub use interrupt::INTERRUPTED_STATUS;
@@ -50,12 +50,12 @@ pub enum HistoryFile {
 /// What the user waits for.
 #[derive(Debug)]
 pub struct Waiting<'a> {
-    /// Who has the turn.
-    pub peer: Peer,
+    /// For what.
+    pub awaited: Awaited,
     /// Since when.
     pub since: Instant,
-    /// What becomes ready when the peer sends something or leaves.
-    pub connection: PollFd<'a>,
+    /// What becomes ready when it is there: the connection, or the listening socket.
+    pub socket: PollFd<'a>,
     /// There is something to show already: the wait is only for what the user has typed
     /// before it was there to be read.
     pub ready: bool,
@@ -97,8 +97,8 @@ pub enum Answer<'a> {
 
 /// Where the user reads and types.
 pub trait Console {
-    /// Lets the user wait for the peer. A console that shows no prompt returns at once and
-    /// leaves the waiting to whoever reads the connection.
+    /// Lets the user wait. A console that shows no prompt returns at once and leaves the
+    /// waiting to whoever reads or accepts next.
     fn wait(&mut self, waiting: &Waiting<'_>) -> Result<Wait, Failure>;
 
     /// Asks the user for a message, or for the next part of one, until `connection`

@@ -41,15 +41,40 @@ impl Peer {
             Self::Server => "Received from server: ",
         }
     }
+}
 
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        })
+    }
+}
+
+/// What the user waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// Somebody to talk with.
+    AClient,
+    /// What the peer says in its turn.
+    TurnOf(Peer),
+}
+
+impl Awaited {
     /// The waiting line, after so much waiting: `waiting for the server, 12 s`.
     #[must_use]
     pub fn waiting(self, waited: Duration) -> String {
+        let whom = match self {
+            Self::AClient => "a client",
+            Self::TurnOf(Peer::Client) => "the client",
+            Self::TurnOf(Peer::Server) => "the server",
+        };
         match waited.as_secs() {
-            0 => format!("waiting for the {self}"),
-            s @ 1..60 => format!("waiting for the {self}, {s} s"),
-            s @ 60..3600 => format!("waiting for the {self}, {} min", s / 60),
-            s => format!("waiting for the {self}, {} h", s / 3600),
+            0 => format!("waiting for {whom}"),
+            s @ 1..60 => format!("waiting for {whom}, {s} s"),
+            s @ 60..3600 => format!("waiting for {whom}, {} min", s / 60),
+            s => format!("waiting for {whom}, {} h", s / 3600),
         }
     }
 
@@ -59,19 +84,13 @@ impl Peer {
         format!("so far: {}", text.visible_line(SO_FAR))
     }
 
-    /// What answers Enter while it is this peer's turn.
+    /// What answers Enter, which can send nothing.
     #[must_use]
-    pub fn has_the_turn(self) -> String {
-        format!("(it is the {self}'s turn)")
-    }
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Client => "client",
-            Self::Server => "server",
-        })
+    pub fn nothing_to_answer(self) -> String {
+        match self {
+            Self::AClient => "(nobody is there yet)".into(),
+            Self::TurnOf(peer) => format!("(it is the {peer}'s turn)"),
+        }
     }
 }
 
@@ -293,7 +312,8 @@ mod tests {
             (3599, "waiting for the server, 59 min"),
             (7200, "waiting for the server, 2 h"),
         ] {
-            assert_eq!(Peer::Server.waiting(Duration::from_secs(seconds)), words);
+            let waited = Duration::from_secs(seconds);
+            assert_eq!(Awaited::TurnOf(Peer::Server).waiting(waited), words);
         }
     }
 }

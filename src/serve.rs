@@ -1,14 +1,17 @@
 //! The server's side: bind, listen with a backlog, accept a client, start the session.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd as _;
+use std::time::Instant;
 
+use nix::poll::{PollFd, PollFlags};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::address::{Address, is_local};
 use crate::connection::{Connection, tune};
-use crate::console::Console;
-use crate::event::{Event, Failure, Peer};
+use crate::console::{Console, Wait, Waiting};
+use crate::event::{Awaited, Event, Failure, Peer};
 use crate::framing::Wire;
 use crate::session::{self, Ending};
 
@@ -73,16 +76,29 @@ pub fn run(
     if !is_local(address.ip()) {
         console.show(&Event::Exposed)?;
     }
+    let waited = console.wait(&Waiting {
+        awaited: Awaited::AClient,
+        since: Instant::now(),
+        socket: PollFd::new(listener.as_fd(), PollFlags::POLLIN),
+        ready: false,
+        unended: None,
+    })?;
+    match waited {
+        Wait::Incoming | Wait::Stalled => {}
+        Wait::EndOfInput => return Ok(Ending::EndOfInput),
+        Wait::Interrupted => return Ok(Ending::Interrupted),
+    }
     let (stream, client) = accept(&listener).map_err(Failure::Accept)?;
     drop(listener);
     console.show(&Event::ConnectionFrom(client))?;
     let lost = |error| Failure::Lost(Peer::Client, error);
     tune(&stream).map_err(lost)?;
-    session::run(&mut Connection::new(stream, wire), Peer::Client, console)
+    let mut connection = Connection::new(stream, wire);
+    session::run(&mut connection, Peer::Client, console)
 }
 
 /// Accepts a client; one that is gone before we could is no reason to stop.
-fn accept(listener: &TcpListener) -> io::Result<(std::net::TcpStream, SocketAddr)> {
+fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     loop {
         match listener.accept() {
             Err(error)

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::connection::{Connection, Part, Progress, Stream};
 use crate::console::{Answer, Console, Wait, Waiting};
-use crate::event::{Event, Failure, Peer};
+use crate::event::{Awaited, Event, Failure, Peer};
 use crate::framing::{Oddity, UNENDED};
 
 /// What a user writes to leave, in any case and with any space around it; never sent.
@@ -136,9 +136,9 @@ impl<'a, S: Stream> Session<'a, S> {
             if !self.input_ended {
                 let ready = self.connection.is_ready();
                 match self.console.wait(&Waiting {
-                    peer: self.peer,
+                    awaited: Awaited::TurnOf(self.peer),
                     since,
-                    connection: self.connection.watch(),
+                    socket: self.connection.watch(),
                     ready,
                     unended: self.connection.unended(),
                 })? {

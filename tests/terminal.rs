@@ -733,3 +733,21 @@ fn ctrl_z_and_fg_in_a_shell() {
         terminal.finish(0);
     }
 }
+
+#[test]
+fn a_server_that_nobody_has_come_to_says_so_and_is_left_by_ctrl_d() {
+    let (terminal, _) = Terminal::serve(&[]);
+    terminal.expect_text("waiting for a client");
+    terminal.type_keys("\r");
+    terminal.expect_text("(nobody is there yet)");
+    terminal.type_keys("\x04");
+    terminal.finish(0);
+
+    let (terminal, port) = Terminal::serve(&[]);
+    terminal.expect_text("waiting for a client");
+    terminal.type_keys("ready");
+    terminal.expect_text("waiting for a client            ready");
+    let mut peer = raw_client(port);
+    peer.write_all(b"hello").unwrap();
+    terminal.expect(&["Received from connected client: hello", " -> ready"]);
+}

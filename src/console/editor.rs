@@ -22,7 +22,7 @@ use super::interrupt::{Call, Calls, Interrupts};
 use super::output::{Output, color_is_welcome};
 use super::screen::{Drawn, State, columns, rows};
 use super::{Answer, Console, Options, Wait, Waiting, controlling, history, inputrc};
-use crate::event::{self, Event, Failure, PROMPT, Peer};
+use crate::event::{self, Awaited, Event, Failure, PROMPT};
 use crate::framing::UNENDED;
 
 type Rustyline = rustyline::Editor<Helper, DefaultHistory>;
@@ -282,7 +282,7 @@ impl Editor {
             return Ok(Prompted::Incoming);
         }
         let calls = Calls {
-            connection: PollFd::new(stdin.as_fd(), PollFlags::empty()),
+            socket: PollFd::new(stdin.as_fd(), PollFlags::empty()),
             ready: true,
             deadline: None,
         };
@@ -319,13 +319,13 @@ impl Console for Editor {
             .unended
             .filter(|(_, since)| since.elapsed() >= UNENDED);
         let line = WaitingLine {
-            peer: waiting.peer,
+            awaited: waiting.awaited,
             since: waiting.since,
-            so_far: overdue.map_or_else(String::new, |(text, _)| Peer::so_far(text) + "  "),
+            so_far: overdue.map_or_else(String::new, |(text, _)| Awaited::so_far(text) + "  "),
             quiet: self.output.is_quiet(),
         };
         let calls = Calls {
-            connection: waiting.connection.clone(),
+            socket: waiting.socket.clone(),
             ready: waiting.ready,
             deadline: match waiting.unended {
                 Some((_, since)) if overdue.is_none() => Some(since + UNENDED),
@@ -359,7 +359,7 @@ impl Console for Editor {
             }
         }
         let calls = Calls {
-            connection,
+            socket: connection,
             ready: false,
             deadline: None,
         };

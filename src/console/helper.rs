@@ -15,7 +15,7 @@ use rustyline::{Cmd, ConditionalEventHandler, Context, EventContext, RepeatCount
 
 use super::echo::Echo;
 use super::screen::{Drawn, State};
-use crate::event::Peer;
+use crate::event::Awaited;
 
 /// What Enter does, and what stands before the line.
 #[derive(Debug, Clone)]
@@ -26,10 +26,10 @@ pub(super) enum Turn {
     Theirs(WaitingLine),
 }
 
-/// Whose turn it is, and for how long.
+/// What is waited for, and how long it was.
 #[derive(Debug, Clone)]
 pub(super) struct WaitingLine {
-    pub(super) peer: Peer,
+    pub(super) awaited: Awaited,
     pub(super) since: Instant,
     /// What stands behind that.
     pub(super) so_far: String,
@@ -41,7 +41,7 @@ impl WaitingLine {
     /// One that says nothing.
     pub(super) fn silent() -> Self {
         Self {
-            peer: Peer::Server,
+            awaited: Awaited::AClient,
             since: Instant::now(),
             so_far: String::new(),
             quiet: true,
@@ -58,7 +58,7 @@ impl fmt::Display for WaitingLine {
             write!(
                 f,
                 "{:WIDTH$}{}",
-                self.peer.waiting(self.since.elapsed()),
+                self.awaited.waiting(self.since.elapsed()),
                 self.so_far
             )?;
         }
@@ -173,7 +173,7 @@ impl Validator for Helper {
         Ok(match &self.turn {
             Turn::Ours => ValidationResult::Valid(None),
             Turn::Theirs(line) if context.input().trim_matches('\n').is_empty() => {
-                let message = line.peer.has_the_turn();
+                let message = line.awaited.nothing_to_answer();
                 lock(&self.drawn).hint.clone_from(&message);
                 ValidationResult::Invalid(Some(message))
             }

@@ -38,7 +38,7 @@ const PASTE: Duration = Duration::from_secs(5);
 /// What calls the user away from the prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
-    /// The connection has something to receive.
+    /// The socket is ready.
     Incoming,
     /// The deadline has passed.
     Overdue,
@@ -60,8 +60,8 @@ pub(super) fn exit_on_signals() -> io::Result<()> {
 /// What can call, besides a signal that ends the program.
 #[derive(Debug)]
 pub(super) struct Calls<'a> {
-    /// The connection, which calls when it is ready.
-    pub(super) connection: PollFd<'a>,
+    /// What calls when it is ready.
+    pub(super) socket: PollFd<'a>,
     /// It is ready already, by what was read from it before.
     pub(super) ready: bool,
     /// When patience is at an end.
@@ -224,7 +224,7 @@ impl Interrupts {
                 PollFd::new(self.signals.stop.as_fd(), PollFlags::POLLIN),
                 // One that came before rustyline had the signal.
                 PollFd::new(self.signals.interrupt.as_fd(), PollFlags::POLLIN),
-                calls.connection.clone(),
+                calls.socket.clone(),
             ];
             match poll_until(&mut fds, wake)? {
                 [true, ..] => return Ok(None),
