@@ -60,7 +60,7 @@ fn push_grapheme(safe: &mut String, grapheme: &str) {
     }
     let mut chars = grapheme.chars().peekable();
     let mut marks = 0;
-    let mut first = true;
+    let mut on_a_letter = false;
     while let Some(c) = chars.next() {
         let is_mark = is_zero_width(c);
         marks += usize::from(is_mark);
@@ -69,10 +69,10 @@ fn push_grapheme(safe: &mut String, grapheme: &str) {
             // It joins two emoji, or two letters of an Indic script (UAX #29, GB11 and
             // GB9c); anywhere else it has nothing to do, and hides.
             ZWJ => chars.peek().is_some_and(|next| !is_zero_width(*next)),
-            _ if is_mark => !first && marks <= MARKS,
+            _ if is_mark => on_a_letter && marks <= MARKS,
             _ => true,
         };
-        first = false;
+        on_a_letter |= harmless && !is_mark;
         match c {
             '\t' => safe.push_str("    "),
             c if harmless => safe.push(c),
@@ -171,6 +171,8 @@ mod tests {
         assert_eq!(visible("\u{301}a"), "\\u{301}a");
         assert_eq!(visible("a\n\u{301}"), "a\n\\u{301}");
         assert_eq!(visible("\u{fe0f}"), "\\u{fe0f}");
+        // The first of these two has no letter before it, and so the second has none.
+        assert_eq!(visible("\u{113d1}\u{d7b0}"), "\\u{113d1}\\u{d7b0}");
     }
 
     #[test]
