@@ -84,7 +84,8 @@ impl std::error::Error for AddressError {}
 /// Takes a host apart from the port that may follow it: `localhost:5000`, `localhost`,
 /// `127.0.0.1:5000`, `[::1]:5000`, `[::1]`, `::1` (RFC 3986 §3.2 for the brackets).
 ///
-/// Returns the host without brackets and the port, if there is one.
+/// Returns the host without brackets and the port, if there is one. Fails when the text is
+/// neither.
 pub fn parse_host_port(text: &str) -> Result<(String, Option<u16>), AddressError> {
     if text.contains(char::is_whitespace) {
         return Err(AddressError::Space);
@@ -121,7 +122,7 @@ fn is_ipv6(text: &str) -> bool {
     !zone.is_empty() && address.parse::<Ipv6Addr>().is_ok()
 }
 
-/// Takes a port that one can connect to, 1 to 65535.
+/// Takes a port that one can connect to, 1 to 65535, and fails for everything else.
 pub fn parse_port(text: &str) -> Result<u16, AddressError> {
     // `u16::from_str` would take a sign as well.
     match text.parse() {
@@ -131,7 +132,8 @@ pub fn parse_port(text: &str) -> Result<u16, AddressError> {
 }
 
 /// Takes the host that `serve` listens on: a name, or an IP address with or without
-/// brackets, and no port, since that has an option of its own.
+/// brackets, and no port, since that has an option of its own. Returns the host without
+/// brackets; the error says what to write instead.
 pub fn parse_host(text: &str) -> Result<String, String> {
     match parse_host_port(text) {
         Ok((host, None)) => Ok(host),

@@ -13,6 +13,9 @@ use crate::session::{self, Ending};
 
 /// Connects to `address`, trying each of its addresses for `timeout`, and talks with the
 /// server there, in messages as `wire` has them; returns how that ended.
+///
+/// Fails when the name does not resolve, when no address answers, or as
+/// [`session::run`] does.
 pub fn run(
     address: &Address,
     timeout: Duration,

@@ -34,10 +34,11 @@ pub const HANG_UP: PollFlags = PollFlags::empty();
 /// A stream of bytes to a peer and back.
 pub trait Stream: Read + Write + AsFd {
     /// Makes a read that has waited for `timeout` fail with `WouldBlock`; `None` lets it
-    /// wait for ever. `timeout` is not zero.
+    /// wait for ever. Fails when `timeout` is zero.
     fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
 
-    /// Closes our side of it: the peer reads the end, and can still write.
+    /// Closes our side of it (shutdown(2)): the peer reads the end, and can still write.
+    /// Fails when the stream is broken already.
     fn close(&self) -> io::Result<()>;
 }
 
@@ -63,7 +64,8 @@ impl Stream for UnixStream {
 }
 
 /// Sets what every connection of ours wants: no delay for short messages, and an end to
-/// the wait when the peer's host is gone without a word.
+/// the wait when the peer's host is gone without a word. Fails when the connection is
+/// broken already.
 pub fn tune(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
@@ -186,7 +188,8 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Closes our side: nothing more will be sent. What the peer still sends is received
-    /// until it closes its own, or until it is quiet for [`framing::RAW_QUIET`].
+    /// until it closes its own, or until it is quiet for [`framing::RAW_QUIET`]. Fails as
+    /// the stream does.
     pub fn close(&mut self) -> io::Result<()> {
         if self.reading == Reading::On {
             self.reading = Reading::Lingering;

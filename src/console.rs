@@ -97,22 +97,26 @@ pub enum Answer<'a> {
 
 /// Where the user reads and types.
 pub trait Console {
-    /// Lets the user wait. A console that shows no prompt returns at once and leaves the
-    /// waiting to whoever reads or accepts next.
+    /// Lets the user wait, and returns how that ended. A console that shows no prompt returns at once and leaves the
+    /// waiting to whoever reads or accepts next. Fails when the terminal cannot be read.
     fn wait(&mut self, waiting: &Waiting<'_>) -> Result<Wait, Failure>;
 
     /// Asks the user for a message, or for the next part of one, until `connection`
-    /// becomes ready.
+    /// becomes ready, and returns the answer. Fails when stdin cannot be read.
     fn ask(&mut self, connection: PollFd<'_>) -> Result<Answer<'_>, Failure>;
 
-    /// Takes what the user has typed and not sent, to be told when it is too late.
+    /// Takes what the user has typed and not sent, to be told when it is too late; `None`
+    /// for nothing. At a terminal that cannot draw, this waits for Enter, since what is
+    /// typed is the terminal's until then. Fails when stdin cannot be read.
     fn unsent(&mut self) -> Result<Option<String>, Failure>;
 
-    /// Tells the user. Fails only where the conversation itself cannot be written.
+    /// Tells the user what has happened. Fails only where the conversation itself cannot
+    /// be written.
     fn show(&mut self, event: &Event<'_>) -> Result<(), Failure>;
 }
 
-/// Opens the console that fits what stdin and stdout are.
+/// Opens the console that fits what stdin and stdout are, and takes over the signals that
+/// end the program. Fails when the system has no descriptors left, or the like.
 pub fn open(options: Options) -> Result<Box<dyn Console>, Failure> {
     let output = output::Output::open(&options).map_err(Failure::Output)?;
     let console: io::Result<Box<dyn Console>> = if can_edit() {

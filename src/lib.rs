@@ -43,7 +43,8 @@ use crate::session::Ending;
 
 /// Does what the command line asks for, and returns the exit status.
 ///
-/// An error is worded to be printed on one line behind the program's name.
+/// Fails when the conversation cannot begin, or breaks; the error is worded to be printed
+/// on one line behind the program's name.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let ending = match cli.command {
         Command::Serve(args) => {

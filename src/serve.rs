@@ -66,6 +66,8 @@ fn bind(address: SocketAddr, backlog: u16) -> io::Result<TcpListener> {
 ///
 /// The listener is closed once the client is there, since nobody else will be served: a
 /// second client is refused at once, and does not hang in the backlog.
+///
+/// Fails when no client can be accepted, or as [`session::run`] does.
 pub fn run(
     listener: TcpListener,
     wire: &Wire,

@@ -348,9 +348,7 @@ fn a_real_redis_answers() {
 #[ignore = "needs nc"]
 fn nc_talks_in_lines() {
     let (mut server, port) = Piped::serve(&["--framing", "line"]);
-    let mut command = Command::new("nc");
-    command.args(["127.0.0.1", &port.to_string()]);
-    let mut nc = Piped::spawn(command);
+    let mut nc = common::nc_client(port);
     nc.write("one\n");
     server.expect("Received from connected client: one\n");
     server.write("1\n");
@@ -359,15 +357,7 @@ fn nc_talks_in_lines() {
     server.write("2\n");
     nc.expect("1\n2\n");
 
-    let port = free_port();
-    let mut command = Command::new("nc");
-    command.args(["-v", "-l", "127.0.0.1", &port.to_string()]);
-    let mut nc = Piped::spawn(command);
-    nc.stderr.wait_for("nc to listen", |bytes| {
-        String::from_utf8_lossy(bytes)
-            .contains("Listening")
-            .then_some(())
-    });
+    let (mut nc, port) = common::nc_server();
     let mut client = Piped::connect(port, &["--framing", "line"]);
     client.write("one\n");
     nc.expect("one\n");

@@ -5,7 +5,7 @@ mod common;
 use std::io::Write as _;
 use std::process::Command;
 
-use common::{Piped, free_port};
+use common::Piped;
 
 /// A Python script from `tests/peers`, with more arguments.
 fn python(script: &str, args: &[&str]) -> Piped {
@@ -18,6 +18,17 @@ fn python(script: &str, args: &[&str]) -> Piped {
         .args(args)
         .env("PYTHONUNBUFFERED", "1");
     Piped::spawn(command)
+}
+
+/// The script of a server, and the port that it listens on.
+fn python_server() -> (Piped, u16) {
+    let server = python("server.py", &[]);
+    let port = server.stdout.wait_for("its port", |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        let (line, _) = text.split_once('\n')?;
+        line.strip_prefix("port ")?.parse().ok()
+    });
+    (server, port)
 }
 
 #[track_caller]
@@ -55,12 +66,7 @@ fn a_python_client_talks_with_serve() {
 #[test]
 #[ignore = "needs python3"]
 fn a_python_server_talks_with_connect() {
-    let mut server = python("server.py", &[]);
-    let port = server.stdout.wait_for("its port", |bytes| {
-        let text = String::from_utf8_lossy(bytes);
-        let (line, _) = text.split_once('\n')?;
-        line.strip_prefix("port ")?.parse::<u16>().ok()
-    });
+    let (mut server, port) = python_server();
     let mut client = Piped::connect(port, &[]);
     let mut heard = String::new();
     for turn in 1..=10 {
@@ -114,9 +120,7 @@ fn a_long_message_of_python_arrives_as_one_turn() {
 #[ignore = "needs nc"]
 fn nc_is_the_client() {
     let (mut server, port) = Piped::serve(&[]);
-    let mut command = Command::new("nc");
-    command.args(["127.0.0.1", &port.to_string()]);
-    let mut nc = Piped::spawn(command);
+    let mut nc = common::nc_client(port);
     let mut heard = String::new();
     let mut answers = String::new();
     for turn in 1..=3 {
@@ -137,15 +141,7 @@ fn nc_is_the_client() {
 #[test]
 #[ignore = "needs nc"]
 fn nc_is_the_server() {
-    let port = free_port();
-    let mut command = Command::new("nc");
-    command.args(["-v", "-l", "127.0.0.1", &port.to_string()]);
-    let mut nc = Piped::spawn(command);
-    nc.stderr.wait_for("nc to listen", |bytes| {
-        String::from_utf8_lossy(bytes)
-            .contains("Listening")
-            .then_some(())
-    });
+    let (mut nc, port) = common::nc_server();
     let mut client = Piped::connect(port, &[]);
     client.write("hello\n");
     nc.expect("hello");
@@ -166,12 +162,7 @@ fn nc_is_the_server() {
 #[test]
 #[ignore = "needs python3"]
 fn a_python_peer_sees_a_clean_end_when_we_leave() {
-    let mut server = python("server.py", &[]);
-    let port = server.stdout.wait_for("its port", |bytes| {
-        let text = String::from_utf8_lossy(bytes);
-        let (line, _) = text.split_once('\n')?;
-        line.strip_prefix("port ")?.parse::<u16>().ok()
-    });
+    let (mut server, port) = python_server();
     let mut client = Piped::connect(port, &[]);
     let mut stdin = client.take_stdin();
     stdin.write_all(b"hello\n").unwrap();

@@ -27,6 +27,15 @@ fn waiting(args: &[&str]) -> (Terminal, TcpStream) {
     (terminal, peer)
 }
 
+/// The same whose first message was answered, so that it stands at a prompt with a
+/// history of one.
+fn answered() -> (Terminal, TcpStream) {
+    let (terminal, mut peer) = waiting(&[]);
+    peer.write_all(b"reply").unwrap();
+    terminal.expect(&["Received from server: reply", " ->"]);
+    (terminal, peer)
+}
+
 const LEFT: &str = "\x1b[D";
 const UP: &str = "\x1b[A";
 
@@ -181,9 +190,7 @@ fn lines_typed_in_one_go_are_no_answers_to_what_was_not_read() {
 
 #[test]
 fn late_bytes_are_shown_above_the_prompt() {
-    let (terminal, mut peer) = waiting(&[]);
-    peer.write_all(b"reply").unwrap();
-    terminal.expect(&["Received from server: reply", " ->"]);
+    let (terminal, mut peer) = answered();
     terminal.type_keys(&format!("half{LEFT}{LEFT}"));
     terminal.expect(&[" -> half"]);
     peer.write_all(b"and the rest\nof it").unwrap();
@@ -200,9 +207,7 @@ fn late_bytes_are_shown_above_the_prompt() {
 
 #[test]
 fn the_peer_leaves_during_a_search_of_the_history() {
-    let (terminal, mut peer) = waiting(&[]);
-    peer.write_all(b"reply").unwrap();
-    terminal.expect(&["Received from server: reply", " ->"]);
+    let (terminal, mut peer) = answered();
     terminal.type_keys("\x12hel");
     terminal.expect_text("(reverse-i-search)`hel': hello");
     drop(peer);
@@ -244,9 +249,7 @@ fn history_is_shared_private_and_searched() {
 
 #[test]
 fn history_is_hinted_at() {
-    let (terminal, mut peer) = waiting(&[]);
-    peer.write_all(b"reply").unwrap();
-    terminal.expect(&["Received from server: reply", " ->"]);
+    let (terminal, mut peer) = answered();
     terminal.type_keys("he");
     terminal.expect(&[" -> hello"]);
     terminal.type_keys("\x1b[C\r"); // the right arrow takes the hint
@@ -357,9 +360,7 @@ fn the_terminal_is_closed() {
 /// types: no line is lost, sent twice or torn, and nothing hangs.
 #[test]
 fn a_hundred_late_messages_while_somebody_types() {
-    let (terminal, mut peer) = waiting(&[]);
-    peer.write_all(b"reply").unwrap();
-    terminal.expect(&["Received from server: reply", " ->"]);
+    let (terminal, mut peer) = answered();
     let mut late = peer.try_clone().unwrap();
     let nagging = std::thread::spawn(move || {
         for i in 0..100 {
@@ -523,9 +524,7 @@ fn a_long_message_is_printed_whole_on_the_screen() {
 
 #[test]
 fn a_paste_is_not_torn_by_what_comes_in_its_middle() {
-    let (terminal, mut peer) = waiting(&[]);
-    peer.write_all(b"reply").unwrap();
-    terminal.expect(&["Received from server: reply", " ->"]);
+    let (terminal, mut peer) = answered();
     terminal.type_keys("\x1b[200~first\rsec");
     peer.write_all(b"late").unwrap();
     // The prompt stays until the paste has ended; then the late text is shown.
@@ -605,9 +604,7 @@ fn enter_while_a_long_message_comes_sends_nothing() {
 
 #[test]
 fn a_drip_in_our_turn_does_not_hold_the_prompt() {
-    let (terminal, mut peer) = waiting(&[]);
-    peer.write_all(b"reply").unwrap();
-    terminal.expect(&["Received from server: reply", " ->"]);
+    let (terminal, mut peer) = answered();
     terminal.type_keys("half");
     terminal.expect(&[" -> half"]);
     // As much as would begin a long message, which is never quiet.
@@ -642,9 +639,7 @@ fn quiet_shows_the_messages_alone_and_as_they_are() {
 
 #[test]
 fn a_hint_goes_with_the_prompt() {
-    let (terminal, mut peer) = waiting(&[]);
-    peer.write_all(b"reply").unwrap();
-    terminal.expect(&["Received from server: reply", " ->"]);
+    let (terminal, mut peer) = answered();
     terminal.type_keys("he");
     terminal.expect(&[" -> hello"]);
     terminal.type_keys("\x03");

@@ -318,6 +318,26 @@ pub fn free_port() -> u16 {
     port
 }
 
+/// nc as the client of `port`.
+pub fn nc_client(port: u16) -> Piped {
+    let mut command = Command::new("nc");
+    command.args(["127.0.0.1", &port.to_string()]);
+    Piped::spawn(command)
+}
+
+/// nc as a server, and the port that it listens on.
+pub fn nc_server() -> (Piped, u16) {
+    let port = free_port();
+    let mut command = Command::new("nc");
+    command.args(["-v", "-l", "127.0.0.1", &port.to_string()]);
+    let nc = Piped::spawn(command);
+    nc.stderr.wait_for("nc to listen", |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        text.contains("Listening").then_some(())
+    });
+    (nc, port)
+}
+
 /// A Redis server on `port` that keeps nothing, ready to be asked.
 pub fn redis(port: u16) -> Piped {
     let mut command = Command::new("redis-server");
