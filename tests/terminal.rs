@@ -207,7 +207,7 @@ fn late_bytes_are_shown_above_the_prompt() {
 
 #[test]
 fn the_peer_leaves_during_a_search_of_the_history() {
-    let (terminal, mut peer) = answered();
+    let (terminal, peer) = answered();
     terminal.type_keys("\x12hel");
     terminal.expect_text("(reverse-i-search)`hel': hello");
     drop(peer);
@@ -639,7 +639,7 @@ fn quiet_shows_the_messages_alone_and_as_they_are() {
 
 #[test]
 fn a_hint_goes_with_the_prompt() {
-    let (terminal, mut peer) = answered();
+    let (terminal, _peer) = answered();
     terminal.type_keys("he");
     terminal.expect(&[" -> hello"]);
     terminal.type_keys("\x03");
