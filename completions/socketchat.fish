@@ -37,7 +37,7 @@ complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s f -l fra
 line\t''
 crlf\t''
 json\t''"
-complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l name -d 'Who you are, for the other side\'s label; told by --framing json alone [default: your login name]' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l name -d 'Who you are, for the other side\'s label, with --framing json [default: your login name]' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l color -d 'When to use colour; auto: at a terminal, unless the environment has NO_COLOR' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -51,7 +51,7 @@ complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -s f -l f
 line\t''
 crlf\t''
 json\t''"
-complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l name -d 'Who you are, for the other side\'s label; told by --framing json alone [default: your login name]' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l name -d 'Who you are, for the other side\'s label, with --framing json [default: your login name]' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l color -d 'When to use colour; auto: at a terminal, unless the environment has NO_COLOR' -r -f -a "auto\t''
 always\t''
 never\t''"

@@ -43,17 +43,14 @@ impl Cli {
     #[must_use]
     pub fn from_command_line() -> Self {
         let cli = Self::parse();
-        if let Command::Connect(ConnectArgs { target, .. }) = &cli.command
-            && let (Some(one), Some(other)) = (target.target.1, target.port)
-        {
+        if let Err((subcommand, conflict)) = cli.command.check() {
             let mut command = Self::command();
             command.build();
-            let text = format!("the port is given twice: {one} and {other}");
-            let command = match command.find_subcommand_mut("connect") {
-                Some(connect) => connect,
-                None => &mut Self::command(),
+            let error = match command.find_subcommand_mut(subcommand) {
+                Some(command) => command.error(ErrorKind::ArgumentConflict, conflict),
+                None => command.error(ErrorKind::ArgumentConflict, conflict),
             };
-            command.error(ErrorKind::ArgumentConflict, text).exit();
+            error.exit();
         }
         cli
     }
@@ -96,6 +93,30 @@ Examples:
         /// The shell that will read it
         shell: Shell,
     },
+}
+
+impl Command {
+    /// Finds what clap cannot know to be wrong; fails with the subcommand and the reason.
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        let (subcommand, chat) = match self {
+            Self::Serve(args) => ("serve", &args.chat),
+            Self::Connect(args) => ("connect", &args.chat),
+            Self::Completions { .. } => return Ok(()),
+        };
+        if chat.name.is_some() && chat.framing != Framing::Json {
+            return Err((subcommand, "only --framing json tells a --name".into()));
+        }
+        match self {
+            Self::Connect(ConnectArgs { target, .. }) => match (target.target.1, target.port) {
+                (Some(one), Some(other)) => Err((
+                    subcommand,
+                    format!("the port is given twice: {one} and {other}"),
+                )),
+                _ => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The arguments of `serve`.
@@ -191,8 +212,8 @@ pub struct ChatArgs {
     /// (a line of JSON); the other side must use the same
     #[arg(short, long, default_value_t, value_name = "HOW")]
     framing: Framing,
-    /// Who you are, for the other side's label; told by --framing json alone [default: your
-    /// login name]
+    /// Who you are, for the other side's label, with --framing json [default: your login
+    /// name]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Print the messages alone: no label before them and no notices
@@ -223,6 +244,7 @@ impl ChatArgs {
         };
         Wire {
             framing: self.framing,
+            // Nobody is looked up whose name will not be told.
             name: match self.framing {
                 Framing::Json => self.name.clone().or_else(login),
                 Framing::Raw | Framing::Line | Framing::Crlf => None,

@@ -373,7 +373,11 @@ fn nc_talks_in_lines() {
 #[ignore = "needs python3"]
 fn python_talks_in_lines_and_in_json() {
     for framing in ["line", "json"] {
-        let (mut server, port) = Piped::serve(&["--framing", framing, "--name", "us"]);
+        let (mut server, port) = Piped::serve(if framing == "json" {
+            &["--framing", "json", "--name", "us"]
+        } else {
+            &["--framing", "line"]
+        });
         let mut command = Command::new("python3");
         command
             .arg(format!(

@@ -48,6 +48,10 @@ fn a_wrong_value_is_named_with_what_would_be_right() {
             "error: the port is given twice: 1 and 2",
         ),
         (
+            &["serve", "--name", "anna"],
+            "error: only --framing json tells a --name",
+        ),
+        (
             &["connect", "--connect-timeout", "0s"],
             "error: invalid value '0s' for '--connect-timeout <DURATION>': it must be more than 0",
         ),

@@ -97,8 +97,7 @@ impl Editor {
     /// Lets the user type until Enter in their own turn, until something calls, or until
     /// they want no more.
     fn prompt(&mut self, turn: &Turn, calls: &Calls<'_>) -> io::Result<Prompted> {
-        // Late text may have left its line open; the prompt would wipe it.
-        self.output.end_line()?;
+        self.output.make_room()?;
         if self.rustyline.is_none() {
             self.rustyline = Some(self.start()?);
             self.echo.turn_off();

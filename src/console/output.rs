@@ -173,8 +173,13 @@ impl Output {
         Ok(())
     }
 
+    /// Makes room for a prompt, which would wipe a line that is not ended.
+    pub(super) fn make_room(&mut self) -> io::Result<()> {
+        if self.screen { self.end_line() } else { Ok(()) }
+    }
+
     /// Ends the line of a message that goes on, so that what follows starts its own.
-    pub(super) fn end_line(&mut self) -> io::Result<()> {
+    fn end_line(&mut self) -> io::Result<()> {
         if self.line != Line::Start {
             self.line = Line::Start;
             self.stdout.write_all(b"\n")?;
