@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,29 @@ pub const HANG_UP: PollFlags = PollFlags::from_bits_retain(nix::libc::POLLRDHUP)
 /// Elsewhere it cannot be told before what was sent is read.
 #[cfg(not(target_os = "linux"))]
 pub const HANG_UP: PollFlags = PollFlags::empty();
+
+/// What to poll, and for what.
+#[derive(Debug, Clone, Copy)]
+pub struct Watch<'a> {
+    socket: BorrowedFd<'a>,
+    events: PollFlags,
+}
+
+impl<'a> Watch<'a> {
+    /// Waits for something to read from `socket`, or to accept.
+    pub fn readable(socket: &'a impl AsFd) -> Self {
+        Self {
+            socket: socket.as_fd(),
+            events: PollFlags::POLLIN,
+        }
+    }
+
+    /// What poll(2) takes, to wait for `events` as well.
+    #[must_use]
+    pub fn or(self, events: PollFlags) -> PollFd<'a> {
+        PollFd::new(self.socket, self.events | events)
+    }
+}
 
 /// A stream of bytes to a peer and back.
 pub trait Stream: Read + Write + AsFd {
@@ -210,11 +233,9 @@ impl<S: Stream> Connection<S> {
             pause = self.read()?;
             let waits = pause == Pause::None && self.framing().marks_the_end();
             if waits && !self.has_received(pause) {
-                self.unended.get_or_insert_with(Instant::now);
                 return Ok(Progress::Pending);
             }
         }
-        self.unended = None;
         let Some(piece) = self.found.take() else {
             unreachable!("that it is found is why the loop has ended");
         };
@@ -247,6 +268,11 @@ impl<S: Stream> Connection<S> {
             self.found = self
                 .decoder
                 .decode(&self.buffer[self.start..self.end], pause);
+            if self.found.is_some() || self.start == self.end {
+                self.unended = None;
+            } else {
+                self.unended.get_or_insert_with(Instant::now);
+            }
         }
         self.found.is_some()
     }
@@ -277,13 +303,12 @@ impl<S: Stream> Connection<S> {
 
     /// What to poll to learn that there is something to read, or that the peer has left;
     /// the latter alone when there is no room to read into.
-    pub fn watch(&self) -> PollFd<'_> {
-        let flags = if self.is_full() {
-            HANG_UP
-        } else {
-            PollFlags::POLLIN
-        };
-        PollFd::new(self.stream.as_fd(), flags)
+    pub fn watch(&self) -> Watch<'_> {
+        let mut watch = Watch::readable(&self.stream);
+        if self.is_full() {
+            watch.events = HANG_UP;
+        }
+        watch
     }
 
     fn is_full(&self) -> bool {
@@ -320,7 +345,11 @@ impl<S: Stream> Connection<S> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Pause::Quiet),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => Err(error),
+                Err(error) => {
+                    // Nothing more will come; what did is still to be handed out.
+                    self.reading = Reading::Ended;
+                    Err(error)
+                }
             };
         }
     }

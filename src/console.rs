@@ -18,6 +18,7 @@ use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags};
 
+use crate::connection::Watch;
 use crate::event::{Awaited, Event, Failure};
 use crate::sanitize::Untrusted;
 
@@ -55,7 +56,7 @@ pub struct Waiting<'a> {
     /// Since when.
     pub since: Instant,
     /// What becomes ready when it is there: the connection, or the listening socket.
-    pub socket: PollFd<'a>,
+    pub socket: Watch<'a>,
     /// There is something to show already: the wait is only for what the user has typed
     /// before it was there to be read.
     pub ready: bool,
@@ -103,7 +104,7 @@ pub trait Console {
 
     /// Asks the user for a message, or for the next part of one, until `connection`
     /// becomes ready, and returns the answer. Fails when stdin cannot be read.
-    fn ask(&mut self, connection: PollFd<'_>) -> Result<Answer<'_>, Failure>;
+    fn ask(&mut self, connection: Watch<'_>) -> Result<Answer<'_>, Failure>;
 
     /// Takes what the user has typed and not sent, to be told when it is too late; `None`
     /// for nothing. At a terminal that cannot draw, this waits for Enter, since what is

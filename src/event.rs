@@ -18,7 +18,7 @@ const NAME: usize = 32;
 const WHY: usize = 80;
 
 /// So many characters of a message whose end has not come are shown while it is waited for.
-const SO_FAR: usize = 40;
+const SO_FAR: usize = 32;
 
 /// What stands before what the user types; the tutorial's.
 pub const PROMPT: &str = " -> ";
@@ -149,7 +149,9 @@ impl fmt::Display for Event<'_> {
             ),
             Self::ConnectionFrom(address) => write!(f, "Connection from: {address}"),
             Self::ConnectedTo(address) => write!(f, "Connected to {address}"),
-            Self::Received(peer, part) => match part.name().filter(|name| !name.bytes().is_empty())
+            Self::Received(peer, part) => match part
+                .name()
+                .filter(|name| !name.bytes().trim_ascii().is_empty())
             {
                 Some(name) => write!(f, "Received from {}: ", name.visible_line(NAME)),
                 None => f.write_str(peer.label()),

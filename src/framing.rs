@@ -55,6 +55,15 @@ impl Framing {
         }
     }
 
+    /// Whether `text` would be an end mark and nothing else: no message.
+    #[must_use]
+    pub fn is_blank(self, text: &[u8]) -> bool {
+        match self {
+            Self::Raw | Self::Json => text.is_empty(),
+            Self::Line | Self::Crlf => text.iter().all(|byte| matches!(byte, b'\r' | b'\n')),
+        }
+    }
+
     /// Whether a message has an end mark. Without one, bytes that come late cannot be
     /// told from a message of their own.
     #[must_use]
@@ -86,7 +95,8 @@ pub struct Encoder {
     name: Option<String>,
     /// A part of the current message was encoded already.
     begun: bool,
-    /// The beginning of a character that the next part ends; JSON knows whole ones only.
+    /// What the next part decides: the beginning of a character, of which JSON knows whole
+    /// ones only, or what may be the line end of the input.
     unfinished: Vec<u8>,
     /// What was encoded last, kept for its memory.
     wire: Vec<u8>,
@@ -125,11 +135,11 @@ impl Encoder {
             Framing::Line => joined = self.encode_line(text, last, b"\n"),
             Framing::Crlf => {
                 // A line of a file with such line ends has one of its own.
-                let text = match text {
-                    [text @ .., b'\r'] if last => text,
-                    text => text,
-                };
-                joined = self.encode_line(text, last, b"\r\n");
+                let mut text = self.with_unfinished(text);
+                if text.pop_if(|byte| *byte == b'\r').is_some() && !last {
+                    self.unfinished.push(b'\r');
+                }
+                joined = self.encode_line(&text, last, b"\r\n");
             }
             Framing::Json => self.encode_json(text, last),
         }
@@ -158,7 +168,18 @@ impl Encoder {
         joined
     }
 
+    /// `text` with what was held back of the part before it.
+    fn with_unfinished(&mut self, text: &[u8]) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.unfinished);
+        bytes.extend_from_slice(text);
+        bytes
+    }
+
     fn encode_json(&mut self, text: &[u8], last: bool) {
+        let mut bytes = self.with_unfinished(text);
+        if !last {
+            self.unfinished = bytes.split_off(bytes.len() - unfinished_character(&bytes));
+        }
         let wire = &mut self.wire;
         if !self.begun {
             wire.push(b'{');
@@ -166,11 +187,6 @@ impl Encoder {
                 wire.extend_from_slice(format!(r#""name":{name},"#).as_bytes());
             }
             wire.extend_from_slice(br#""text":""#);
-        }
-        let mut bytes = std::mem::take(&mut self.unfinished);
-        bytes.extend_from_slice(text);
-        if !last {
-            self.unfinished = bytes.split_off(bytes.len() - unfinished_character(&bytes));
         }
         let quoted = json_string(&String::from_utf8_lossy(&bytes));
         wire.extend_from_slice(&quoted.as_bytes()[1..quoted.len() - 1]);
@@ -189,6 +205,14 @@ fn json_string(text: &str) -> String {
 struct Object {
     name: Option<String>,
     text: String,
+}
+
+/// Why a line is no message whatever else it is.
+const NO_OBJECT: &str = "expected an object";
+
+/// Whether a line can be an object; serde would take an array for one as well.
+fn begins_object(line: &[u8]) -> bool {
+    line.trim_ascii_start().starts_with(b"{")
 }
 
 /// Why the decoder is asked.
@@ -345,7 +369,11 @@ impl Decoder {
         let text = bytes.len() - held;
         let mut piece = self.piece(text, text, false);
         if piece.first && self.framing == Framing::Json {
-            piece.oddity = Some(Oddity::LongJson);
+            piece.oddity = Some(if begins_object(bytes) {
+                Oddity::LongJson
+            } else {
+                Oddity::NotJson(NO_OBJECT.into())
+            });
         }
         Some(piece)
     }
@@ -357,6 +385,9 @@ impl Decoder {
             return piece;
         }
         match self.framing {
+            Framing::Json if !begins_object(line) => {
+                piece.oddity = Some(Oddity::NotJson(NO_OBJECT.into()));
+            }
             Framing::Json => match serde_json::from_slice(line) {
                 Ok(Object { name, text }) => piece.text = Text::Object { name, text },
                 Err(error) => piece.oddity = Some(Oddity::NotJson(error.to_string())),
@@ -631,6 +662,8 @@ mod tests {
     fn a_line_end_of_the_input_is_not_sent_twice() {
         assert_eq!(encoded(Framing::Crlf, &[b"PING\r"]), b"PING\r\n");
         assert_eq!(encoded(Framing::Crlf, &[b"a\rb"]), b"a\rb\r\n");
+        assert_eq!(encoded(Framing::Crlf, &[b"PING\r", b""]), b"PING\r\n");
+        assert_eq!(encoded(Framing::Crlf, &[b"a\r", b"b"]), b"a\rb\r\n");
     }
 
     #[test]
@@ -663,8 +696,8 @@ mod tests {
             let messages = decoded(framing, wire.as_bytes().chunks(50_000));
             assert_eq!(messages.len(), 2);
             assert!(messages[0].1 == format!("x{line}").into_bytes());
-            let odd = (framing == Framing::Json).then_some(Oddity::LongJson);
-            assert_eq!(messages[0].2, odd);
+            let not_json = || Oddity::NotJson(NO_OBJECT.into());
+            assert_eq!(messages[0].2, (framing == Framing::Json).then(not_json));
             assert_eq!(messages[1].1, b"next");
         }
     }
@@ -695,6 +728,8 @@ mod tests {
             "",
             "{}",
             "[1]",
+            "[\"anna\",\"text\"]",
+            "\"text\"",
             "{\"text\":1}",
             "{\"name\":\"anna\"}",
             "{\"text\":\"a\"} x",

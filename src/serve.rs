@@ -2,14 +2,12 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd as _;
 use std::time::Instant;
 
-use nix::poll::{PollFd, PollFlags};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::address::{Address, is_local};
-use crate::connection::{Connection, tune};
+use crate::connection::{Connection, Watch, tune};
 use crate::console::{Console, Wait, Waiting};
 use crate::event::{Awaited, Event, Failure, Peer};
 use crate::framing::Wire;
@@ -81,7 +79,7 @@ pub fn run(
     let waited = console.wait(&Waiting {
         awaited: Awaited::AClient,
         since: Instant::now(),
-        socket: PollFd::new(listener.as_fd(), PollFlags::POLLIN),
+        socket: Watch::readable(&listener),
         ready: false,
         unended: None,
     })?;

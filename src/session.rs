@@ -110,6 +110,25 @@ struct Told {
     joined: bool,
 }
 
+impl Told {
+    /// Tells of a part of a message, and of what is odd about it.
+    fn tell(
+        &mut self,
+        console: &mut dyn Console,
+        peer: Peer,
+        part: &Part<'_>,
+        timing: Timing,
+    ) -> Result<(), Failure> {
+        if let Some(oddity) = &part.oddity {
+            let first = !std::mem::replace(&mut self.odd, true);
+            if first || *oddity != Oddity::Json {
+                console.show(&Event::Odd { oddity, first })?;
+            }
+        }
+        console.show(&timing.event(peer, part))
+    }
+}
+
 impl<'a, S: Stream> Session<'a, S> {
     fn new(connection: &'a mut Connection<S>, peer: Peer, console: &'a mut dyn Console) -> Self {
         Self {
@@ -176,7 +195,7 @@ impl<'a, S: Stream> Session<'a, S> {
                 Answer::Interrupted => return Err(End::Ended(Ending::Interrupted)),
             };
             if !begun && last {
-                if text.is_empty() {
+                if self.connection.framing().is_blank(text) {
                     continue;
                 }
                 if is_bye(text) {
@@ -191,14 +210,13 @@ impl<'a, S: Stream> Session<'a, S> {
                             .show(&Event::Joined(self.connection.framing()))?;
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                    let text = String::from_utf8_lossy(text).into_owned();
-                    return Err(self.peer_left(Some(text))?);
-                }
                 Err(error) => {
                     let text = String::from_utf8_lossy(text).into_owned();
-                    self.tell_unsent(Some(text))?;
-                    return Err(self.lost(error));
+                    if error.kind() != io::ErrorKind::BrokenPipe {
+                        return Err(self.lost(Some(text), error));
+                    }
+                    self.show_rest()?;
+                    return Err(self.peer_left(Some(text))?);
                 }
             }
             begun = true;
@@ -218,7 +236,7 @@ impl<'a, S: Stream> Session<'a, S> {
             return Ok(());
         }
         if let Err(error) = self.connection.read_ahead() {
-            return Err(self.lost(error));
+            return Err(self.lost(None, error));
         }
         if self.connection.has_left() {
             loop {
@@ -243,22 +261,22 @@ impl<'a, S: Stream> Session<'a, S> {
     fn show_part(&mut self, timing: Timing) -> Result<Shown, End> {
         match self.connection.receive() {
             Ok(Progress::Part(part)) => {
-                if let Some(oddity) = &part.oddity {
-                    let first = !std::mem::replace(&mut self.told.odd, true);
-                    if first || *oddity != Oddity::Json {
-                        self.console.show(&Event::Odd { oddity, first })?;
-                    }
-                }
-                self.console.show(&timing.event(self.peer, &part))?;
+                self.told.tell(self.console, self.peer, &part, timing)?;
                 Ok(if part.last { Shown::Last } else { Shown::Part })
             }
-            Ok(Progress::Pending) => Ok(Shown::Nothing),
+            Ok(Progress::Pending) => {
+                let unended = self.connection.unended();
+                if unended.is_some_and(|(_, since)| since.elapsed() >= UNENDED) {
+                    self.stalled()?;
+                }
+                Ok(Shown::Nothing)
+            }
             Ok(Progress::Stalled) => {
                 self.stalled()?;
                 Ok(Shown::Part)
             }
             Ok(Progress::Closed) => Err(self.peer_left(None)?),
-            Err(error) => Err(self.lost(error)),
+            Err(error) => Err(self.lost(None, error)),
         }
     }
 
@@ -269,28 +287,36 @@ impl<'a, S: Stream> Session<'a, S> {
         self.console.show(&Event::Unended(self.peer))
     }
 
-    /// Ends the conversation because the user has nothing more to say, and shows what
-    /// the peer had still to say to that: a reply may be of several messages.
+    /// Ends the conversation because the user has nothing more to say.
     fn close(&mut self) -> Result<End, Failure> {
+        self.show_rest()?;
+        Ok(End::Ended(Ending::EndOfInput))
+    }
+
+    /// Closes our side, and shows what the peer had still to say: a reply may be of several
+    /// messages, and what was sent before the connection broke was sent.
+    fn show_rest(&mut self) -> Result<(), Failure> {
         let timing = if self.connection.framing().marks_the_end() {
             Timing::InTurn
         } else {
             Timing::Late
         };
-        let mut patience = self.connection.close().is_ok();
+        // A connection that is broken is closed already.
+        let _ = self.connection.close();
         let since = Instant::now();
-        while patience {
+        loop {
             match self.connection.receive() {
                 Ok(Progress::Part(part)) => {
-                    self.console.show(&timing.event(self.peer, &part))?;
+                    self.told.tell(self.console, self.peer, &part, timing)?;
                 }
                 // A line that does not end is not waited for longer than elsewhere.
-                Ok(Progress::Pending) => patience = since.elapsed() < UNENDED,
-                // How a conversation ends that is over is no failure.
-                Ok(Progress::Stalled | Progress::Closed) | Err(_) => patience = false,
+                Ok(Progress::Pending) if since.elapsed() < UNENDED => {}
+                Ok(_) => return Ok(()),
+                // How a conversation ends that is over is no failure; once that is known,
+                // what stands read can be had.
+                Err(_) => {}
             }
         }
-        Ok(End::Ended(Ending::EndOfInput))
     }
 
     /// Says that the peer left, and what could not be sent to it: `text`, or else what
@@ -301,9 +327,11 @@ impl<'a, S: Stream> Session<'a, S> {
         Ok(End::Ended(Ending::PeerLeft))
     }
 
-    /// The end that a broken connection is; what stood on the prompt is told first.
-    fn lost(&mut self, error: io::Error) -> End {
-        match self.tell_unsent(None) {
+    /// The end that a broken connection is; what the peer had said before, and what could
+    /// not be sent to it, is told first.
+    fn lost(&mut self, text: Option<String>, error: io::Error) -> End {
+        let told = self.show_rest().and_then(|()| self.tell_unsent(text));
+        match told {
             Ok(()) => Failure::Lost(self.peer, error).into(),
             Err(failure) => failure.into(),
         }
@@ -333,9 +361,8 @@ mod tests {
     use std::net::Shutdown;
     use std::os::unix::net::UnixStream;
 
-    use nix::poll::PollFd;
-
     use super::*;
+    use crate::connection::Watch;
     use crate::framing::{Framing, Wire};
 
     /// What the user does at a prompt, in a script.
@@ -363,7 +390,7 @@ mod tests {
             Ok(self.waits.pop_front().unwrap_or(Wait::Incoming))
         }
 
-        fn ask(&mut self, _: PollFd<'_>) -> Result<Answer<'_>, Failure> {
+        fn ask(&mut self, _: Watch<'_>) -> Result<Answer<'_>, Failure> {
             let text = |text: &'static str, last| Answer::Text {
                 text: text.as_bytes(),
                 last,
@@ -637,10 +664,10 @@ mod tests {
         assert_eq!(
             shown,
             [
-                "No JSON message, shown as it came: expected value at line 1 column 1. Does the \
+                "No JSON message, shown as it came: expected an object. Does the \
                  other side use --framing line? Both must use the same.",
                 "Received from server: hi",
-                "No JSON message, shown as it came: expected value at line 1 column 1.",
+                "No JSON message, shown as it came: expected an object.",
                 "Received from server: ho",
             ]
         );

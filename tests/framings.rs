@@ -598,3 +598,114 @@ fn a_reply_of_several_lines_is_shown_to_its_end_though_the_input_has_ended() {
     drop(peer);
     client.finish(0);
 }
+
+/// A client in a pipe that has asked, and the peer that was asked.
+fn asked(framing: &str) -> (Piped, TcpStream) {
+    let (listener, port) = raw_server();
+    let mut client = Piped::connect(port, &["-q", "--framing", framing]);
+    let mut peer = accept(&listener);
+    client.write("ask\n");
+    let mut ask = [0; 3];
+    peer.read_exact(&mut ask).unwrap();
+    (client, peer)
+}
+
+#[test]
+fn more_than_is_read_ahead_is_no_crash_in_a_pipe() {
+    let (mut client, mut peer) = asked("line");
+    peer.write_all(b"one\n").unwrap();
+    peer.write_all(&b"x".repeat(200_000)).unwrap();
+    client.expect("one\n");
+    client.write("more\n");
+    peer.write_all(b"\ntwo\n").unwrap();
+    let expected = format!("one\n{}\n", "x".repeat(200_000));
+    client.expect(&expected);
+    client.write("last\n");
+    client.expect(expected + "two\n");
+    common::leave(peer);
+    client.finish(0);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_was_said_before_the_connection_broke_is_shown() {
+    let (listener, port) = raw_server();
+    let terminal = Terminal::connect(port, &["--framing", "line"]);
+    let mut peer = accept(&listener);
+    terminal.expect_text("\n ->");
+    terminal.type_keys("hello\r");
+    expect_bytes(&mut peer, "hello\n");
+    peer.write_all(b"one\n").unwrap();
+    terminal.expect(&["Received from server: one", " ->"]);
+    terminal.type_keys("typed");
+    terminal.expect(&[" -> typed"]);
+    peer.write_all(b"two\nhalf").unwrap();
+    // It is read ahead before the reset, which would throw it away.
+    common::wait_until_read(&peer);
+    socket2::SockRef::from(&peer)
+        .set_linger(Some(std::time::Duration::ZERO))
+        .unwrap();
+    drop(peer);
+    terminal.expect(&[
+        "Received from server: two",
+        "Received from server: half",
+        "Not sent: typed",
+        "socketchat: lost the connection to the server: connection reset by peer",
+    ]);
+    terminal.finish(1);
+}
+
+#[test]
+fn a_line_that_was_read_ahead_in_part_is_told_of_too() {
+    let (listener, port) = raw_server();
+    let terminal = Terminal::connect(port, &["--framing", "line"]);
+    let mut peer = accept(&listener);
+    terminal.expect_text("\n ->");
+    terminal.type_keys("hello\r");
+    expect_bytes(&mut peer, "hello\n");
+    peer.write_all(b"one\npart").unwrap();
+    terminal.expect(&["Received from server: one", " ->"]);
+    terminal.type_keys("next\r");
+    expect_bytes(&mut peer, "next\n");
+    terminal.expect_text("so far: part");
+    terminal.expect_text("has begun a line and not ended it.");
+    peer.write_all(b"ed\n").unwrap();
+    terminal.expect(&["Received from server: parted", " ->"]);
+}
+
+#[test]
+fn a_line_that_drips_is_told_of() {
+    let (listener, port) = raw_server();
+    let mut client = Piped::connect(port, &["--framing", "line"]);
+    let mut peer = accept(&listener);
+    client.write("ask\n");
+    expect_bytes(&mut peer, "ask\n");
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let dripping = thread::spawn(move || {
+        let pause = std::time::Duration::from_millis(100);
+        while stopped.recv_timeout(pause).is_err() {
+            peer.write_all(b".").unwrap();
+        }
+        common::leave(peer);
+    });
+    client.stderr.wait_for("the notice", |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        text.contains("has begun a line and not ended it.")
+            .then_some(())
+    });
+    stop.send(()).unwrap();
+    client.close_stdin();
+    dripping.join().unwrap();
+    client.finish(0);
+}
+
+#[test]
+fn a_blank_line_of_a_file_with_returns_is_no_message() {
+    let (listener, port) = raw_server();
+    let mut client = Piped::connect(port, &["--framing", "crlf"]);
+    let mut peer = accept(&listener);
+    client.write("\r\n\nPING\r\n");
+    expect_bytes(&mut peer, "PING\r\n");
+    common::leave(peer);
+    client.finish(0);
+}

@@ -45,7 +45,8 @@ impl Echo {
         const BRACKETED_PASTE: [&str; 2] = ["\x1b[?2004l", "\x1b[?2004h"];
         let before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Some(before), Ok(now)) = (&*before, tcgetattr(io::stdin())) {
-            let _ = writeln!(screen, "{}", BRACKETED_PASTE[0]);
+            // With a hint that stands behind the cursor wiped.
+            let _ = writeln!(screen, "{}\x1b[J", BRACKETED_PASTE[0]);
             set(before);
             // The whole group, as the terminal itself would do it.
             let _ = kill(Pid::from_raw(0), Signal::SIGTSTP);

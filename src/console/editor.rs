@@ -22,6 +22,7 @@ use super::interrupt::{Call, Calls, Interrupts};
 use super::output::{Output, color_is_welcome};
 use super::screen::{Drawn, State, columns, rows};
 use super::{Answer, Console, Options, Wait, Waiting, controlling, history, inputrc};
+use crate::connection::Watch;
 use crate::event::{self, Awaited, Event, Failure, PROMPT};
 use crate::framing::UNENDED;
 
@@ -281,13 +282,11 @@ impl Editor {
             return Ok(Prompted::Incoming);
         }
         let calls = Calls {
-            socket: PollFd::new(stdin.as_fd(), PollFlags::empty()),
+            socket: Watch::readable(&stdin),
             ready: true,
             deadline: None,
         };
-        let ended = self.prompt(&Turn::Theirs(WaitingLine::silent()), &calls)?;
-        self.draft.trim();
-        Ok(ended)
+        self.prompt(&Turn::Theirs(WaitingLine::silent()), &calls)
     }
 
     fn answer(&mut self, line: String) -> Result<Answer<'_>, Failure> {
@@ -324,7 +323,7 @@ impl Console for Editor {
             quiet: self.output.is_quiet(),
         };
         let calls = Calls {
-            socket: waiting.socket.clone(),
+            socket: waiting.socket,
             ready: waiting.ready,
             deadline: match waiting.unended {
                 Some((_, since)) if overdue.is_none() => Some(since + UNENDED),
@@ -334,8 +333,6 @@ impl Console for Editor {
         let prompted = self
             .prompt(&Turn::Theirs(line), &calls)
             .map_err(Failure::Input)?;
-        // Enter, pressed while there was nothing to answer, begins lines, not blank ones.
-        self.draft.trim();
         Ok(match prompted {
             Prompted::Line(_) | Prompted::Incoming => Wait::Incoming,
             Prompted::Overdue => Wait::Stalled,
@@ -344,7 +341,7 @@ impl Console for Editor {
         })
     }
 
-    fn ask(&mut self, connection: PollFd<'_>) -> Result<Answer<'_>, Failure> {
+    fn ask(&mut self, connection: Watch<'_>) -> Result<Answer<'_>, Failure> {
         let heard = mem::take(&mut self.heard);
         if let Some(line) = self.entered.take() {
             let _ = writeln!(&*self.screen, "{PROMPT}{line}");
@@ -357,6 +354,9 @@ impl Console for Editor {
                 Prompted::Line(_) | Prompted::Incoming | Prompted::Overdue => {}
             }
         }
+        // Enter, pressed while there was nothing to answer, has begun lines, and is not to
+        // leave blank ones.
+        self.draft.trim();
         let calls = Calls {
             socket: connection,
             ready: false,
@@ -372,6 +372,7 @@ impl Console for Editor {
     }
 
     fn unsent(&mut self) -> Result<Option<String>, Failure> {
+        self.draft.trim();
         let line = self
             .entered
             .take()

@@ -22,6 +22,7 @@ use signal_hook::{flag, low_level};
 use super::echo::Echo;
 use super::is_ready;
 use super::screen::State;
+use crate::connection::Watch;
 
 /// The exit status after Ctrl-C: 128 and the number of SIGINT, as shells have it.
 pub const INTERRUPTED_STATUS: u8 = 130;
@@ -61,7 +62,7 @@ pub(super) fn exit_on_signals() -> io::Result<()> {
 #[derive(Debug)]
 pub(super) struct Calls<'a> {
     /// What calls when it is ready.
-    pub(super) socket: PollFd<'a>,
+    pub(super) socket: Watch<'a>,
     /// It is ready already, by what was read from it before.
     pub(super) ready: bool,
     /// When patience is at an end.
@@ -224,7 +225,7 @@ impl Interrupts {
                 PollFd::new(self.signals.stop.as_fd(), PollFlags::POLLIN),
                 // One that came before rustyline had the signal.
                 PollFd::new(self.signals.interrupt.as_fd(), PollFlags::POLLIN),
-                calls.socket.clone(),
+                calls.socket.or(PollFlags::empty()),
             ];
             match poll_until(&mut fds, wake)? {
                 [true, ..] => return Ok(None),

@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::interrupt::exit_on_signals;
 use super::output::Output;
 use super::{Answer, Console, Wait, Waiting, has_hung_up, is_ready};
-use crate::connection::HANG_UP;
+use crate::connection::{HANG_UP, Watch};
 use crate::event::{Event, Failure, PROMPT};
 
 /// What is read from stdin at once, in bytes; a longer line is sent in parts.
@@ -64,13 +64,13 @@ impl Console for Pipe {
         Ok(Wait::Incoming)
     }
 
-    fn ask(&mut self, connection: PollFd<'_>) -> Result<Answer<'_>, Failure> {
+    fn ask(&mut self, connection: Watch<'_>) -> Result<Answer<'_>, Failure> {
         self.prompt();
         self.asked = true;
         // What is buffered is given out without a system call; before stdin is waited
         // on, the peer is looked after, so that its leaving is noticed.
         while !self.lines.is_ready() {
-            match first_ready(&connection, self.lines.input.as_fd()).map_err(Failure::Input)? {
+            match first_ready(connection, self.lines.input.as_fd()).map_err(Failure::Input)? {
                 Ready::Connection => return Ok(Answer::Incoming),
                 Ready::Input => self.lines.fill().map_err(Failure::Input)?,
             }
@@ -119,10 +119,11 @@ enum Ready {
 }
 
 /// Waits until one of the two has something to read, or has ended.
-fn first_ready(connection: &PollFd<'_>, input: BorrowedFd<'_>) -> io::Result<Ready> {
-    let mut connection = connection.clone();
-    connection.set_events(connection.events() | HANG_UP);
-    let mut fds = [connection, PollFd::new(input, PollFlags::POLLIN)];
+fn first_ready(connection: Watch<'_>, input: BorrowedFd<'_>) -> io::Result<Ready> {
+    let mut fds = [
+        connection.or(HANG_UP),
+        PollFd::new(input, PollFlags::POLLIN),
+    ];
     loop {
         match poll(&mut fds, PollTimeout::NONE) {
             Ok(_) => {}

@@ -372,6 +372,30 @@ pub fn accept(listener: &std::net::TcpListener) -> TcpStream {
     }
 }
 
+/// Waits until the other end of `stream`, on this machine, has read all that was sent: its
+/// receive queue is empty (proc(5), `/proc/net/tcp`).
+#[cfg(target_os = "linux")]
+pub fn wait_until_read(stream: &TcpStream) {
+    let port = |address: std::net::SocketAddr| format!(":{:04X}", address.port());
+    let theirs = port(stream.peer_addr().unwrap());
+    let ours = port(stream.local_addr().unwrap());
+    let start = Instant::now();
+    loop {
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let read = table.lines().any(|line| {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            fields[1].ends_with(&theirs)
+                && fields[2].ends_with(&ours)
+                && fields[4].ends_with(":00000000")
+        });
+        if read {
+            return;
+        }
+        assert!(start.elapsed() < DEADLINE, "it is not read");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
 /// Closes a connection in order: with nothing left unread, which would make it a reset.
 pub fn leave(mut stream: TcpStream) {
     stream.shutdown(std::net::Shutdown::Write).unwrap();
