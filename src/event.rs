@@ -271,7 +271,7 @@ impl fmt::Display for Failure {
                 write!(f, "lost the connection to the {peer}: {}", reason(error))
             }
             Self::Input(error) => write!(f, "cannot read what is typed: {}", reason(error)),
-            Self::Output(error) => write!(f, "cannot write the conversation: {}", reason(error)),
+            Self::Output(error) => write!(f, "cannot write to stdout: {}", reason(error)),
         }
     }
 }

@@ -137,7 +137,7 @@ fn a_full_disk_is_an_error_and_no_panic() {
         run_full(&["completions", "bash"], true),
         (
             Some(1),
-            "socketchat: cannot write the conversation: no space left on device\n".into()
+            "socketchat: cannot write to stdout: no space left on device\n".into()
         )
     );
     let (_listener, port) = common::raw_server();
