@@ -30,12 +30,14 @@ impl Echo {
         }
     }
 
-    /// Puts the terminal back as it was.
-    pub(super) fn restore(&self) {
+    /// Puts the terminal back as it was; nobody can turn the echo off while what is returned
+    /// is held.
+    pub(super) fn restore(&self) -> impl Drop {
         let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mode) = before.take() {
             set(&mode);
         }
+        before
     }
 
     /// Stops the program at a prompt on `screen`, as Ctrl-Z asks for, with the terminal as

@@ -171,6 +171,8 @@ impl Editor {
                     self.draft = drawn.into();
                     self.output.show(&Event::NotUtf8)?;
                 }
+                // A signal met rustyline on its way in.
+                Err(ReadlineError::Errno(nix::errno::Errno::EINTR)) => self.draft = draft,
                 // A terminal that is gone says so in many ways, and by SIGHUP.
                 Err(_) if called.is_some() => {}
                 Err(error) => return Err(into_io(error)),
@@ -388,7 +390,7 @@ impl Console for Editor {
 
 impl Drop for Editor {
     fn drop(&mut self) {
-        self.echo.restore();
+        drop(self.echo.restore());
     }
 }
 

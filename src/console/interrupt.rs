@@ -162,7 +162,8 @@ impl Interrupts {
         let watched = watched.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         drain(&self.left);
         let stray = drain(&self.signals.interrupt);
-        let stopped = drain(&self.signals.stop);
+        // With none of ours on the way, it is one that met rustyline on its way in or out.
+        let stopped = drain(&self.signals.stop) || (stray && watched.sent == 0);
         Ok(Ended {
             value,
             call: if stopped {
@@ -261,7 +262,7 @@ impl Signals {
             }
             let _at_rest = self.lock();
             if !matches!(readable(fds, PollTimeout::ZERO), Ok([false, false])) {
-                echo.restore();
+                let _restored = echo.restore();
                 process::exit(INTERRUPTED_STATUS.into());
             }
         }
