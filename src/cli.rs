@@ -44,13 +44,13 @@ impl Cli {
     pub fn from_command_line() -> Self {
         let cli = Self::parse();
         if let Err((subcommand, conflict)) = cli.command.check() {
-            let mut command = Self::command();
+            let (mut command, mut whole) = (Self::command(), Self::command());
             command.build();
-            let error = match command.find_subcommand_mut(subcommand) {
-                Some(command) => command.error(ErrorKind::ArgumentConflict, conflict),
-                None => command.error(ErrorKind::ArgumentConflict, conflict),
-            };
-            error.exit();
+            command
+                .find_subcommand_mut(subcommand)
+                .unwrap_or(&mut whole)
+                .error(ErrorKind::ArgumentConflict, conflict)
+                .exit();
         }
         cli
     }
@@ -106,16 +106,13 @@ impl Command {
         if chat.name.is_some() && chat.framing != Framing::Json {
             return Err((subcommand, "only --framing json tells a --name".into()));
         }
-        match self {
-            Self::Connect(ConnectArgs { target, .. }) => match (target.target.1, target.port) {
-                (Some(one), Some(other)) => Err((
-                    subcommand,
-                    format!("the port is given twice: {one} and {other}"),
-                )),
-                _ => Ok(()),
-            },
-            _ => Ok(()),
+        if let Self::Connect(ConnectArgs { target, .. }) = self
+            && let (Some(one), Some(other)) = (target.target.1, target.port)
+        {
+            let conflict = format!("the port is given twice: {one} and {other}");
+            return Err((subcommand, conflict));
         }
+        Ok(())
     }
 }
 

@@ -223,21 +223,20 @@ impl<S: Stream> Connection<S> {
     /// Waits for the peer, and returns what that has come to. Fails as the stream does.
     pub fn receive(&mut self) -> io::Result<Progress<'_>> {
         let mut pause = Pause::None;
-        while !self.has_received(pause) {
+        let piece = loop {
+            self.look(pause);
+            if let Some(piece) = self.found.take() {
+                break piece;
+            }
             match pause {
                 Pause::Closed => return Ok(Progress::Closed),
                 Pause::Quiet if self.reading == Reading::Lingering => return Ok(Progress::Closed),
                 Pause::Quiet => return Ok(Progress::Stalled),
-                Pause::None => {}
+                Pause::None => pause = self.read()?,
             }
-            pause = self.read()?;
-            let waits = pause == Pause::None && self.framing().marks_the_end();
-            if waits && !self.has_received(pause) {
+            if pause == Pause::None && self.framing().marks_the_end() && !self.is_ready() {
                 return Ok(Progress::Pending);
             }
-        }
-        let Some(piece) = self.found.take() else {
-            unreachable!("that it is found is why the loop has ended");
         };
         let unread = &self.buffer[self.start..self.end];
         self.start += piece.consumed;
@@ -256,25 +255,26 @@ impl<S: Stream> Connection<S> {
 
     /// Whether [`Connection::receive`] has a part to hand out without waiting for it.
     pub fn is_ready(&mut self) -> bool {
-        self.has_received(Pause::None)
+        self.look(Pause::None);
+        self.found.is_some()
     }
 
-    fn has_received(&mut self, pause: Pause) -> bool {
-        if self.found.is_none() {
-            let pause = match self.reading {
-                Reading::Ended => Pause::Closed,
-                _ => pause,
-            };
-            self.found = self
-                .decoder
-                .decode(&self.buffer[self.start..self.end], pause);
-            if self.found.is_some() || self.start == self.end {
-                self.unended = None;
-            } else {
-                self.unended.get_or_insert_with(Instant::now);
-            }
+    /// Looks for a piece in what stands read, unless one is found already.
+    fn look(&mut self, pause: Pause) {
+        if self.found.is_some() {
+            return;
         }
-        self.found.is_some()
+        let pause = match self.reading {
+            Reading::Ended => Pause::Closed,
+            _ => pause,
+        };
+        let unread = &self.buffer[self.start..self.end];
+        self.found = self.decoder.decode(unread, pause);
+        if self.found.is_some() || unread.is_empty() {
+            self.unended = None;
+        } else {
+            self.unended.get_or_insert_with(Instant::now);
+        }
     }
 
     /// What stands read of a message whose end has not come, and since when.

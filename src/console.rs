@@ -37,6 +37,15 @@ pub struct Options {
     pub history: HistoryFile,
 }
 
+impl Options {
+    /// Whether to use colour on what is a terminal, or is none.
+    fn color_on(&self, terminal: bool) -> bool {
+        // The rule of <https://no-color.org>.
+        let unwelcome = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        self.color.unwrap_or(terminal && !unwelcome && !is_dumb())
+    }
+}
+
 /// Where the history is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HistoryFile {
@@ -98,8 +107,9 @@ pub enum Answer<'a> {
 
 /// Where the user reads and types.
 pub trait Console {
-    /// Lets the user wait, and returns how that ended. A console that shows no prompt returns at once and leaves the
-    /// waiting to whoever reads or accepts next. Fails when the terminal cannot be read.
+    /// Lets the user wait, and returns how that ended. A console that shows no prompt
+    /// returns at once and leaves the waiting to whoever reads or accepts next. Fails when
+    /// the terminal cannot be read.
     fn wait(&mut self, waiting: &Waiting<'_>) -> Result<Wait, Failure>;
 
     /// Asks the user for a message, or for the next part of one, until `connection`

@@ -37,8 +37,8 @@ impl Peer {
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
-            Self::Client => "Received from connected client: ",
-            Self::Server => "Received from server: ",
+            Self::Client => "Received from connected client:",
+            Self::Server => "Received from server:",
         }
     }
 }
@@ -153,7 +153,7 @@ impl fmt::Display for Event<'_> {
                 .name()
                 .filter(|name| !name.bytes().trim_ascii().is_empty())
             {
-                Some(name) => write!(f, "Received from {}: ", name.visible_line(NAME)),
+                Some(name) => write!(f, "Received from {}:", name.visible_line(NAME)),
                 None => f.write_str(peer.label()),
             },
             Self::Late(_) => Ok(()),

@@ -91,8 +91,8 @@ pub struct Wire {
 #[derive(Debug)]
 pub struct Encoder {
     framing: Framing,
-    /// Whom the messages are from, as a JSON string.
-    name: Option<String>,
+    /// What stands in JSON before the text of a message.
+    opening: Vec<u8>,
     /// A part of the current message was encoded already.
     begun: bool,
     /// What the next part decides: the beginning of a character, of which JSON knows whole
@@ -115,9 +115,16 @@ impl Encoder {
     /// An encoder that stands before the first message.
     #[must_use]
     pub fn new(wire: &Wire) -> Self {
+        let mut opening = b"{".to_vec();
+        if let Some(name) = &wire.name {
+            opening.extend_from_slice(b"\"name\":");
+            write_json(&mut opening, name);
+            opening.push(b',');
+        }
+        opening.extend_from_slice(b"\"text\":");
         Self {
             framing: wire.framing,
-            name: wire.name.as_deref().map(json_string),
+            opening,
             begun: false,
             unfinished: Vec::new(),
             wire: Vec::new(),
@@ -134,12 +141,20 @@ impl Encoder {
             }
             Framing::Line => joined = self.encode_line(text, last, b"\n"),
             Framing::Crlf => {
+                if !text.is_empty() {
+                    self.wire.append(&mut self.unfinished);
+                }
                 // A line of a file with such line ends has one of its own.
-                let mut text = self.with_unfinished(text);
-                if text.pop_if(|byte| *byte == b'\r').is_some() && !last {
+                let (text, held) = match text {
+                    [text @ .., b'\r'] => (text, !last),
+                    text => (text, false),
+                };
+                joined = self.encode_line(text, last, b"\r\n");
+                if last {
+                    self.unfinished.clear();
+                } else if held {
                     self.unfinished.push(b'\r');
                 }
-                joined = self.encode_line(&text, last, b"\r\n");
             }
             Framing::Json => self.encode_json(text, last),
         }
@@ -168,36 +183,38 @@ impl Encoder {
         joined
     }
 
-    /// `text` with what was held back of the part before it.
-    fn with_unfinished(&mut self, text: &[u8]) -> Vec<u8> {
-        let mut bytes = std::mem::take(&mut self.unfinished);
-        bytes.extend_from_slice(text);
-        bytes
-    }
-
     fn encode_json(&mut self, text: &[u8], last: bool) {
-        let mut bytes = self.with_unfinished(text);
-        if !last {
-            self.unfinished = bytes.split_off(bytes.len() - unfinished_character(&bytes));
-        }
-        let wire = &mut self.wire;
+        let put_together;
+        let text = if self.unfinished.is_empty() {
+            text
+        } else {
+            put_together = [&self.unfinished, text].concat();
+            self.unfinished.clear();
+            &put_together
+        };
+        let held = if last { 0 } else { unfinished_character(text) };
+        let (text, rest) = text.split_at(text.len() - held);
+        self.unfinished.extend_from_slice(rest);
         if !self.begun {
-            wire.push(b'{');
-            if let Some(name) = &self.name {
-                wire.extend_from_slice(format!(r#""name":{name},"#).as_bytes());
-            }
-            wire.extend_from_slice(br#""text":""#);
+            self.wire.extend_from_slice(&self.opening);
         }
-        let quoted = json_string(&String::from_utf8_lossy(&bytes));
-        wire.extend_from_slice(&quoted.as_bytes()[1..quoted.len() - 1]);
+        let start = self.wire.len();
+        write_json(&mut self.wire, &String::from_utf8_lossy(text));
+        if self.begun {
+            self.wire.remove(start);
+        }
         if last {
-            wire.extend_from_slice(b"\"}\n");
+            self.wire.extend_from_slice(b"}\n");
+        } else {
+            self.wire.pop();
         }
     }
 }
 
-fn json_string(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+/// Appends `text` as a JSON string, with its quotes.
+fn write_json(wire: &mut Vec<u8>, text: &str) {
+    // A Vec takes all, and a text is never what JSON cannot say.
+    let _ = serde_json::to_writer(wire, text);
 }
 
 /// The JSON object that a message is. What else it holds is ignored.
@@ -784,7 +801,7 @@ mod tests {
                 prop_oneof![
                     "\\PC{0,12}",
                     "[\\r\\x00\u{fc}\u{1f468}]{0,6}",
-                    "\\PC{0,9}".prop_map(|text| format!("{{\"text\":{}}}", json_string(&text))),
+                    "\\PC{0,9}".prop_map(|text| serde_json::json!({ "text": text }).to_string()),
                 ],
                 0..6,
             ),

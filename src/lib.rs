@@ -1,9 +1,10 @@
 //! A conversation over a bare TCP connection, one turn at a time.
 //!
-//! The way of a message, which is also the order in which the modules may use one
-//! another: keyboard or pipe → [`console`] → [`session`] → [`connection`] →
-//! [`framing`] → socket; and back: socket → [`connection`] → [`framing`] →
-//! [`session`] → [`event`] (made safe by [`sanitize`]) → [`console`] → screen or pipe.
+//! The way of a message: keyboard or pipe → [`console`] → [`session`] → [`connection`] →
+//! [`framing`] → socket; and back: socket → [`connection`] → [`framing`] → [`session`] →
+//! [`event`] (made safe by [`sanitize`]) → [`console`] → screen or pipe.
+//!
+//! A module uses those below it, and none above it:
 //!
 //! | module | its one job |
 //! | --- | --- |
@@ -11,10 +12,10 @@
 //! | [`serve`] | bind, listen with a backlog, accept, start the session |
 //! | [`connect`] | resolve, connect, start the session |
 //! | [`session`] | the turn-taking loop that both share |
-//! | [`connection`] | one peer: send, receive, over any stream |
-//! | [`framing`] | where a message ends; no I/O |
 //! | [`console`] | where the user reads and types: a terminal, or a pipe |
 //! | [`event`] | everything that is ever printed, worded in one place |
+//! | [`connection`] | one peer: send, receive, over any stream |
+//! | [`framing`] | where a message ends; no I/O |
 //! | [`sanitize`] | untrusted text made safe for a terminal |
 //! | [`address`] | `HOST:PORT`, and the order in which a name resolves |
 

@@ -36,12 +36,10 @@ pub fn run<S: Stream>(
     peer: Peer,
     console: &mut dyn Console,
 ) -> Result<Ending, Failure> {
+    let mut session = Session::new(connection, peer, console);
     let ended = match peer {
-        Peer::Server => Session::new(connection, peer, console).run(),
-        Peer::Client => {
-            let mut session = Session::new(connection, peer, console);
-            session.listen().and_then(|()| session.run())
-        }
+        Peer::Server => session.run(),
+        Peer::Client => session.listen().and_then(|()| session.run()),
     };
     match ended {
         Ok(never) => match never {},
@@ -413,9 +411,8 @@ mod tests {
                 return Err(Failure::Output(io::ErrorKind::BrokenPipe.into()));
             }
             self.shown.push(match event {
-                Event::Received(_, part) | Event::Late(part) => {
-                    format!("{event}{}", part.text().visible())
-                }
+                Event::Received(_, part) => format!("{event} {}", part.text().visible()),
+                Event::Late(part) => part.text().visible().into_owned(),
                 event => event.to_string(),
             });
             Ok(())
@@ -697,51 +694,106 @@ mod tests {
         assert_eq!(shown.len(), 3);
     }
 
+    /// A stream that gives what it holds, and then breaks.
+    struct Breaking(UnixStream, VecDeque<&'static str>);
+
+    impl std::io::Read for Breaking {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let Some(text) = self.1.pop_front() else {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            };
+            buffer[..text.len()].copy_from_slice(text.as_bytes());
+            Ok(text.len())
+        }
+    }
+
+    impl std::io::Write for Breaking {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            if self.1.is_empty() {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+            Ok(text.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl std::os::fd::AsFd for Breaking {
+        fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+            self.0.as_fd()
+        }
+    }
+
+    impl Stream for Breaking {
+        fn set_read_timeout(&self, _: Option<std::time::Duration>) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn close(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Runs a session whose connection breaks after `reads`, and returns what was shown.
+    fn run_broken(framing: Framing, script: Script, reads: &[&'static str]) -> Vec<String> {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let stream = Breaking(ours, reads.iter().copied().collect());
+        let wire = Wire {
+            framing,
+            name: None,
+        };
+        let mut script = script;
+        let failure = run(
+            &mut Connection::new(stream, &wire),
+            Peer::Server,
+            &mut script,
+        );
+        assert_eq!(
+            failure.unwrap_err().to_string(),
+            "lost the connection to the server: connection reset"
+        );
+        script.shown
+    }
+
     #[test]
     fn a_broken_connection_tells_what_stood_on_the_prompt() {
-        struct Broken(UnixStream);
-        impl std::io::Read for Broken {
-            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-                Err(io::ErrorKind::ConnectionReset.into())
-            }
-        }
-        impl std::io::Write for Broken {
-            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-                Err(io::ErrorKind::ConnectionReset.into())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        impl std::os::fd::AsFd for Broken {
-            fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-                self.0.as_fd()
-            }
-        }
-        impl Stream for Broken {
-            fn set_read_timeout(&self, _: Option<std::time::Duration>) -> io::Result<()> {
-                Ok(())
-            }
-            fn close(&self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        for (act, unsent, told) in [
-            (Act::NoticeThePeer, Some("half"), "Not sent: half"),
-            (Act::Type("whole"), None, "Not sent: whole"),
-        ] {
-            let (ours, _theirs) = UnixStream::pair().unwrap();
-            let mut script = Script {
-                unsent,
-                ..acts([act])
-            };
-            let mut connection = Connection::new(Broken(ours), &Wire::default());
-            let failure = run(&mut connection, Peer::Server, &mut script).unwrap_err();
-            assert_eq!(
-                failure.to_string(),
-                "lost the connection to the server: connection reset"
-            );
-            assert_eq!(script.shown, [told]);
-        }
+        let half = Script {
+            unsent: Some("half"),
+            ..acts([Act::NoticeThePeer])
+        };
+        assert_eq!(run_broken(Framing::Raw, half, &[]), ["Not sent: half"]);
+        let whole = acts([Act::Type("whole")]);
+        assert_eq!(run_broken(Framing::Raw, whole, &[]), ["Not sent: whole"]);
+    }
+
+    #[test]
+    fn what_was_said_before_the_connection_broke_is_shown() {
+        let script = Script {
+            unsent: Some("typed"),
+            ..acts([Act::Type("one"), Act::NoticeThePeer, Act::NoticeThePeer])
+        };
+        assert_eq!(
+            run_broken(Framing::Line, script, &["one\n", "two\nhalf"]),
+            [
+                "Received from server: one",
+                "Received from server: two",
+                "Received from server: half",
+                "Not sent: typed",
+            ]
+        );
+        // Also when it is our own message that finds out.
+        let script = acts([Act::Type("one"), Act::Type("two"), Act::Type("three")]);
+        assert_eq!(
+            run_broken(Framing::Line, script, &["one\ntwo\nthree\nfour\n"]),
+            [
+                "Received from server: one",
+                "Received from server: two",
+                "Received from server: three",
+                "Received from server: four",
+                "Not sent: two",
+            ]
+        );
     }
 }

@@ -4,6 +4,7 @@
 mod common;
 
 use std::io::Write as _;
+use std::net::TcpStream;
 use std::thread;
 
 use common::{Piped, accept, expect_bytes, expect_end, raw_client, raw_server};
@@ -167,16 +168,91 @@ fn a_closed_stdout_is_a_quiet_end() {
     let start = std::time::Instant::now();
     let status = loop {
         let _ = peer.write_all(b"nobody reads this");
-        if let Some(status) = child.try_wait().unwrap() {
+        let pace = std::time::Duration::from_millis(5);
+        if let Some(status) = common::exit_within(&mut child, pace) {
             break status;
         }
         assert!(start.elapsed() < common::DEADLINE, "it does not exit");
-        thread::sleep(std::time::Duration::from_millis(5));
     };
     assert_eq!(status.code(), Some(0));
     assert_eq!(
         String::from_utf8(stderr.to_end()).unwrap(),
         format!("Connected to 127.0.0.1:{port}\n")
+    );
+}
+
+#[test]
+fn a_message_is_printed_in_one_write() {
+    let (listener, port) = raw_server();
+    // A datagram holds what one write has written.
+    let (stdout, reader) = std::os::unix::net::UnixDatagram::pair().unwrap();
+    reader.set_read_timeout(Some(common::DEADLINE)).unwrap();
+    let mut command = std::process::Command::new(common::PROGRAM);
+    command.args(["connect", &format!("localhost:{port}")]);
+    let stdout = std::os::fd::OwnedFd::from(stdout);
+    let mut client = Piped::spawn_with(command, stdout.into());
+    let mut peer = accept(&listener);
+    for text in ["one", "two\n"] {
+        client.write(format!("{}\n", text.trim()));
+        expect_bytes(&mut peer, text.trim());
+        peer.write_all(text.as_bytes()).unwrap();
+        let mut written = [0; 1000];
+        let count = reader.recv(&mut written).unwrap();
+        let expected = format!("Received from server: {}\n", text.trim());
+        assert_eq!(String::from_utf8_lossy(&written[..count]), expected);
+    }
+    drop(peer);
+    client.finish(0);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_pipe_takes_one_thread() {
+    let (mut server, port) = Piped::serve(&[]);
+    let mut client = Piped::connect(port, &[]);
+    client.write("hello\n");
+    server.expect("Received from connected client: hello\n");
+    assert_eq!((server.threads(), client.threads()), (1, 1));
+    server.write("hi\n");
+    client.expect("Received from server: hi\n");
+    assert_eq!((server.threads(), client.threads()), (1, 1));
+    client.finish(0);
+    server.finish(0);
+}
+
+#[test]
+fn a_full_backlog_lets_nobody_in_and_the_wait_for_it_is_bounded() {
+    let address = socketchat::address::Address {
+        host: "localhost".into(),
+        port: 0,
+    };
+    let waiting = |backlog| {
+        let listener = socketchat::serve::listen(&address, backlog).unwrap();
+        let socket = listener.local_addr().unwrap();
+        let patience = std::time::Duration::from_millis(200);
+        // One more than the backlog are let in, and no client is accepted here.
+        let clients: Vec<_> = (0..20)
+            .map_while(|_| TcpStream::connect_timeout(&socket, patience).ok())
+            .collect();
+        (listener, clients)
+    };
+    let (listener, clients) = waiting(3);
+    let (_none, fewer) = waiting(0);
+    assert!(
+        clients.len() > fewer.len() && clients.len() < 20,
+        "{}",
+        clients.len()
+    );
+    let port = listener.local_addr().unwrap().port();
+    let start = std::time::Instant::now();
+    let (_, stderr) = Piped::connect(port, &["--connect-timeout", "300ms"]).finish(1);
+    assert!(start.elapsed() >= std::time::Duration::from_millis(300));
+    assert_eq!(
+        stderr,
+        format!(
+            "socketchat: cannot connect to localhost:{port}: connection timed out (is the host \
+             up, and does its firewall let port {port} through?)\n"
+        )
     );
 }
 

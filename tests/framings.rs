@@ -8,8 +8,8 @@ use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use common::terminal::{Setup, Terminal};
-use common::{Piped, accept, expect_bytes, free_port, raw_client, raw_server};
+use common::terminal::{Setup, Terminal, prompts};
+use common::{Gathered, Piped, accept, expect_bytes, free_port, raw_client, raw_server};
 
 /// A generator of numbers, the same in every run (xorshift64*, Vigna 2016).
 struct Numbers(u64);
@@ -199,10 +199,7 @@ fn a_line_that_does_not_end_is_told_of_and_shown_so_far() {
 
 #[test]
 fn at_a_terminal_the_next_message_waits_for_its_turn() {
-    let (listener, port) = raw_server();
-    let terminal = Terminal::connect(port, &["--framing", "line"]);
-    let mut peer = accept(&listener);
-    terminal.expect_text("\n ->");
+    let (terminal, mut peer) = Terminal::connected(&["--framing", "line"]);
     peer.write_all(b"banner\n").unwrap();
     terminal.type_keys("half");
     terminal.expect(&[" -> half"]);
@@ -226,10 +223,7 @@ fn at_a_terminal_the_next_message_waits_for_its_turn() {
 
 #[test]
 fn a_peer_that_floods_in_our_turn_is_still_seen_to_leave() {
-    let (listener, port) = raw_server();
-    let terminal = Terminal::connect(port, &["--framing", "line"]);
-    let mut peer = accept(&listener);
-    terminal.expect_text("\n ->");
+    let (terminal, mut peer) = Terminal::connected(&["--framing", "line"]);
     terminal.type_keys("half");
     terminal.expect(&[" -> half"]);
     // More than is read ahead.
@@ -245,10 +239,7 @@ fn a_peer_that_floods_in_our_turn_is_still_seen_to_leave() {
 
 #[test]
 fn pasted_lines_become_one_and_that_is_told() {
-    let (listener, port) = raw_server();
-    let terminal = Terminal::connect(port, &["--framing", "crlf"]);
-    let mut peer = accept(&listener);
-    terminal.expect_text("\n ->");
+    let (terminal, mut peer) = Terminal::connected(&["--framing", "crlf"]);
     terminal.paste("one\rtwo");
     terminal.type_keys("\r");
     expect_bytes(&mut peer, "one two\r\n");
@@ -427,11 +418,14 @@ fn attacks() -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// A byte string that a JSON string can hold.
-fn json(text: &[u8]) -> Vec<u8> {
-    let text = String::from_utf8_lossy(text);
-    let value = serde_json::json!({ "name": text, "text": text });
-    value.to_string().into_bytes()
+/// An attack as it goes over the wire; in JSON, in the name as well.
+fn framed(framing: &str, attack: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(attack);
+    match framing {
+        "raw" => attack.to_vec(),
+        "json" => format!("{}\n", serde_json::json!({ "name": text, "text": text })).into(),
+        _ => [attack, b"\n"].concat(),
+    }
 }
 
 #[test]
@@ -452,12 +446,7 @@ fn no_attack_reaches_a_terminal_as_itself() {
                 peer.read_exact(&mut byte).unwrap();
                 got.push(byte[0].into());
             }
-            let wire = match framing {
-                "raw" => attack,
-                "json" => [&json(&attack)[..], b"\n"].concat(),
-                _ => [&attack[..], b"\n"].concat(),
-            };
-            peer.write_all(&wire).unwrap();
+            peer.write_all(&framed(framing, &attack)).unwrap();
             // Only behind the message is there a prompt again.
             terminal.expect_prompts(index + 2);
         }
@@ -483,6 +472,11 @@ fn tmux(socket: &str, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// What tmux knows of the state of a terminal.
+const STATE: &str = "#{pane_title}|#{window_name}|#{alternate_on}|#{cursor_flag}|#{insert_flag}|\
+                     #{keypad_flag}|#{mouse_any_flag}|#{origin_flag}|#{wrap_flag}|\
+                     #{scroll_region_upper}-#{scroll_region_lower}";
+
 /// A tmux server of the test's own.
 struct Tmux(String);
 
@@ -499,65 +493,48 @@ fn attacks_leave_a_real_terminal_as_it_was() {
         let server = Tmux(format!("socketchat-{}-{framing}", std::process::id()));
         let socket = &server.0;
         let (listener, port) = raw_server();
+        let folder = common::home();
+        let pipe = folder.path().join("screen").display().to_string();
+        assert!(
+            Command::new("mkfifo")
+                .arg(&pipe)
+                .status()
+                .unwrap()
+                .success()
+        );
         let run = format!(
-            "{} connect --no-history --color never --framing {framing} localhost:{port}; cat",
+            "read go; {} connect --no-history --color never --framing {framing} localhost:{port}; \
+             cat",
             common::PROGRAM
         );
+        // A name of our own is not changed by tmux itself.
+        let window = ["-n", "chat", "-x", "80", "-y", "24", &run];
         tmux(
             socket,
-            // A name of our own is not changed by tmux itself.
-            &[
-                "-u",
-                "new-session",
-                "-d",
-                "-n",
-                "chat",
-                "-x",
-                "80",
-                "-y",
-                "24",
-                &run,
-            ],
+            &[&["-u", "new-session", "-d"], &window[..]].concat(),
         );
         tmux(socket, &["set-option", "-g", "set-clipboard", "on"]);
         tmux(socket, &["set-option", "-g", "allow-rename", "on"]);
         tmux(socket, &["set-option", "-g", "allow-passthrough", "on"]);
         tmux(socket, &["set-buffer", "-b", "mine", "untouched"]);
-        let state = || {
-            tmux(
-                socket,
-                &[
-                    "display-message",
-                    "-p",
-                    "#{pane_title}|#{window_name}|#{alternate_on}|#{cursor_flag}|#{insert_flag}|#{keypad_flag}|#{mouse_any_flag}|#{origin_flag}|#{wrap_flag}|#{scroll_region_upper}-#{scroll_region_lower}",
-                ],
-            ) + &tmux(socket, &["list-buffers"])
-        };
+        tmux(socket, &["pipe-pane", &format!("cat > {pipe}")]);
+        let seen = Gathered::from(std::fs::File::open(&pipe).unwrap());
+        let state =
+            || tmux(socket, &["display-message", "-p", STATE]) + &tmux(socket, &["list-buffers"]);
+        tmux(socket, &["send-keys", "Enter"]);
         let mut peer = accept(&listener);
+        seen.wait_for("the prompt", |bytes| (prompts(bytes) == 1).then_some(()));
         let before = state();
-        for attack in attacks() {
+        for (turn, attack) in attacks().into_iter().enumerate() {
             tmux(socket, &["send-keys", "x", "Enter"]);
             let mut byte = [0];
-            peer.read_exact(&mut byte).unwrap();
-            let wire = match framing {
-                "raw" => attack,
-                "json" => [&json(&attack)[..], b"\n"].concat(),
-                _ => [&attack[..], b"\n"].concat(),
-            };
-            // Whatever of our own message was not read yet is read with the next one.
-            peer.set_nonblocking(true).unwrap();
-            let mut rest = [0; 100];
-            let _ = peer.read(&mut rest);
-            peer.set_nonblocking(false).unwrap();
-            peer.write_all(&wire).unwrap();
-            let start = std::time::Instant::now();
-            while !tmux(socket, &["capture-pane", "-p"])
-                .trim_end()
-                .ends_with("\n ->")
-            {
-                assert!(start.elapsed() < common::DEADLINE, "{framing}");
-                thread::sleep(std::time::Duration::from_millis(5));
+            while byte != [b'x'] {
+                peer.read_exact(&mut byte).unwrap();
             }
+            peer.write_all(&framed(framing, &attack)).unwrap();
+            seen.wait_for("the next prompt", |bytes| {
+                (prompts(bytes) == turn + 2).then_some(())
+            });
         }
         assert_eq!(state(), before, "{framing}");
         // With its colours: none was set that is still on, and none is on the screen.
@@ -627,40 +604,8 @@ fn more_than_is_read_ahead_is_no_crash_in_a_pipe() {
 }
 
 #[test]
-#[cfg(target_os = "linux")]
-fn what_was_said_before_the_connection_broke_is_shown() {
-    let (listener, port) = raw_server();
-    let terminal = Terminal::connect(port, &["--framing", "line"]);
-    let mut peer = accept(&listener);
-    terminal.expect_text("\n ->");
-    terminal.type_keys("hello\r");
-    expect_bytes(&mut peer, "hello\n");
-    peer.write_all(b"one\n").unwrap();
-    terminal.expect(&["Received from server: one", " ->"]);
-    terminal.type_keys("typed");
-    terminal.expect(&[" -> typed"]);
-    peer.write_all(b"two\nhalf").unwrap();
-    // It is read ahead before the reset, which would throw it away.
-    common::wait_until_read(&peer);
-    socket2::SockRef::from(&peer)
-        .set_linger(Some(std::time::Duration::ZERO))
-        .unwrap();
-    drop(peer);
-    terminal.expect(&[
-        "Received from server: two",
-        "Received from server: half",
-        "Not sent: typed",
-        "socketchat: lost the connection to the server: connection reset by peer",
-    ]);
-    terminal.finish(1);
-}
-
-#[test]
 fn a_line_that_was_read_ahead_in_part_is_told_of_too() {
-    let (listener, port) = raw_server();
-    let terminal = Terminal::connect(port, &["--framing", "line"]);
-    let mut peer = accept(&listener);
-    terminal.expect_text("\n ->");
+    let (terminal, mut peer) = Terminal::connected(&["--framing", "line"]);
     terminal.type_keys("hello\r");
     expect_bytes(&mut peer, "hello\n");
     peer.write_all(b"one\npart").unwrap();

@@ -10,18 +10,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use common::terminal::{COLUMNS, Setup, Terminal};
 use common::{Gathered, Piped, accept, expect_bytes, expect_end, home, raw_client, raw_server};
 
-/// A client at a terminal, and the peer that it has connected to.
-fn connected(args: &[&str]) -> (Terminal, TcpStream) {
-    let (listener, port) = raw_server();
-    let terminal = Terminal::connect(port, args);
-    let peer = accept(&listener);
-    terminal.expect_text(" ->");
-    (terminal, peer)
-}
-
 /// A client at a terminal whose first message was sent, and that waits for the reply.
 fn waiting(args: &[&str]) -> (Terminal, TcpStream) {
-    let (terminal, mut peer) = connected(args);
+    let (terminal, mut peer) = Terminal::connected(args);
     terminal.type_keys("hello\r");
     expect_bytes(&mut peer, "hello");
     (terminal, peer)
@@ -60,7 +51,7 @@ fn two_people_at_two_terminals() {
 
 #[test]
 fn the_line_is_edited() {
-    let (terminal, mut peer) = connected(&[]);
+    let (terminal, mut peer) = Terminal::connected(&[]);
     terminal.type_keys(&format!("gr\u{fc}zi{LEFT}{LEFT}e\x01>\x05<\r"));
     expect_bytes(&mut peer, ">gr\u{fc}ezi<");
     drop(peer);
@@ -69,7 +60,7 @@ fn the_line_is_edited() {
 
 #[test]
 fn an_umlaut_and_a_family_are_one_key_each() {
-    let (terminal, mut peer) = connected(&[]);
+    let (terminal, mut peer) = Terminal::connected(&[]);
     let family = "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}";
     // Over the family and the umlaut, then both are taken back from the end.
     terminal.type_keys(&format!(
@@ -84,7 +75,7 @@ fn an_umlaut_and_a_family_are_one_key_each() {
 
 #[test]
 fn vi_keys_by_option_and_by_inputrc() {
-    let (terminal, mut peer) = connected(&["--vi"]);
+    let (terminal, mut peer) = Terminal::connected(&["--vi"]);
     terminal.type_keys("one two\x1bbcwthree\r");
     expect_bytes(&mut peer, "one three");
 
@@ -105,7 +96,7 @@ fn vi_keys_by_option_and_by_inputrc() {
 
 #[test]
 fn several_pasted_lines_are_one_message() {
-    let (terminal, mut peer) = connected(&[]);
+    let (terminal, mut peer) = Terminal::connected(&[]);
     terminal.paste("one\rtwo\rthree");
     terminal.expect(&[" -> one", "two", "three"]);
     terminal.type_keys("\r");
@@ -114,7 +105,7 @@ fn several_pasted_lines_are_one_message() {
 
 #[test]
 fn a_line_of_300_columns_is_edited_and_wiped() {
-    let (terminal, peer) = connected(&[]);
+    let (terminal, peer) = Terminal::connected(&[]);
     let line = "x".repeat(300);
     terminal.type_keys(&line);
     terminal.expect(&[&format!(" -> {line}")]);
@@ -128,7 +119,7 @@ fn a_line_of_300_columns_is_edited_and_wiped() {
 
 #[test]
 fn the_terminal_is_resized() {
-    let (terminal, mut peer) = connected(&[]);
+    let (terminal, mut peer) = Terminal::connected(&[]);
     terminal.type_keys("half");
     terminal.resize(COLUMNS - 20);
     terminal.type_keys(" a line\r");
@@ -174,7 +165,7 @@ fn enter_in_the_peers_turn_sends_nothing() {
 
 #[test]
 fn lines_typed_in_one_go_are_no_answers_to_what_was_not_read() {
-    let (terminal, mut peer) = connected(&[]);
+    let (terminal, mut peer) = Terminal::connected(&[]);
     // The peer answers at once, so its reply is there before the second line is read.
     let answering = std::thread::spawn(move || {
         expect_bytes(&mut peer, "one");
@@ -279,7 +270,7 @@ fn history_is_kept_where_it_is_wanted_or_nowhere() {
 
 #[test]
 fn a_history_that_cannot_be_kept_is_told_once() {
-    let (terminal, mut peer) = connected(&["--history-file", "/dev/null/history"]);
+    let (terminal, mut peer) = Terminal::connected(&["--history-file", "/dev/null/history"]);
     terminal.expect(&[
         "Cannot read the history in /dev/null/history: not a directory",
         " ->",
@@ -293,7 +284,7 @@ fn a_history_that_cannot_be_kept_is_told_once() {
 
 #[test]
 fn a_byte_that_is_no_utf8_is_left_out() {
-    let (terminal, mut peer) = connected(&[]);
+    let (terminal, mut peer) = Terminal::connected(&[]);
     terminal.type_keys("a");
     terminal.expect(&[" -> a"]);
     terminal.type_bytes(b"\xff");
@@ -306,7 +297,7 @@ fn a_byte_that_is_no_utf8_is_left_out() {
 fn signals_that_end_the_program_restore_the_terminal() {
     use nix::sys::signal::Signal::{SIGHUP, SIGQUIT, SIGTERM};
     for signal in [SIGTERM, SIGHUP, SIGQUIT] {
-        let (terminal, mut peer) = connected(&[]);
+        let (terminal, mut peer) = Terminal::connected(&[]);
         terminal.type_keys("half");
         terminal.expect(&[" -> half"]);
         assert!(!terminal.is_cooked());
@@ -486,7 +477,7 @@ fn colour_is_left_out_where_it_is_not_wanted() {
 #[test]
 fn a_ctrl_z_that_stops_nothing_leaves_the_line_as_it_is() {
     use nix::sys::signal::Signal::SIGCONT;
-    let (terminal, mut peer) = connected(&[]);
+    let (terminal, mut peer) = Terminal::connected(&[]);
     terminal.type_keys("half");
     terminal.expect(&[" -> half"]);
     terminal.type_keys("\x1a");
@@ -536,7 +527,7 @@ fn a_paste_is_not_torn_by_what_comes_in_its_middle() {
 
 #[test]
 fn a_reset_tells_what_stood_on_the_prompt() {
-    let (terminal, peer) = connected(&[]);
+    let (terminal, peer) = Terminal::connected(&[]);
     terminal.type_keys("half");
     terminal.expect(&[" -> half"]);
     socket2::SockRef::from(&peer)
@@ -650,7 +641,7 @@ fn a_hint_goes_with_the_prompt() {
 #[test]
 fn ctrl_c_is_heard_however_much_the_peer_says() {
     for _ in 0..10 {
-        let (terminal, mut peer) = connected(&[]);
+        let (terminal, mut peer) = Terminal::connected(&[]);
         let talking = std::thread::spawn(move || while peer.write_all(b"talk").is_ok() {});
         terminal.expect_text("talk");
         terminal.type_keys("\x03");
@@ -661,7 +652,7 @@ fn ctrl_c_is_heard_however_much_the_peer_says() {
 
 #[test]
 fn what_is_no_utf8_is_told() {
-    let (terminal, mut peer) = connected(&[]);
+    let (terminal, mut peer) = Terminal::connected(&[]);
     terminal.type_keys("gr");
     terminal.expect(&[" -> gr"]);
     terminal.type_bytes(b"\xfc");
@@ -672,7 +663,7 @@ fn what_is_no_utf8_is_told() {
 
 #[test]
 fn a_byte_that_is_no_utf8_wipes_nothing_but_the_prompt() {
-    let (terminal, _peer) = connected(&[]);
+    let (terminal, _peer) = Terminal::connected(&[]);
     let line = "x".repeat(150);
     terminal.type_keys(&format!("{line}\x01"));
     terminal.expect(&[&format!(" -> {line}")]);

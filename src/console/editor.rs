@@ -13,13 +13,13 @@ use rustyline::error::ReadlineError;
 use rustyline::hint::HistoryHinter;
 use rustyline::history::DefaultHistory;
 use rustyline::{
-    Behavior, ColorMode, Config, EditMode, EventHandler, KeyCode, KeyEvent, Modifiers,
+    Behavior, Cmd, ColorMode, Config, EditMode, EventHandler, KeyCode, KeyEvent, Modifiers,
 };
 
 use super::echo::Echo;
-use super::helper::{Helper, Note, Stop, Turn, WaitingLine, lock};
+use super::helper::{Helper, OnKey, Turn, WaitingLine, lock};
 use super::interrupt::{Call, Calls, Interrupts};
-use super::output::{Output, color_is_welcome};
+use super::output::Output;
 use super::screen::{Drawn, State, columns, rows};
 use super::{Answer, Console, Options, Wait, Waiting, controlling, history, inputrc};
 use crate::connection::Watch;
@@ -40,6 +40,8 @@ pub(super) struct Editor {
     /// The terminal that the prompt stands on.
     screen: Arc<File>,
     drawn: Arc<Mutex<Drawn>>,
+    /// For what the user need not read.
+    dim: Style,
     /// Made at the first prompt: the history is read then, and not at the start.
     rustyline: Option<Rustyline>,
     /// The history file, unless it has failed.
@@ -79,6 +81,11 @@ impl Editor {
             controlling()?
         };
         let echo = Arc::default();
+        let dim = if options.color_on(true) {
+            Style::new().dimmed()
+        } else {
+            Style::new()
+        };
         Ok(Self {
             history: options.history.path(),
             options,
@@ -87,6 +94,7 @@ impl Editor {
             echo,
             screen: Arc::new(screen),
             drawn: Arc::default(),
+            dim,
             rustyline: None,
             draft: Draft::default(),
             message: String::new(),
@@ -99,23 +107,35 @@ impl Editor {
     /// they want no more.
     fn prompt(&mut self, turn: &Turn, calls: &Calls<'_>) -> io::Result<Prompted> {
         self.output.make_room()?;
-        if self.rustyline.is_none() {
-            self.rustyline = Some(self.start()?);
-            self.echo.turn_off();
-        }
+        let mut rustyline = match self.rustyline.take() {
+            Some(rustyline) => rustyline,
+            None => self.start()?,
+        };
+        self.echo.turn_off();
+        let prompted = self.prompt_by(&mut rustyline, turn, calls);
+        self.rustyline = Some(rustyline);
+        prompted
+    }
+
+    fn prompt_by(
+        &mut self,
+        rustyline: &mut Rustyline,
+        turn: &Turn,
+        calls: &Calls<'_>,
+    ) -> io::Result<Prompted> {
         let prompt = match turn {
             Turn::Ours => PROMPT.to_owned(),
             Turn::Theirs(line) => line.to_string(),
+            Turn::Ahead => String::new(),
         };
         let ours = matches!(turn, Turn::Ours);
-        loop {
-            let rustyline = self.rustyline.as_mut().expect("it was just made");
-            let helper = rustyline.helper_mut().expect("it was made with one");
+        if let Some(helper) = rustyline.helper_mut() {
             helper.turn = turn.clone();
-            let dim = helper.dim;
+        }
+        loop {
             *lock(&self.drawn) = Drawn::default();
             let draft = mem::take(&mut self.draft);
-            let (drawn, screen) = (&self.drawn, &self.screen);
+            let (drawn, screen, dim) = (&self.drawn, &self.screen, self.dim);
             let ended = self.interrupts.while_prompting(
                 calls,
                 || rustyline.readline_with_initial(&prompt, draft.line.split_at(draft.cursor)),
@@ -217,37 +237,30 @@ impl Editor {
             })
             .build();
         let mut rustyline = Rustyline::with_config(config).map_err(into_io)?;
-        let colored = self.options.color.unwrap_or_else(color_is_welcome);
         rustyline.set_helper(Some(Helper {
             turn: Turn::Ours,
             drawn: Arc::clone(&self.drawn),
             hinter: HistoryHinter::new(),
-            dim: if colored {
-                Style::new().dimmed()
-            } else {
-                Style::new()
-            },
+            dim: self.dim,
         }));
-        let stop = Stop {
-            echo: Arc::clone(&self.echo),
-            screen: Arc::clone(&self.screen),
-        };
-        rustyline.bind_sequence(
-            KeyEvent::ctrl('Z'),
-            EventHandler::Conditional(Box::new(stop)),
-        );
+        let (echo, screen) = (Arc::clone(&self.echo), Arc::clone(&self.screen));
+        on_key(&mut rustyline, KeyEvent::ctrl('Z'), move || {
+            echo.stop(&*screen);
+            Some(Cmd::Repaint)
+        });
         // An interruption in the middle of a paste would lose what was read of it, and
         // take the rest for keys; one that meets Ctrl-C must not be taken for it.
         let paste = KeyEvent(KeyCode::BracketedPasteStart, Modifiers::NONE);
-        let notes: [(_, fn(&mut Drawn)); 2] = [
-            (paste, |drawn| drawn.state = State::Pasting),
-            (KeyEvent::ctrl('C'), |drawn| drawn.interrupted = true),
-        ];
-        for (key, note) in notes {
-            let drawn = Arc::clone(&self.drawn);
-            let handler = Box::new(Note { drawn, note });
-            rustyline.bind_sequence(key, EventHandler::Conditional(handler));
-        }
+        let drawn = Arc::clone(&self.drawn);
+        on_key(&mut rustyline, paste, move || {
+            lock(&drawn).state = State::Pasting;
+            None
+        });
+        let drawn = Arc::clone(&self.drawn);
+        on_key(&mut rustyline, KeyEvent::ctrl('C'), move || {
+            lock(&drawn).interrupted = true;
+            None
+        });
         self.with_history("read", |path| {
             history::create(path)?;
             rustyline.load_history(path).map_err(into_io)
@@ -284,11 +297,10 @@ impl Editor {
             return Ok(Prompted::Incoming);
         }
         let calls = Calls {
-            socket: Watch::readable(&stdin),
-            ready: true,
+            socket: None,
             deadline: None,
         };
-        self.prompt(&Turn::Theirs(WaitingLine::silent()), &calls)
+        self.prompt(&Turn::Ahead, &calls)
     }
 
     fn answer(&mut self, line: String) -> Result<Answer<'_>, Failure> {
@@ -301,7 +313,9 @@ impl Editor {
     }
 
     fn remember(&mut self, line: &str) -> io::Result<()> {
-        let mut rustyline = self.rustyline.take().expect("it has just read the line");
+        let Some(mut rustyline) = self.rustyline.take() else {
+            return Ok(());
+        };
         let added = rustyline.add_history_entry(line).map_err(into_io)?;
         if added {
             self.with_history("write", |path| {
@@ -325,8 +339,7 @@ impl Console for Editor {
             quiet: self.output.is_quiet(),
         };
         let calls = Calls {
-            socket: waiting.socket,
-            ready: waiting.ready,
+            socket: (!waiting.ready).then_some(waiting.socket),
             deadline: match waiting.unended {
                 Some((_, since)) if overdue.is_none() => Some(since + UNENDED),
                 _ => None,
@@ -360,8 +373,7 @@ impl Console for Editor {
         // leave blank ones.
         self.draft.trim();
         let calls = Calls {
-            socket: connection,
-            ready: false,
+            socket: Some(connection),
             deadline: None,
         };
         let prompted = self.prompt(&Turn::Ours, &calls).map_err(Failure::Input)?;
@@ -410,6 +422,14 @@ impl From<Drawn> for Draft {
             cursor: drawn.cursor,
         }
     }
+}
+
+fn on_key(
+    rustyline: &mut Rustyline,
+    key: KeyEvent,
+    handler: impl Fn() -> Option<Cmd> + Send + Sync + 'static,
+) {
+    rustyline.bind_sequence(key, EventHandler::Conditional(Box::new(OnKey(handler))));
 }
 
 /// Draws another prompt of the same width over the one on the screen, with the cursor

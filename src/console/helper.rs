@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -13,7 +12,6 @@ use rustyline::hint::{Hinter, HistoryHinter};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Cmd, ConditionalEventHandler, Context, EventContext, RepeatCount};
 
-use super::echo::Echo;
 use super::screen::{Drawn, State};
 use crate::event::Awaited;
 
@@ -24,6 +22,9 @@ pub(super) enum Turn {
     Ours,
     /// The peer's: Enter only begins a new line.
     Theirs(WaitingLine),
+    /// The user's, once what was typed before has been taken in: Enter only begins a new
+    /// line, and nothing is asked.
+    Ahead,
 }
 
 /// What is waited for, and how long it was.
@@ -35,18 +36,6 @@ pub(super) struct WaitingLine {
     pub(super) so_far: String,
     /// It says nothing at all.
     pub(super) quiet: bool,
-}
-
-impl WaitingLine {
-    /// One that says nothing.
-    pub(super) fn silent() -> Self {
-        Self {
-            awaited: Awaited::AClient,
-            since: Instant::now(),
-            so_far: String::new(),
-            quiet: true,
-        }
-    }
 }
 
 impl fmt::Display for WaitingLine {
@@ -87,7 +76,7 @@ impl Hinter for Helper {
     fn hint(&self, line: &str, pos: usize, context: &Context<'_>) -> Option<String> {
         let hint = match &self.turn {
             Turn::Ours => self.hinter.hint(line, pos, context),
-            Turn::Theirs(..) => None,
+            Turn::Theirs(_) | Turn::Ahead => None,
         };
         let hint = hint.filter(|hint| !hint.contains('\n'));
         let mut drawn = lock(&self.drawn);
@@ -130,13 +119,10 @@ impl Highlighter for Helper {
     }
 }
 
-/// Notes that a key was pressed, and leaves it to rustyline.
-pub(super) struct Note {
-    pub(super) drawn: Arc<Mutex<Drawn>>,
-    pub(super) note: fn(&mut Drawn),
-}
+/// What is done when a key is pressed; `None` leaves the key to rustyline.
+pub(super) struct OnKey<F>(pub(super) F);
 
-impl ConditionalEventHandler for Note {
+impl<F: Fn() -> Option<Cmd> + Send + Sync> ConditionalEventHandler for OnKey<F> {
     fn handle(
         &self,
         _: &rustyline::Event,
@@ -144,27 +130,7 @@ impl ConditionalEventHandler for Note {
         _: bool,
         _: &EventContext<'_>,
     ) -> Option<Cmd> {
-        (self.note)(&mut lock(&self.drawn));
-        None
-    }
-}
-
-/// Stops the program.
-pub(super) struct Stop {
-    pub(super) echo: Arc<Echo>,
-    pub(super) screen: Arc<File>,
-}
-
-impl ConditionalEventHandler for Stop {
-    fn handle(
-        &self,
-        _: &rustyline::Event,
-        _: RepeatCount,
-        _: bool,
-        _: &EventContext<'_>,
-    ) -> Option<Cmd> {
-        self.echo.stop(&*self.screen);
-        Some(Cmd::Repaint)
+        (self.0)()
     }
 }
 
@@ -177,7 +143,7 @@ impl Validator for Helper {
                 lock(&self.drawn).hint.clone_from(&message);
                 ValidationResult::Invalid(Some(message))
             }
-            Turn::Theirs(..) => ValidationResult::Incomplete,
+            Turn::Theirs(_) | Turn::Ahead => ValidationResult::Incomplete,
         })
     }
 }

@@ -29,8 +29,8 @@ pub const INTERRUPTED_STATUS: u8 = 130;
 
 /// How often the waiting line is brought up to date.
 const TICK: Duration = Duration::from_secs(1);
-/// How long to wait before SIGINT is sent again.
-const AGAIN: Duration = Duration::from_millis(5);
+/// How long to wait before SIGINT is sent again, in milliseconds.
+const AGAIN_MS: u8 = 5;
 /// What was typed before the call is left to the editor for so long at most.
 const TYPED_AHEAD: Duration = Duration::from_millis(200);
 /// And the rest of a paste for so long, which a slow line may need.
@@ -61,10 +61,8 @@ pub(super) fn exit_on_signals() -> io::Result<()> {
 /// What can call, besides a signal that ends the program.
 #[derive(Debug)]
 pub(super) struct Calls<'a> {
-    /// What calls when it is ready.
-    pub(super) socket: Watch<'a>,
-    /// It is ready already, by what was read from it before.
-    pub(super) ready: bool,
+    /// What calls when it is ready; `None`: the call has come already.
+    pub(super) socket: Option<Watch<'a>>,
     /// When patience is at an end.
     pub(super) deadline: Option<Instant>,
 }
@@ -193,7 +191,7 @@ impl Interrupts {
         }
         let stdin = io::stdin();
         let called = Instant::now();
-        let again = PollTimeout::try_from(AGAIN).expect("it is short");
+        let again = PollTimeout::from(AGAIN_MS);
         loop {
             let typed = readable([stdin.as_fd()], PollTimeout::ZERO)? == [true];
             let interrupts = match state() {
@@ -213,9 +211,9 @@ impl Interrupts {
 
     /// Waits for a call; `None` when the prompt has been left before one came.
     fn next_call(&self, calls: &Calls<'_>, tick: impl Fn()) -> io::Result<Option<Call>> {
-        if calls.ready {
+        let Some(socket) = calls.socket else {
             return Ok(Some(Call::Incoming));
-        }
+        };
         let mut next_tick = Instant::now() + TICK;
         loop {
             let wake = calls
@@ -226,7 +224,7 @@ impl Interrupts {
                 PollFd::new(self.signals.stop.as_fd(), PollFlags::POLLIN),
                 // One that came before rustyline had the signal.
                 PollFd::new(self.signals.interrupt.as_fd(), PollFlags::POLLIN),
-                calls.socket.or(PollFlags::empty()),
+                socket.or(PollFlags::empty()),
             ];
             match poll_until(&mut fds, wake)? {
                 [true, ..] => return Ok(None),

@@ -1,6 +1,6 @@
 //! The conversation on stdout, the notices on stderr.
 
-use std::env;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, IoSlice, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
@@ -8,8 +8,8 @@ use std::os::fd::AsFd as _;
 use anstyle::Style;
 use unicode_segmentation::UnicodeSegmentation as _;
 
+use super::Options;
 use super::screen::{columns, width};
-use super::{Options, is_dumb};
 use crate::connection::Part;
 use crate::event::Event;
 
@@ -23,6 +23,8 @@ pub(super) struct Output {
     label: Style,
     quiet: bool,
     line: Line,
+    /// What is being printed, kept for its memory.
+    text: String,
 }
 
 /// Where on its line the conversation stands.
@@ -42,19 +44,17 @@ impl Output {
     pub(super) fn open(options: &Options) -> io::Result<Self> {
         let stdout = io::stdout();
         let screen = stdout.is_terminal();
-        let color = options
-            .color
-            .unwrap_or_else(|| screen && color_is_welcome());
         Ok(Self {
             stdout: stdout.as_fd().try_clone_to_owned()?.into(),
             screen,
-            label: if color {
+            label: if options.color_on(screen) {
                 Style::new().bold()
             } else {
                 Style::new()
             },
             quiet: options.quiet,
             line: Line::Start,
+            text: String::new(),
         })
     }
 
@@ -68,18 +68,21 @@ impl Output {
     pub(super) fn show(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
             Event::Received(_, part) => {
-                let mut label = String::new();
+                self.text.clear();
                 if part.first {
                     // One that was cut off in our own turn has not ended its line.
                     self.end_line()?;
+                    self.line = Line::Within(0);
                     if !self.quiet {
-                        label = event.to_string();
+                        self.label(event);
                     }
-                    self.line = Line::Within(label.graphemes(true).map(width).sum());
                 }
-                self.show_part(&self.styled(&label), part)
+                self.show_part(part)
             }
-            Event::Late(part) => self.show_part("", part),
+            Event::Late(part) => {
+                self.text.clear();
+                self.show_part(part)
+            }
             notice => {
                 self.end_line()?;
                 if !self.quiet {
@@ -90,49 +93,50 @@ impl Output {
         }
     }
 
-    fn styled(&self, label: &str) -> String {
-        let style = self.label;
-        match label.trim_end() {
-            "" => String::new(),
-            words => format!("{style}{words}{style:#}{}", &label[words.len()..]),
+    /// Begins what is printed with the label of a message.
+    fn label(&mut self, event: &Event<'_>) {
+        if self.screen {
+            let columns: usize = event.to_string().graphemes(true).map(width).sum();
+            self.line = Line::Within(columns + 1);
         }
+        let style = self.label;
+        // A String takes all.
+        let _ = write!(self.text, "{style}{event}{style:#} ");
     }
 
-    fn show_part(&mut self, label: &str, part: &Part<'_>) -> io::Result<()> {
+    fn show_part(&mut self, part: &Part<'_>) -> io::Result<()> {
         if self.screen {
-            self.show_on_screen(label, part)
+            self.show_on_screen(part)
         } else {
-            self.pass_through(label, part)
+            self.pass_through(part)
         }
     }
 
     /// Prints a part for a terminal: harmless, and with all rows but the first indented,
     /// those too that the terminal would make by itself at its edge.
-    fn show_on_screen(&mut self, label: &str, part: &Part<'_>) -> io::Result<()> {
+    fn show_on_screen(&mut self, part: &Part<'_>) -> io::Result<()> {
         let columns = columns(&self.stdout);
-        let mut text = label.to_owned();
         for grapheme in part.text().visible().graphemes(true) {
             if grapheme == "\n" {
-                text.push('\n');
+                self.text.push('\n');
                 self.line = Line::Start;
                 continue;
             }
-            let mut column = match self.line {
-                Line::Start => None,
-                Line::Within(column) if column + width(grapheme) > columns => {
-                    text.push('\n');
-                    None
+            let width = width(grapheme);
+            let column = match self.line {
+                Line::Within(column) if column + width <= columns => column,
+                line => {
+                    if line != Line::Start {
+                        self.text.push('\n');
+                    }
+                    self.text.push_str(INDENT);
+                    INDENT.len()
                 }
-                Line::Within(column) => Some(column),
             };
-            if column.is_none() {
-                text.push_str(INDENT);
-                column = Some(INDENT.len());
-            }
-            text.push_str(grapheme);
-            self.line = Line::Within(column.unwrap_or_default() + width(grapheme));
+            self.text.push_str(grapheme);
+            self.line = Line::Within(column + width);
         }
-        self.stdout.write_all(text.as_bytes())?;
+        self.stdout.write_all(self.text.as_bytes())?;
         if part.last {
             self.end_line()?;
         }
@@ -140,12 +144,12 @@ impl Output {
     }
 
     /// Prints a part for a program: its very bytes, in one write with what goes round them.
-    fn pass_through(&mut self, label: &str, part: &Part<'_>) -> io::Result<()> {
+    fn pass_through(&mut self, part: &Part<'_>) -> io::Result<()> {
         let text = part.text();
         let bytes = text.bytes();
         let within = match bytes.last() {
             Some(byte) => *byte != b'\n',
-            None => !label.is_empty() || self.line != Line::Start,
+            None => self.line != Line::Start,
         };
         // The newline of the message's own, which nc sends, is not doubled.
         let ending = if part.last && within { "\n" } else { "" };
@@ -155,7 +159,7 @@ impl Output {
             Line::Start
         };
         let mut slices = [
-            IoSlice::new(label.as_bytes()),
+            IoSlice::new(self.text.as_bytes()),
             IoSlice::new(bytes),
             IoSlice::new(ending.as_bytes()),
         ];
@@ -186,10 +190,4 @@ impl Output {
         }
         Ok(())
     }
-}
-
-/// Whether the environment has nothing against colour: `NO_COLOR` unset
-/// (<https://no-color.org>), and no terminal that cannot show it.
-pub(super) fn color_is_welcome() -> bool {
-    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && !is_dumb()
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
 
+use memchr::memchr;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -41,22 +42,20 @@ impl Pipe {
             asked: false,
         })
     }
+}
 
-    fn prompt(&mut self) {
-        if self.typed && !self.prompting {
-            self.prompting = true;
-            // The prompt is for a terminal alone, and never worth an error.
-            let _ = if io::stdout().is_terminal() {
-                io::stdout()
-                    .write_all(PROMPT.as_bytes())
-                    .and_then(|()| io::stdout().flush())
-            } else if io::stderr().is_terminal() {
-                io::stderr().write_all(PROMPT.as_bytes())
-            } else {
-                Ok(())
-            };
-        }
-    }
+/// Writes what is for a terminal alone, and never worth an error.
+fn write_on_terminal(text: &str) {
+    let _ = if io::stdout().is_terminal() {
+        let mut stdout = io::stdout();
+        stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush())
+    } else if io::stderr().is_terminal() {
+        io::stderr().write_all(text.as_bytes())
+    } else {
+        Ok(())
+    };
 }
 
 impl Console for Pipe {
@@ -65,7 +64,10 @@ impl Console for Pipe {
     }
 
     fn ask(&mut self, connection: Watch<'_>) -> Result<Answer<'_>, Failure> {
-        self.prompt();
+        if self.typed && !self.prompting {
+            self.prompting = true;
+            write_on_terminal(PROMPT);
+        }
         self.asked = true;
         // What is buffered is given out without a system call; before stdin is waited
         // on, the peer is looked after, so that its leaving is noticed.
@@ -102,11 +104,7 @@ impl Console for Pipe {
     fn show(&mut self, event: &Event<'_>) -> Result<(), Failure> {
         if self.prompting {
             self.prompting = false;
-            let _ = if io::stdout().is_terminal() {
-                writeln!(io::stdout())
-            } else {
-                writeln!(io::stderr())
-            };
+            write_on_terminal("\n");
         }
         self.output.show(event).map_err(Failure::Output)
     }
@@ -211,9 +209,7 @@ impl<R: io::Read> Lines<R> {
 
     fn newline(&mut self) -> Option<usize> {
         let unread = &self.buffer[self.start..self.end];
-        let found = unread[self.searched..]
-            .iter()
-            .position(|byte| *byte == b'\n');
+        let found = memchr(b'\n', &unread[self.searched..]);
         if found.is_none() {
             self.searched = unread.len();
         }

@@ -1,6 +1,7 @@
 //! Where the prompt stands on the screen, so that it can be wiped off without a trace.
 
 use std::fs::File;
+use std::sync::LazyLock;
 
 use rustyline::GraphemeClusterMode;
 use unicode_segmentation::UnicodeSegmentation as _;
@@ -65,7 +66,8 @@ pub(super) fn rows(screen: &File) -> usize {
 /// How many columns what a user takes for one character fills, as far as the kind of
 /// terminal tells.
 pub(super) fn width(grapheme: &str) -> usize {
-    GraphemeClusterMode::from_env().width(grapheme).into()
+    static WIDTHS: LazyLock<GraphemeClusterMode> = LazyLock::new(GraphemeClusterMode::from_env);
+    WIDTHS.width(grapheme).into()
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -8,13 +8,16 @@ pub mod terminal;
 use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tempfile::TempDir;
+use wait_timeout::ChildExt as _;
 
 /// How long anything may take, on a machine that is busy with other tests.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -235,8 +238,9 @@ impl Piped {
         exit(&mut self.child)
     }
 
-    pub fn has_exited(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
+    /// Waits for the exit for so long, and says whether it has come.
+    pub fn exits_within(&mut self, limit: Duration) -> bool {
+        exit_within(&mut self.child, limit).is_some()
     }
 
     /// Waits for the exit with status `code`, and returns all of stdout and stderr.
@@ -260,13 +264,20 @@ impl Piped {
     /// The most memory that the process has had so far, in bytes (proc(5), `VmHWM`).
     #[cfg(target_os = "linux")]
     pub fn peak_memory(&self) -> u64 {
+        self.status("VmHWM:") * 1024
+    }
+
+    /// How many threads the process has (proc(5), `Threads`).
+    #[cfg(target_os = "linux")]
+    pub fn threads(&self) -> u64 {
+        self.status("Threads:")
+    }
+
+    #[cfg(target_os = "linux")]
+    fn status(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmHWM:"))
-            .unwrap();
-        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-        kib * 1024
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 }
 
@@ -281,14 +292,12 @@ impl Drop for Piped {
 /// Waits for the exit of `child`.
 #[track_caller]
 pub fn exit(child: &mut Child) -> ExitStatus {
-    let start = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        assert!(start.elapsed() < DEADLINE, "it does not exit");
-        thread::sleep(Duration::from_millis(2));
-    }
+    exit_within(child, DEADLINE).expect("it does not exit")
+}
+
+/// Waits for the exit of `child` for so long.
+pub fn exit_within(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+    child.wait_timeout(limit).unwrap()
 }
 
 /// Sends a signal to a process of the test's own.
@@ -353,47 +362,13 @@ pub fn redis(port: u16) -> Piped {
 
 /// Accepts one client, within the deadline.
 pub fn accept(listener: &std::net::TcpListener) -> TcpStream {
-    listener.set_nonblocking(true).unwrap();
-    let start = Instant::now();
-    loop {
-        match listener.accept() {
-            Ok((stream, _)) => {
-                stream.set_nonblocking(false).unwrap();
-                stream.set_read_timeout(Some(DEADLINE)).unwrap();
-                stream.set_nodelay(true).unwrap();
-                return stream;
-            }
-            Err(error) => {
-                assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
-                assert!(start.elapsed() < DEADLINE, "nobody connects");
-                thread::sleep(Duration::from_millis(2));
-            }
-        }
-    }
-}
-
-/// Waits until the other end of `stream`, on this machine, has read all that was sent: its
-/// receive queue is empty (proc(5), `/proc/net/tcp`).
-#[cfg(target_os = "linux")]
-pub fn wait_until_read(stream: &TcpStream) {
-    let port = |address: std::net::SocketAddr| format!(":{:04X}", address.port());
-    let theirs = port(stream.peer_addr().unwrap());
-    let ours = port(stream.local_addr().unwrap());
-    let start = Instant::now();
-    loop {
-        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-        let read = table.lines().any(|line| {
-            let fields: Vec<_> = line.split_whitespace().collect();
-            fields[1].ends_with(&theirs)
-                && fields[2].ends_with(&ours)
-                && fields[4].ends_with(":00000000")
-        });
-        if read {
-            return;
-        }
-        assert!(start.elapsed() < DEADLINE, "it is not read");
-        thread::sleep(Duration::from_millis(2));
-    }
+    let mut fds = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+    let deadline = PollTimeout::try_from(DEADLINE).unwrap();
+    assert_eq!(poll(&mut fds, deadline), Ok(1), "nobody connects");
+    let (stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
 }
 
 /// Closes a connection in order: with nothing left unread, which would make it a reset.

@@ -1,6 +1,7 @@
 //! The program at a real terminal, of which the test reads the screen.
 
 use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::num::NonZero;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -12,7 +13,7 @@ use pty_process::Size;
 use pty_process::blocking::{Command as PtyCommand, Pty};
 use tempfile::TempDir;
 
-use super::{DEADLINE, PROGRAM, exit, home, isolate};
+use super::{DEADLINE, PROGRAM, accept, exit, home, isolate, raw_server};
 
 pub const COLUMNS: u16 = 60;
 const ROWS: u16 = 24;
@@ -152,6 +153,16 @@ impl Terminal {
         Setup::new(&all).start()
     }
 
+    /// A client that stands at its prompt, and the peer that it has connected to.
+    #[track_caller]
+    pub fn connected(args: &[&str]) -> (Self, TcpStream) {
+        let (listener, port) = raw_server();
+        let client = Self::connect(port, args);
+        let peer = accept(&listener);
+        client.expect_text(" ->");
+        (client, peer)
+    }
+
     /// The port that the screen says it listens on.
     #[track_caller]
     pub fn port(&self) -> u16 {
@@ -221,13 +232,7 @@ impl Terminal {
     #[track_caller]
     pub fn expect_prompts(&self, times: usize) {
         self.wait(&format!("{times} prompts"), |state| {
-            let drawn = b"\r\x1b[K -> \r\x1b[4C";
-            let count = state
-                .raw
-                .windows(drawn.len())
-                .filter(|window| window == drawn)
-                .count();
-            (count >= times).then_some(())
+            (prompts(&state.raw) >= times).then_some(())
         });
     }
 
@@ -291,6 +296,14 @@ impl Terminal {
             state = self.shared.1.wait_timeout(state, left).unwrap().0;
         }
     }
+}
+
+/// How many prompts were drawn in what was written to a terminal.
+pub fn prompts(raw: &[u8]) -> usize {
+    let drawn = b"\r\x1b[K -> \r\x1b[4C";
+    raw.windows(drawn.len())
+        .filter(|window| window == drawn)
+        .count()
 }
 
 fn cells(count: u16) -> NonZero<u16> {
