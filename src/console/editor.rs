@@ -424,6 +424,7 @@ impl From<Drawn> for Draft {
     }
 }
 
+/// Has `handler` called when `key` is pressed at the prompt.
 fn on_key(
     rustyline: &mut Rustyline,
     key: KeyEvent,
