@@ -75,13 +75,17 @@ _socketchat() {
             return 0
             ;;
         socketchat__subcmd__connect)
-            opts="-f -q -h --connect-timeout --framing --name --quiet --color --vi --history-file --no-history --help"
+            opts="-f -q -h --connect-timeout --retry --framing --name --quiet --color --vi --history-file --no-history --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --connect-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retry)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -183,7 +187,7 @@ _socketchat() {
             return 0
             ;;
         socketchat__subcmd__serve)
-            opts="-p -b -f -q -h --host --port --backlog --framing --name --quiet --color --vi --history-file --no-history --help"
+            opts="-p -b -k -m -f -q -h --host --port --backlog --keep-open --max-clients --idle-timeout --framing --name --quiet --color --vi --history-file --no-history --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -206,6 +210,18 @@ _socketchat() {
                     return 0
                     ;;
                 -b)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-clients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -m)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -33,6 +33,8 @@ complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "help" -d 'Pri
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l host -d 'Name or address of this machine to listen on; 0.0.0.0 or :: for all of its addresses' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s p -l port -d 'Port to listen on; 0 for any that is free' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s b -l backlog -d 'How many connections may wait to be accepted' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s m -l max-clients -d 'Talk with up to N clients at once, and keep open: whoever has waited longest is answered first; the others stay in the backlog' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l idle-timeout -d 'Let a client go that has the turn and says nothing for so long: 30s, 5m' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s f -l framing -d 'Where a message ends: raw (where it does), line (at \\n), crlf (at \\r\\n), or json (a line of JSON); the other side must use the same' -r -f -a "raw\t''
 line\t''
 crlf\t''
@@ -42,11 +44,13 @@ complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l color -d
 always\t''
 never\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l history-file -d 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]' -r -F
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s k -l keep-open -d 'Wait for the next client when one has left'
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s q -l quiet -d 'Print the messages alone: no label before them and no notices'
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l vi -d 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]'
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l no-history -d 'Keep no history'
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s h -l help -d 'Print help'
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l connect-timeout -d 'How long to try each address of the server: 500ms, 10s, 2m' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l retry -d 'Try again for so long, when the server is not there yet, and when the connection is lost [default without a value: 60s]' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -s f -l framing -d 'Where a message ends: raw (where it does), line (at \\n), crlf (at \\r\\n), or json (a line of JSON); the other side must use the same' -r -f -a "raw\t''
 line\t''
 crlf\t''

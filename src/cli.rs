@@ -13,8 +13,10 @@ use clap::{ArgAction, Args, ColorChoice, CommandFactory as _, Parser, Subcommand
 use clap_complete::Shell;
 
 use crate::address::{self, Address, DEFAULT_PORT};
+use crate::connect::Patience;
 use crate::console;
 use crate::framing::{Framing, Wire};
+use crate::inbox::Terms;
 
 /// Chat over a bare TCP connection, one turn at a time.
 ///
@@ -122,6 +124,9 @@ pub struct ServeArgs {
     /// Where to listen.
     #[command(flatten)]
     pub listen: ListenArgs,
+    /// Whom to serve.
+    #[command(flatten)]
+    pub clients: ClientsArgs,
     /// How to talk.
     #[command(flatten)]
     pub chat: ChatArgs,
@@ -149,6 +154,33 @@ impl ListenArgs {
         Address {
             host: self.host.clone(),
             port: self.port,
+        }
+    }
+}
+
+/// Whom `serve` serves.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Whom to serve")]
+pub struct ClientsArgs {
+    /// Wait for the next client when one has left
+    #[arg(short, long)]
+    keep_open: bool,
+    /// Talk with up to N clients at once, and keep open: whoever has waited longest is
+    /// answered first; the others stay in the backlog
+    #[arg(short, long, value_name = "N", value_parser = parse_count)]
+    max_clients: Option<u16>,
+    /// Let a client go that has the turn and says nothing for so long: 30s, 5m
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    idle_timeout: Option<Duration>,
+}
+
+impl ClientsArgs {
+    /// Whom to serve, and for how long.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        Terms {
+            max_clients: self.max_clients.or(self.keep_open.then_some(1)),
+            idle_timeout: self.idle_timeout,
         }
     }
 }
@@ -186,10 +218,31 @@ pub struct TargetArgs {
         value_parser = parse_duration,
         help_heading = "Where to connect"
     )]
-    pub connect_timeout: Duration,
+    connect_timeout: Duration,
+    /// Try again for so long, when the server is not there yet, and when the connection is
+    /// lost [default without a value: 60s]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = parse_duration,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "60s",
+        help_heading = "Where to connect"
+    )]
+    retry: Option<Duration>,
 }
 
 impl TargetArgs {
+    /// How long to try it.
+    #[must_use]
+    pub fn patience(&self) -> Patience {
+        Patience {
+            connect_timeout: self.connect_timeout,
+            retry: self.retry,
+        }
+    }
+
     /// The address to connect to.
     #[must_use]
     pub fn address(&self) -> Address {
@@ -284,6 +337,12 @@ fn parse_number(text: &str) -> Result<u16, String> {
     // `u16::from_str` would take a sign as well.
     let number = text.parse().ok().filter(|_| !text.starts_with('+'));
     number.ok_or_else(|| "write a number from 0 to 65535".into())
+}
+
+/// Takes a number of clients.
+fn parse_count(text: &str) -> Result<u16, String> {
+    let count = parse_number(text).ok().filter(|count| *count > 0);
+    count.ok_or_else(|| "write a number from 1 to 65535".into())
 }
 
 /// Takes a time span that is not zero, as `500ms`, `10s` or `2m`.

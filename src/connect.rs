@@ -2,39 +2,137 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::address::Address;
-use crate::connection::{Connection, tune};
-use crate::console::Console;
-use crate::event::{Event, Failure, Peer};
+use crate::connection::{Connection, Until, tune};
+use crate::console::{Console, Wait, Waiting};
+use crate::event::{Awaited, Event, Failure, Peer};
 use crate::framing::Wire;
-use crate::session::{self, Ending};
+use crate::inbox::One;
+use crate::session::{self, Ending, OnLoss};
 
-/// Connects to `address`, trying each of its addresses for `timeout`, and talks with the
-/// server there, in messages as `wire` has them; returns how that ended.
+/// The first pause before the server is tried again, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(8));
+
+/// How long the server is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Each of its addresses for so long.
+    pub connect_timeout: Duration,
+    /// Again and again for so long, when it is not there or the connection is lost; `None`:
+    /// once.
+    pub retry: Option<Duration>,
+}
+
+/// Connects to `address`, with `patience`, and talks with the server there, in messages as
+/// `wire` has them; returns how that ended.
 ///
-/// Fails when the name does not resolve, when no address answers, or as
-/// [`session::run`] does.
+/// Fails when the name does not resolve, when no address answers, or as [`session::run`]
+/// does, and all the while `patience` allows for.
 pub fn run(
+    address: &Address,
+    patience: Patience,
+    wire: &Wire,
+    console: &mut dyn Console,
+) -> Result<Ending, Failure> {
+    let Some(limit) = patience.retry else {
+        let mut server = connect(address, patience.connect_timeout, wire, console)?;
+        return session::run(&mut server, OnLoss::End, console);
+    };
+    let mut outage = Outage::new(limit);
+    loop {
+        let failure = match connect(address, patience.connect_timeout, wire, console) {
+            Ok(mut server) => {
+                let ended = session::run(&mut server, OnLoss::TryAgain, console);
+                if server.has_spoken() {
+                    outage = Outage::new(limit);
+                }
+                ended
+            }
+            Err(failure) => Err(failure),
+        };
+        let failure = match failure {
+            Err(failure @ (Failure::Resolve(..) | Failure::Connect(..) | Failure::Lost(..))) => {
+                failure
+            }
+            ended => return ended,
+        };
+        let Some(pause) = outage.next_pause() else {
+            return Err(failure);
+        };
+        console.show(&Event::TryingAgain {
+            failure: &failure,
+            pause,
+            tries: outage.tries,
+        })?;
+        let until = Instant::now() + pause;
+        let waiting = Waiting {
+            awaited: Awaited::AServer,
+            since: outage.since,
+        };
+        match console.wait(&waiting, &mut Until(Some(until)))? {
+            Wait::Incoming => thread::sleep(until.saturating_duration_since(Instant::now())),
+            Wait::EndOfInput => return Ok(Ending::EndOfInput),
+            Wait::Interrupted => return Ok(Ending::Interrupted),
+        }
+    }
+}
+
+/// A time without a server.
+#[derive(Debug)]
+struct Outage {
+    since: Instant,
+    limit: Duration,
+    tries: u32,
+}
+
+impl Outage {
+    fn new(limit: Duration) -> Self {
+        Self {
+            since: Instant::now(),
+            limit,
+            tries: 0,
+        }
+    }
+
+    /// The pause before the next try: twice as long each time, and a random part of that
+    /// less, so that clients that have lost the same server do not come back all at once.
+    /// `None` when there is to be no other try.
+    fn next_pause(&mut self) -> Option<Duration> {
+        if self.tries == 0 {
+            self.since = Instant::now();
+        }
+        let left = self.limit.checked_sub(self.since.elapsed())?;
+        let (first, longest) = PAUSES;
+        let pause = first
+            .saturating_mul(1 << self.tries.min(16))
+            .min(longest)
+            .mul_f64(0.5 + fastrand::f64() / 2.0)
+            .max(first);
+        self.tries += 1;
+        // The last try is when the time is up.
+        (!left.is_zero()).then_some(pause.min(left))
+    }
+}
+
+/// Resolves `address`, connects to it and says so.
+fn connect(
     address: &Address,
     timeout: Duration,
     wire: &Wire,
     console: &mut dyn Console,
-) -> Result<Ending, Failure> {
-    let stream = connect(address, timeout)?;
-    let lost = |error| Failure::Lost(Peer::Server, error);
-    tune(&stream).map_err(lost)?;
-    console.show(&Event::ConnectedTo(stream.peer_addr().map_err(lost)?))?;
-    session::run(&mut Connection::new(stream, wire), Peer::Server, console)
-}
-
-/// Resolves `address` and connects to it.
-fn connect(address: &Address, timeout: Duration) -> Result<TcpStream, Failure> {
+) -> Result<One<TcpStream>, Failure> {
     let addresses = address
         .resolve()
         .map_err(|error| Failure::Resolve(address.clone(), error))?;
-    connect_to_any(&addresses, timeout).map_err(|error| Failure::Connect(address.clone(), error))
+    let stream = connect_to_any(&addresses, timeout)
+        .map_err(|error| Failure::Connect(address.clone(), error))?;
+    let lost = |error| Failure::Lost(Peer::Server, error);
+    tune(&stream).map_err(lost)?;
+    console.show(&Event::ConnectedTo(stream.peer_addr().map_err(lost)?))?;
+    Ok(One::new(Connection::new(stream, wire), Peer::Server))
 }
 
 /// Tries each address for `timeout` and returns the first connection; when there is none,

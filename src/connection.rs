@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use smallvec::SmallVec;
 use socket2::{SockRef, TcpKeepalive};
 
 use crate::framing::{self, Decoder, Encoder, Framing, Oddity, Pause, Piece, Text, Wire};
@@ -31,27 +33,87 @@ pub const HANG_UP: PollFlags = PollFlags::from_bits_retain(nix::libc::POLLRDHUP)
 #[cfg(not(target_os = "linux"))]
 pub const HANG_UP: PollFlags = PollFlags::empty();
 
-/// What to poll, and for what.
-#[derive(Debug, Clone, Copy)]
-pub struct Watch<'a> {
-    socket: BorrowedFd<'a>,
-    events: PollFlags,
+/// What to poll(2); so many fit without being allocated.
+pub type PollFds<'a> = SmallVec<[PollFd<'a>; 4]>;
+
+/// What a console looks after while it waits for the user.
+pub trait Watched: Send {
+    /// Adds what to poll(2) to `fds`, and returns when to look after it in any case.
+    fn poll_on<'a>(&'a self, fds: &mut PollFds<'a>) -> Option<Instant>;
+
+    /// Takes in what has come, without waiting, when one of the descriptors is ready or
+    /// when it is time; returns whether there is something to tell the user. It leaves no
+    /// descriptor ready about which there is nothing to tell.
+    fn attend(&mut self) -> bool;
+
+    /// What has come of a message whose end has not for as long as [`framing::UNENDED`].
+    fn so_far(&self) -> Option<Untrusted<'_>> {
+        None
+    }
 }
 
-impl<'a> Watch<'a> {
-    /// Waits for something to read from `socket`, or to accept.
-    pub fn readable(socket: &'a impl AsFd) -> Self {
-        Self {
-            socket: socket.as_fd(),
-            events: PollFlags::POLLIN,
-        }
+/// Whether a polled descriptor has something to read, or has ended. nix does not know
+/// [`HANG_UP`], and gives `None` for it.
+#[must_use]
+pub fn is_ready(fd: &PollFd<'_>) -> bool {
+    fd.any() != Some(false)
+}
+
+/// Nobody, of whom there is news at this time, if there is one.
+#[derive(Debug, Clone, Copy)]
+pub struct Until(pub Option<Instant>);
+
+impl Watched for Until {
+    fn poll_on<'a>(&'a self, _: &mut PollFds<'a>) -> Option<Instant> {
+        self.0
     }
 
-    /// What poll(2) takes, to wait for `events` as well.
-    #[must_use]
-    pub fn or(self, events: PollFlags) -> PollFd<'a> {
-        PollFd::new(self.socket, self.events | events)
+    fn attend(&mut self) -> bool {
+        true
     }
+}
+
+/// A listening socket, of which there is news when somebody comes.
+impl Watched for TcpListener {
+    fn poll_on<'a>(&'a self, fds: &mut PollFds<'a>) -> Option<Instant> {
+        fds.push(PollFd::new(self.as_fd(), PollFlags::POLLIN));
+        None
+    }
+
+    fn attend(&mut self) -> bool {
+        true
+    }
+}
+
+/// Waits until one of `fds` is ready, or until `wake`; a signal ends it too. Fails when
+/// the system cannot wait.
+pub fn poll_until(fds: &mut [PollFd<'_>], wake: Option<Instant>) -> io::Result<()> {
+    let timeout = wake.map_or(PollTimeout::NONE, |wake| {
+        let left = wake.saturating_duration_since(Instant::now());
+        // Rounded up, or the last millisecond would be spun through.
+        let left = left.as_micros().div_ceil(1000);
+        i32::try_from(left).map_or(PollTimeout::MAX, |left| {
+            PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+        })
+    });
+    match poll(fds, timeout) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Whether what is polled is ready at this moment.
+#[must_use]
+pub fn is_ready_now(fd: PollFd<'_>) -> bool {
+    let mut fds = [fd];
+    poll(&mut fds, PollTimeout::ZERO).is_ok() && is_ready(&fds[0])
+}
+
+/// Whether a polled descriptor has ended, whatever there is to read.
+#[must_use]
+pub fn has_hung_up(fd: &PollFd<'_>) -> bool {
+    fd.revents()
+        .is_none_or(|events| events.contains(PollFlags::POLLHUP))
 }
 
 /// A stream of bytes to a peer and back.
@@ -71,6 +133,7 @@ impl Stream for TcpStream {
     }
 
     fn close(&self) -> io::Result<()> {
+        SockRef::from(self).set_linger(None)?;
         self.shutdown(Shutdown::Write)
     }
 }
@@ -83,6 +146,21 @@ impl Stream for UnixStream {
 
     fn close(&self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
+    }
+}
+
+/// Accepts a client of `listener`; one that is gone before we could is no reason to stop.
+/// Fails as accept(2) does.
+pub fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    loop {
+        match listener.accept() {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted
+                ) => {}
+            accepted => return accepted,
+        }
     }
 }
 
@@ -101,6 +179,13 @@ pub fn tune(stream: &TcpStream) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
     Ok(())
+}
+
+/// Has the connection reset when the program ends without [`Connection`] being dropped
+/// (socket(7), `SO_LINGER` of no seconds): a peer can then tell that we were killed from
+/// that we said bye. Fails when the connection is broken already.
+pub fn reset_when_killed(stream: &TcpStream) -> io::Result<()> {
+    SockRef::from(stream).set_linger(Some(Duration::ZERO))
 }
 
 /// A part of a message, as it came.
@@ -132,12 +217,12 @@ impl Part<'_> {
     }
 }
 
-/// What [`Connection::receive`] has come to.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Progress<'a> {
-    /// The next part of a message.
-    Part(Part<'a>),
-    /// Something was read, and the end of the message is still to come.
+/// What [`Connection::advance`] has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// [`Connection::part`] has the next part of a message.
+    Part,
+    /// The end of the message is still to come.
     Pending,
     /// The end of the message has not come for as long as [`framing::UNENDED`].
     Stalled,
@@ -145,9 +230,10 @@ pub enum Progress<'a> {
     Closed,
 }
 
-/// A peer that messages are sent to and received from.
+/// A peer that messages are sent to and received from. When it is dropped, the peer reads
+/// the end.
 #[derive(Debug)]
-pub struct Connection<S> {
+pub struct Connection<S: Stream> {
     stream: S,
     encoder: Encoder,
     decoder: Decoder,
@@ -159,9 +245,21 @@ pub struct Connection<S> {
     found: Option<Piece>,
     /// Since when a message stands read whose end has not come.
     unended: Option<Instant>,
-    /// The read timeout that is set on the stream, to set it only when it changes.
-    timeout: Option<Duration>,
+    /// Nothing has come since it was said that the message has stalled.
+    stalled: bool,
+    patience: Patience,
     reading: Reading,
+    /// What the stream has not taken yet of what was sent.
+    outbox: Vec<u8>,
+}
+
+/// What tells that the peer has fallen quiet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// The stream's own timeout, when it blocks; this one is set on it.
+    Timeout(Option<Duration>),
+    /// The clock, when it does not; then something came last.
+    Since(Instant),
 }
 
 /// What is still to be expected from the peer.
@@ -177,9 +275,20 @@ enum Reading {
     Ended,
 }
 
+/// What a read has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Got {
+    More,
+    /// Nothing for as long as there was patience.
+    Quiet,
+    /// Nothing yet.
+    Later,
+    End,
+}
+
 impl<S: Stream> Connection<S> {
-    /// A connection over `stream`, which has no read timeout yet. Both ends must use the
-    /// same framing.
+    /// A connection over `stream`, which has no read timeout yet and blocks. Both ends
+    /// must use the same framing.
     pub fn new(stream: S, wire: &Wire) -> Self {
         Self {
             stream,
@@ -190,9 +299,18 @@ impl<S: Stream> Connection<S> {
             end: 0,
             found: None,
             unended: None,
-            timeout: None,
+            stalled: false,
+            patience: Patience::Timeout(None),
             reading: Reading::On,
+            outbox: Vec::new(),
         }
+    }
+
+    /// The same over a `stream` that does not block: nothing that is done with it waits.
+    pub fn nonblocking(stream: S, wire: &Wire) -> Self {
+        let mut connection = Self::new(stream, wire);
+        connection.patience = Patience::Since(Instant::now());
+        connection
     }
 
     /// How messages are marked off on this connection.
@@ -202,12 +320,32 @@ impl<S: Stream> Connection<S> {
 
     /// Sends `text`, a part of a message and, if `last`, its end, in one write: a message
     /// that comes whole goes out whole, which the raw framing needs. Returns whether
-    /// newlines within it became spaces. Fails as the stream does.
+    /// newlines within it became spaces. What a stream that does not block does not take
+    /// is kept for [`Connection::flush`]. Fails as the stream does.
     pub fn send(&mut self, text: &[u8], last: bool) -> io::Result<bool> {
         self.decoder.end_message();
         let encoded = self.encoder.encode(text, last);
-        self.stream.write_all(encoded.wire)?;
+        let mut unsent = encoded.wire;
+        if self.outbox.is_empty() {
+            write(&mut self.stream, &mut unsent)?;
+        }
+        self.outbox.extend_from_slice(unsent);
         Ok(encoded.joined)
+    }
+
+    /// Sends what the stream did not take before, as far as it takes it now. Fails as the
+    /// stream does.
+    pub fn flush(&mut self) -> io::Result<()> {
+        let mut unsent = &self.outbox[..];
+        let flushed = write(&mut self.stream, &mut unsent);
+        let sent = self.outbox.len() - unsent.len();
+        self.outbox.drain(..sent);
+        flushed
+    }
+
+    /// Whether something is still to be flushed.
+    pub fn has_unsent(&self) -> bool {
+        !self.outbox.is_empty()
     }
 
     /// Closes our side: nothing more will be sent. What the peer still sends is received
@@ -216,47 +354,75 @@ impl<S: Stream> Connection<S> {
     pub fn close(&mut self) -> io::Result<()> {
         if self.reading == Reading::On {
             self.reading = Reading::Lingering;
+            if let Patience::Since(last) = &mut self.patience {
+                *last = Instant::now();
+            }
         }
         self.stream.close()
     }
 
-    /// Waits for the peer, and returns what that has come to. Fails as the stream does.
-    pub fn receive(&mut self) -> io::Result<Progress<'_>> {
+    /// Goes on to the next part of what the peer sends, and returns what that has come to.
+    /// Waits for the peer, unless the stream does not block. Fails as the stream does.
+    pub fn advance(&mut self) -> io::Result<Progress> {
         let mut pause = Pause::None;
-        let piece = loop {
+        loop {
             self.look(pause);
-            if let Some(piece) = self.found.take() {
-                break piece;
+            if self.found.is_some() {
+                return Ok(Progress::Part);
             }
             match pause {
                 Pause::Closed => return Ok(Progress::Closed),
                 Pause::Quiet if self.reading == Reading::Lingering => return Ok(Progress::Closed),
-                Pause::Quiet => return Ok(Progress::Stalled),
-                Pause::None => pause = self.read()?,
+                Pause::Quiet => {
+                    self.stalled = true;
+                    return Ok(Progress::Stalled);
+                }
+                Pause::None => {}
             }
+            pause = match self.read()? {
+                Got::More => Pause::None,
+                Got::Quiet => Pause::Quiet,
+                Got::Later => return Ok(Progress::Pending),
+                Got::End => Pause::Closed,
+            };
             if pause == Pause::None && self.framing().marks_the_end() && !self.is_ready() {
                 return Ok(Progress::Pending);
             }
-        };
+        }
+    }
+
+    /// Hands out the part that [`Connection::advance`] has come to.
+    pub fn part(&mut self) -> Option<Part<'_>> {
+        let piece = self.found.take()?;
         let unread = &self.buffer[self.start..self.end];
         self.start += piece.consumed;
         let (name, text) = match piece.text {
             Text::Here(count) => (None, Cow::Borrowed(&unread[..count])),
             Text::Object { name, text } => (name, Cow::Owned(text.into_bytes())),
         };
-        Ok(Progress::Part(Part {
+        Some(Part {
             text,
             name,
             first: piece.first,
             last: piece.last,
             oddity: piece.oddity,
-        }))
+        })
     }
 
-    /// Whether [`Connection::receive`] has a part to hand out without waiting for it.
+    /// Whether [`Connection::advance`] comes to a part without waiting for it.
     pub fn is_ready(&mut self) -> bool {
         self.look(Pause::None);
         self.found.is_some()
+    }
+
+    /// Whether a part was found, to be handed out.
+    pub fn has_found(&self) -> bool {
+        self.found.is_some()
+    }
+
+    /// Whether the part that was found is the last of its message.
+    pub fn has_found_last(&self) -> bool {
+        self.found.as_ref().is_some_and(|piece| piece.last)
     }
 
     /// Looks for a piece in what stands read, unless one is found already.
@@ -283,8 +449,25 @@ impl<S: Stream> Connection<S> {
         Some((Untrusted(unread), self.unended?))
     }
 
-    /// Reads ahead, in our own turn, when [`Connection::watch`] says so; no further than
-    /// the buffer goes. Fails as the stream does.
+    /// When [`Connection::advance`] has something to say although nothing has come; only
+    /// of a stream that does not block.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.patience {
+            Patience::Since(last) if !self.stalled => Some(last + self.quiet_after()?),
+            _ => None,
+        }
+    }
+
+    /// How long the peer may be quiet before that means something.
+    fn quiet_after(&self) -> Option<Duration> {
+        match self.reading {
+            Reading::Lingering => Some(framing::RAW_QUIET),
+            _ => self.decoder.patience(self.end - self.start),
+        }
+    }
+
+    /// Reads ahead, in our own turn, when there is something to read; no further than the
+    /// buffer goes. Fails as the stream does.
     pub fn read_ahead(&mut self) -> io::Result<()> {
         if self.is_full() {
             // It is watched for the peer's leaving alone.
@@ -303,12 +486,17 @@ impl<S: Stream> Connection<S> {
 
     /// What to poll to learn that there is something to read, or that the peer has left;
     /// the latter alone when there is no room to read into.
-    pub fn watch(&self) -> Watch<'_> {
-        let mut watch = Watch::readable(&self.stream);
-        if self.is_full() {
-            watch.events = HANG_UP;
-        }
-        watch
+    pub fn poll_to_read(&self) -> PollFd<'_> {
+        self.poll_for(if self.is_full() {
+            HANG_UP
+        } else {
+            PollFlags::POLLIN | HANG_UP
+        })
+    }
+
+    /// What to poll for `events` on the stream.
+    pub fn poll_for(&self, events: PollFlags) -> PollFd<'_> {
+        PollFd::new(self.stream.as_fd(), events)
     }
 
     fn is_full(&self) -> bool {
@@ -316,34 +504,45 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Reads once, for as long as the decoder has patience.
-    fn read(&mut self) -> io::Result<Pause> {
+    fn read(&mut self) -> io::Result<Got> {
         if self.reading == Reading::Ended {
-            return Ok(Pause::Closed);
+            return Ok(Got::End);
         }
         if self.start == self.end || self.end == self.buffer.len() {
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
         }
-        let patience = match self.reading {
-            Reading::Lingering => Some(framing::RAW_QUIET),
-            _ => self.decoder.patience(self.end - self.start),
-        };
-        if patience != self.timeout {
+        let patience = self.quiet_after();
+        if let Patience::Timeout(set) = &mut self.patience
+            && patience != *set
+        {
             self.stream.set_read_timeout(patience)?;
-            self.timeout = patience;
+            *set = patience;
         }
         loop {
             return match self.stream.read(&mut self.buffer[self.end..]) {
                 Ok(0) => {
                     self.reading = Reading::Ended;
-                    Ok(Pause::Closed)
+                    Ok(Got::End)
                 }
                 Ok(count) => {
                     self.end += count;
-                    Ok(Pause::None)
+                    self.stalled = false;
+                    if let Patience::Since(last) = &mut self.patience {
+                        *last = Instant::now();
+                    }
+                    Ok(Got::More)
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Pause::Quiet),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    Ok(match (self.patience, patience) {
+                        (Patience::Since(last), Some(patience)) if last.elapsed() < patience => {
+                            Got::Later
+                        }
+                        (Patience::Since(_), None) => Got::Later,
+                        _ => Got::Quiet,
+                    })
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
                     // Nothing more will come; what did is still to be handed out.
@@ -353,6 +552,28 @@ impl<S: Stream> Connection<S> {
             };
         }
     }
+}
+
+impl<S: Stream> Drop for Connection<S> {
+    fn drop(&mut self) {
+        // One that is broken has nobody to be told.
+        let _ = self.stream.close();
+    }
+}
+
+/// Writes what `stream` takes of `bytes`, and takes it off them; all of it, unless the
+/// stream does not block. Fails as the stream does.
+fn write(stream: &mut impl Write, bytes: &mut &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match stream.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => *bytes = &bytes[count..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -371,8 +592,9 @@ mod tests {
         let mut text = Vec::new();
         let mut parts = 0;
         loop {
-            match connection.receive().unwrap() {
-                Progress::Part(part) => {
+            match connection.advance().unwrap() {
+                Progress::Part => {
+                    let part = connection.part().unwrap();
                     assert_eq!(part.first, parts == 0);
                     text.extend_from_slice(part.text().bytes());
                     parts += 1;
@@ -436,7 +658,8 @@ mod tests {
         let sent = long.clone();
         let sender = thread::spawn(move || theirs.write_all(sent.as_bytes()).unwrap());
         let mut got = String::new();
-        while let Progress::Part(part) = ours.receive().unwrap() {
+        while ours.advance().unwrap() == Progress::Part {
+            let part = ours.part().unwrap();
             got.push_str(std::str::from_utf8(part.text().bytes()).unwrap());
             if part.last {
                 break;

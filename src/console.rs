@@ -16,11 +16,8 @@ use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use nix::poll::{PollFd, PollFlags};
-
-use crate::connection::Watch;
-use crate::event::{Awaited, Event, Failure};
-use crate::sanitize::Untrusted;
+use crate::connection::Watched;
+use crate::event::{Awaited, Event, Failure, Prompt};
 
 pub use interrupt::INTERRUPTED_STATUS;
 
@@ -58,28 +55,19 @@ pub enum HistoryFile {
 }
 
 /// What the user waits for.
-#[derive(Debug)]
-pub struct Waiting<'a> {
+#[derive(Debug, Clone, Copy)]
+pub struct Waiting {
     /// For what.
     pub awaited: Awaited,
     /// Since when.
     pub since: Instant,
-    /// What becomes ready when it is there: the connection, or the listening socket.
-    pub socket: Watch<'a>,
-    /// There is something to show already: the wait is only for what the user has typed
-    /// before it was there to be read.
-    pub ready: bool,
-    /// What has come of a message whose end has not, and since when.
-    pub unended: Option<(Untrusted<'a>, Instant)>,
 }
 
 /// How a wait for the peer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
-    /// The connection has something to receive, or will be waited on by receiving.
+    /// There is news, or it will be waited for by receiving it.
     Incoming,
-    /// The end of a message has not come for as long as [`crate::framing::UNENDED`].
-    Stalled,
     /// The user pressed Ctrl-D: nothing more will be typed.
     EndOfInput,
     /// The user pressed Ctrl-C, or the program was told to stop.
@@ -96,8 +84,7 @@ pub enum Answer<'a> {
         /// The message ends with them.
         last: bool,
     },
-    /// Nothing yet: the connection has something to receive. What was typed so far is
-    /// kept for the next time.
+    /// Nothing yet: there is news. What was typed so far is kept for the next time.
     Incoming,
     /// There is nothing more to read from the user.
     EndOfInput,
@@ -107,14 +94,19 @@ pub enum Answer<'a> {
 
 /// Where the user reads and types.
 pub trait Console {
-    /// Lets the user wait, and returns how that ended. A console that shows no prompt
-    /// returns at once and leaves the waiting to whoever reads or accepts next. Fails when
-    /// the terminal cannot be read.
-    fn wait(&mut self, waiting: &Waiting<'_>) -> Result<Wait, Failure>;
+    /// Lets the user wait for news of `watched`, and returns how that ended. A console that
+    /// shows no prompt returns at once and leaves the waiting to whoever reads or accepts
+    /// next. Fails when the terminal cannot be read.
+    fn wait(&mut self, waiting: &Waiting, watched: &mut dyn Watched) -> Result<Wait, Failure>;
 
-    /// Asks the user for a message, or for the next part of one, until `connection`
-    /// becomes ready, and returns the answer. Fails when stdin cannot be read.
-    fn ask(&mut self, connection: Watch<'_>) -> Result<Answer<'_>, Failure>;
+    /// Asks the user for a message, or for the next part of one, until there is news of
+    /// `watched`, and returns the answer. Fails when stdin cannot be read.
+    fn ask(&mut self, prompt: &Prompt, watched: &mut dyn Watched) -> Result<Answer<'_>, Failure>;
+
+    /// Takes the message that was answered last back, so that it is the user's again: to be
+    /// edited, or to be answered once more. A part of a message that was too long to be held
+    /// cannot be taken back; returns whether it was one that can.
+    fn put_back(&mut self) -> bool;
 
     /// Takes what the user has typed and not sent, to be told when it is too late; `None`
     /// for nothing. At a terminal that cannot draw, this waits for Enter, since what is
@@ -151,18 +143,6 @@ fn is_dumb() -> bool {
             .iter()
             .any(|name| name.eq_ignore_ascii_case(&term))
     })
-}
-
-/// Whether a polled descriptor has something to read, or has ended. nix does not know
-/// [`HANG_UP`](crate::connection::HANG_UP), and gives `None` for it.
-fn is_ready(fd: &PollFd<'_>) -> bool {
-    fd.any() != Some(false)
-}
-
-/// Whether a polled descriptor has ended, whatever there is to read.
-fn has_hung_up(fd: &PollFd<'_>) -> bool {
-    fd.revents()
-        .is_none_or(|events| events.contains(PollFlags::POLLHUP))
 }
 
 /// Opens the terminal that the program was started from (tty(4)).

@@ -20,35 +20,58 @@ const WHY: usize = 80;
 /// So many characters of a message whose end has not come are shown while it is waited for.
 const SO_FAR: usize = 32;
 
-/// What stands before what the user types; the tutorial's.
-pub const PROMPT: &str = " -> ";
-
 /// Who is on the other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
-    /// We serve: it has connected to us.
+    /// We serve: it has connected to us, and nobody else.
     Client,
+    /// We serve many: it was so many-th to connect to us.
+    Numbered(u32),
     /// We have connected to it.
     Server,
 }
 
 impl Peer {
-    /// What stands before its messages; the tutorial's words.
-    #[must_use]
-    pub fn label(self) -> &'static str {
+    /// How a sentence about it begins.
+    fn subject(self) -> String {
         match self {
-            Self::Client => "Received from connected client:",
-            Self::Server => "Received from server:",
+            Self::Client => "The client".into(),
+            Self::Numbered(number) => format!("Client #{number}"),
+            Self::Server => "The server".into(),
         }
     }
 }
 
 impl fmt::Display for Peer {
+    /// As it stands within a sentence.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Client => "client",
-            Self::Server => "server",
-        })
+        match self {
+            Self::Client => f.write_str("the client"),
+            Self::Numbered(number) => write!(f, "client #{number}"),
+            Self::Server => f.write_str("the server"),
+        }
+    }
+}
+
+/// What stands before what the user types: the tutorial's arrow, and for one of many, to
+/// whom it points and how many others wait for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prompt {
+    /// Who is to be answered.
+    pub peer: Peer,
+    /// So many others wait.
+    pub waiting: usize,
+}
+
+impl fmt::Display for Prompt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Peer::Numbered(number) = self.peer {
+            write!(f, " #{number}")?;
+        }
+        if self.waiting > 0 {
+            write!(f, " ({} waiting)", self.waiting)?;
+        }
+        f.write_str(" -> ")
     }
 }
 
@@ -59,22 +82,32 @@ pub enum Awaited {
     AClient,
     /// What the peer says in its turn.
     TurnOf(Peer),
+    /// What one of so many clients says.
+    Clients(usize),
+    /// That the server is there again.
+    AServer,
+}
+
+impl fmt::Display for Awaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AClient => f.write_str("a client"),
+            Self::TurnOf(peer) => peer.fmt(f),
+            Self::Clients(count) => write!(f, "{count} clients"),
+            Self::AServer => f.write_str("the server to be there"),
+        }
+    }
 }
 
 impl Awaited {
     /// The waiting line, after so much waiting: `waiting for the server, 12 s`.
     #[must_use]
     pub fn waiting(self, waited: Duration) -> String {
-        let whom = match self {
-            Self::AClient => "a client",
-            Self::TurnOf(Peer::Client) => "the client",
-            Self::TurnOf(Peer::Server) => "the server",
-        };
         match waited.as_secs() {
-            0 => format!("waiting for {whom}"),
-            s @ 1..60 => format!("waiting for {whom}, {s} s"),
-            s @ 60..3600 => format!("waiting for {whom}, {} min", s / 60),
-            s => format!("waiting for {whom}, {} h", s / 3600),
+            0 => format!("waiting for {self}"),
+            s @ 1..60 => format!("waiting for {self}, {s} s"),
+            s @ 60..3600 => format!("waiting for {self}, {} min", s / 60),
+            s => format!("waiting for {self}, {} h", s / 3600),
         }
     }
 
@@ -89,9 +122,24 @@ impl Awaited {
     pub fn nothing_to_answer(self) -> String {
         match self {
             Self::AClient => "(nobody is there yet)".into(),
-            Self::TurnOf(peer) => format!("(it is the {peer}'s turn)"),
+            Self::TurnOf(peer) => format!("(it is {peer}'s turn)"),
+            Self::Clients(_) => "(it is the clients' turn)".into(),
+            Self::AServer => "(the server is not there)".into(),
         }
     }
+}
+
+/// How a conversation with a peer ended that we did not end.
+#[derive(Debug)]
+pub enum Parting {
+    /// It closed the connection.
+    Left,
+    /// The connection broke.
+    Lost(io::Error),
+    /// It had the turn, and said nothing for so long.
+    Idle(Duration),
+    /// It did not take what we sent it for so long.
+    Stuck(Duration),
 }
 
 /// Something that happened and that the user is told.
@@ -101,14 +149,16 @@ pub enum Event<'a> {
     Listening(SocketAddr),
     /// The server can be reached from other machines.
     Exposed,
-    /// A client has come.
-    ConnectionFrom(SocketAddr),
+    /// A client has come, from this address.
+    ConnectionFrom(Peer, SocketAddr),
+    /// No further client can be accepted for now, and why.
+    Crowded(&'a io::Error),
     /// The connection to the server stands.
     ConnectedTo(SocketAddr),
     /// A part of a message, in the peer's turn.
     Received(Peer, &'a Part<'a>),
     /// A part of what came when the peer's turn was over already.
-    Late(&'a Part<'a>),
+    Late(Peer, &'a Part<'a>),
     /// What is odd about the message that comes next, in this framing of ours; the first
     /// time, with what to do about it.
     Odd {
@@ -123,8 +173,17 @@ pub enum Event<'a> {
     NotUtf8,
     /// Newlines of our message became spaces in this framing.
     Joined(Framing),
-    /// The peer has closed the connection.
-    Left(Peer),
+    /// The conversation with the peer has ended.
+    Gone(Peer, &'a Parting),
+    /// There is no connection to the server, and how long it is until this next try.
+    TryingAgain {
+        /// Why there is none.
+        failure: &'a Failure,
+        /// The pause before the try.
+        pause: Duration,
+        /// The number of the try, from 1.
+        tries: u32,
+    },
     /// What stood on the prompt when the conversation ended.
     NotSent(&'a str),
     /// History is not kept: what was tried, with which file, and why it failed.
@@ -147,16 +206,39 @@ impl fmt::Display for Event<'_> {
                 f,
                 "Anybody who can reach this address can connect, and nothing is encrypted."
             ),
-            Self::ConnectionFrom(address) => write!(f, "Connection from: {address}"),
+            Self::ConnectionFrom(peer @ Peer::Numbered(_), address) => {
+                write!(f, "Connection from: {address} ({peer})")
+            }
+            Self::ConnectionFrom(_, address) => write!(f, "Connection from: {address}"),
+            Self::Crowded(error) => {
+                write!(f, "Others have to wait: {}", reason(error))?;
+                match error.raw_os_error() {
+                    Some(nix::libc::EMFILE) => write!(f, " (see `ulimit -n`)"),
+                    _ => Ok(()),
+                }
+            }
             Self::ConnectedTo(address) => write!(f, "Connected to {address}"),
             Self::Received(peer, part) => match part
                 .name()
                 .filter(|name| !name.bytes().trim_ascii().is_empty())
             {
-                Some(name) => write!(f, "Received from {}:", name.visible_line(NAME)),
-                None => f.write_str(peer.label()),
+                Some(name) => {
+                    write!(f, "Received from {}", name.visible_line(NAME))?;
+                    match peer {
+                        Peer::Numbered(_) => write!(f, " ({peer}):"),
+                        _ => f.write_str(":"),
+                    }
+                }
+                // The tutorial's words.
+                None => f.write_str(match peer {
+                    Peer::Client => "Received from connected client:",
+                    Peer::Server => "Received from server:",
+                    Peer::Numbered(number) => {
+                        return write!(f, "Received from client #{number}:");
+                    }
+                }),
             },
-            Self::Late(_) => Ok(()),
+            Self::Late(peer, _) => write!(f, "Late from {peer}:"),
             Self::Odd { oddity, first } => {
                 let (words, framing) = match oddity {
                     Oddity::Json => ("This is the JSON of a message.".into(), Framing::Json),
@@ -183,7 +265,8 @@ impl fmt::Display for Event<'_> {
             }
             Self::Unended(peer) => write!(
                 f,
-                "The {peer} has begun a line and not ended it. If it sends no line ends, use --framing {}.",
+                "{} has begun a line and not ended it. If it sends no line ends, use --framing {}.",
+                peer.subject(),
                 Framing::Raw
             ),
             Self::NotUtf8 => write!(f, "What was typed is no UTF-8, and was left out."),
@@ -192,7 +275,17 @@ impl fmt::Display for Event<'_> {
                 "Sent as one line: with --framing {framing} a message has no newlines; {} keeps them.",
                 Framing::Json
             ),
-            Self::Left(peer) => write!(f, "The {peer} left."),
+            Self::Gone(peer, parting) => gone(f, *peer, parting),
+            Self::TryingAgain {
+                failure,
+                pause,
+                tries,
+            } => write!(
+                f,
+                "{}; trying again in {:.1} s (try {tries})",
+                failure.briefly(),
+                pause.as_secs_f32()
+            ),
             Self::NotSent(text) => {
                 write!(f, "Not sent: {}", Untrusted(text.as_bytes()).visible())
             }
@@ -201,6 +294,24 @@ impl fmt::Display for Event<'_> {
                 "Cannot {verb} the history in {}: {reason}",
                 path.display()
             ),
+        }
+    }
+}
+
+fn gone(f: &mut fmt::Formatter<'_>, peer: Peer, parting: &Parting) -> fmt::Result {
+    let subject = peer.subject();
+    match parting {
+        Parting::Left => write!(f, "{subject} left."),
+        Parting::Lost(error) => {
+            write!(f, "The connection to {peer} is lost: {}.", reason(error))
+        }
+        Parting::Idle(limit) => {
+            let limit = humantime::format_duration(*limit);
+            write!(f, "{subject} said nothing for {limit}, and was let go.")
+        }
+        Parting::Stuck(limit) => {
+            let limit = humantime::format_duration(*limit);
+            write!(f, "{subject} read nothing for {limit}, and was let go.")
         }
     }
 }
@@ -268,7 +379,7 @@ impl fmt::Display for Failure {
                 }
             }
             Self::Lost(peer, error) => {
-                write!(f, "lost the connection to the {peer}: {}", reason(error))
+                write!(f, "lost the connection to {peer}: {}", reason(error))
             }
             Self::Input(error) => write!(f, "cannot read what is typed: {}", reason(error)),
             Self::Output(error) => write!(f, "cannot write to stdout: {}", reason(error)),
@@ -277,6 +388,16 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+impl Failure {
+    /// The same without what to do about it, for somebody who is doing it.
+    fn briefly(&self) -> String {
+        match self {
+            Self::Connect(_, error) => reason(error),
+            failure => failure.to_string(),
+        }
+    }
+}
 
 /// An I/O error in the system's words, in lower case and without its number:
 /// `connection refused`.

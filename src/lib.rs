@@ -12,6 +12,7 @@
 //! | [`serve`] | bind, listen with a backlog, accept, start the session |
 //! | [`connect`] | resolve, connect, start the session |
 //! | [`session`] | the turn-taking loop that both share |
+//! | [`inbox`] | whom the session talks with: one peer, or many clients |
 //! | [`console`] | where the user reads and types: a terminal, or a pipe |
 //! | [`event`] | everything that is ever printed, worded in one place |
 //! | [`connection`] | one peer: send, receive, over any stream |
@@ -29,6 +30,7 @@ pub mod connection;
 pub mod console;
 pub mod event;
 pub mod framing;
+pub mod inbox;
 pub mod sanitize;
 pub mod serve;
 pub mod session;
@@ -50,20 +52,17 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let ending = match cli.command {
         Command::Serve(args) => {
             let wire = args.chat.wire();
+            let terms = args.clients.terms();
             let mut console = console::open(args.chat.into())?;
             let listener = serve::listen(&args.listen.address(), args.listen.backlog)?;
-            serve::run(listener, &wire, console.as_mut())
+            serve::run(listener, terms, &wire, console.as_mut())
         }
         Command::Connect(args) => {
             let address = args.target.address();
+            let patience = args.target.patience();
             let wire = args.chat.wire();
             let mut console = console::open(args.chat.into())?;
-            connect::run(
-                &address,
-                args.target.connect_timeout,
-                &wire,
-                console.as_mut(),
-            )
+            connect::run(&address, patience, &wire, console.as_mut())
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();

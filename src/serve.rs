@@ -1,17 +1,18 @@
 //! The server's side: bind, listen with a backlog, accept a client, start the session.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::time::Instant;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::address::{Address, is_local};
-use crate::connection::{Connection, Watch, tune};
+use crate::connection::{Connection, accept, reset_when_killed, tune};
 use crate::console::{Console, Wait, Waiting};
 use crate::event::{Awaited, Event, Failure, Peer};
 use crate::framing::Wire;
-use crate::session::{self, Ending};
+use crate::inbox::{Clients, One, Terms};
+use crate::session::{self, Ending, OnLoss};
 
 /// Listens on the first address of `address` that this machine has, with room for
 /// `backlog` connections that wait to be accepted (listen(2)).
@@ -59,15 +60,16 @@ fn bind(address: SocketAddr, backlog: u16) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Talks with the first client that comes to `listener`, in messages as `wire` has them,
-/// and returns how that ended.
+/// Talks with those who come to `listener`, in messages as `wire` has them, and returns how
+/// that ended.
 ///
-/// The listener is closed once the client is there, since nobody else will be served: a
-/// second client is refused at once, and does not hang in the backlog.
+/// Where only one client is served, the listening socket is closed once it is there: a
+/// second one is refused at once, and does not hang in the backlog.
 ///
 /// Fails when no client can be accepted, or as [`session::run`] does.
 pub fn run(
     listener: TcpListener,
+    terms: Terms,
     wire: &Wire,
     console: &mut dyn Console,
 ) -> Result<Ending, Failure> {
@@ -76,39 +78,29 @@ pub fn run(
     if !is_local(address.ip()) {
         console.show(&Event::Exposed)?;
     }
-    let waited = console.wait(&Waiting {
+    if terms != Terms::default() {
+        let mut clients = Clients::new(listener, terms, wire).map_err(Failure::Accept)?;
+        return session::run(&mut clients, OnLoss::End, console);
+    }
+    let mut listener = listener;
+    let waiting = Waiting {
         awaited: Awaited::AClient,
         since: Instant::now(),
-        socket: Watch::readable(&listener),
-        ready: false,
-        unended: None,
-    })?;
-    match waited {
-        Wait::Incoming | Wait::Stalled => {}
+    };
+    match console.wait(&waiting, &mut listener)? {
+        Wait::Incoming => {}
         Wait::EndOfInput => return Ok(Ending::EndOfInput),
         Wait::Interrupted => return Ok(Ending::Interrupted),
     }
     let (stream, client) = accept(&listener).map_err(Failure::Accept)?;
     drop(listener);
-    console.show(&Event::ConnectionFrom(client))?;
-    let lost = |error| Failure::Lost(Peer::Client, error);
-    tune(&stream).map_err(lost)?;
-    let mut connection = Connection::new(stream, wire);
-    session::run(&mut connection, Peer::Client, console)
-}
-
-/// Accepts a client; one that is gone before we could is no reason to stop.
-fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-    loop {
-        match listener.accept() {
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted
-                ) => {}
-            accepted => return accepted,
-        }
-    }
+    let peer = Peer::Client;
+    console.show(&Event::ConnectionFrom(peer, client))?;
+    tune(&stream)
+        .and_then(|()| reset_when_killed(&stream))
+        .map_err(|error| Failure::Lost(peer, error))?;
+    let mut client = One::new(Connection::new(stream, wire), peer);
+    session::run(&mut client, OnLoss::End, console)
 }
 
 #[cfg(test)]

@@ -2,12 +2,14 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::mem;
 use std::time::Instant;
 
-use crate::connection::{Connection, Part, Progress, Stream};
+use crate::connection::Until;
 use crate::console::{Answer, Console, Wait, Waiting};
-use crate::event::{Awaited, Event, Failure, Peer};
-use crate::framing::{Oddity, UNENDED};
+use crate::event::{Event, Failure, Parting, Peer, Prompt};
+use crate::framing::Oddity;
+use crate::inbox::{Inbox, News, Sent};
 
 /// What a user writes to leave, in any case and with any space around it; never sent.
 const BYE: &str = "bye";
@@ -19,29 +21,42 @@ pub enum Ending {
     Bye,
     /// There is nothing more to read from the user.
     EndOfInput,
-    /// The peer closed the connection.
+    /// The peer closed the connection, or was let go, and there is nobody else.
     PeerLeft,
-    /// The user pressed Ctrl-C, or the program was told to stop.
+    /// The user pressed Ctrl-C.
     Interrupted,
     /// Whoever read our output has closed it.
     OutputClosed,
 }
 
-/// Talks with `peer` over `connection` until the conversation ends, and returns how. The
-/// connecting side, to which the peer is the server, speaks first.
+/// What is done when the connection is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnLoss {
+    /// The user is told what could not be sent.
+    End,
+    /// Whoever calls tries again: what has had no reply is the user's again. A peer that
+    /// closes the connection in our own turn is lost as well, for nobody leaves in
+    /// another's turn in order.
+    TryAgain,
+}
+
+/// Talks with whom `inbox` has until the conversation ends, and returns how.
 ///
-/// Fails when the connection breaks or when the user can no longer be read or written to.
-pub fn run<S: Stream>(
-    connection: &mut Connection<S>,
-    peer: Peer,
+/// Fails when the connection breaks and there is nobody else to talk with, or when the user
+/// can no longer be read or written to.
+pub fn run(
+    inbox: &mut dyn Inbox,
+    on_loss: OnLoss,
     console: &mut dyn Console,
 ) -> Result<Ending, Failure> {
-    let mut session = Session::new(connection, peer, console);
-    let ended = match peer {
-        Peer::Server => session.run(),
-        Peer::Client => session.listen().and_then(|()| session.run()),
+    let mut session = Session {
+        inbox,
+        console,
+        on_loss,
+        input_ended: false,
+        told_joined: false,
     };
-    match ended {
+    match session.run() {
         Ok(never) => match never {},
         Err(End::Ended(ending)) => Ok(ending),
         Err(End::Failed(failure)) => Err(failure),
@@ -66,281 +81,223 @@ impl From<Failure> for End {
     }
 }
 
-struct Session<'a, S> {
-    connection: &'a mut Connection<S>,
-    peer: Peer,
+struct Session<'a> {
+    inbox: &'a mut dyn Inbox,
     console: &'a mut dyn Console,
-    /// We have sent a message that was not answered yet.
-    owed: bool,
+    on_loss: OnLoss,
     /// The user will type nothing more.
     input_ended: bool,
-    /// What is told once was told.
-    told: Told,
+    /// That newlines became spaces was told.
+    told_joined: bool,
 }
 
-/// What has come of showing a message.
-enum Shown {
-    Part,
-    Last,
+/// What has come of telling news.
+enum Told {
+    /// There may be more.
+    More,
+    /// There is nothing more to tell for now.
     Nothing,
+    /// A message has ended.
+    Message,
+    /// A peer is gone.
+    Gone(Peer, Parting),
 }
 
-/// Whether what comes is a message of its own, or the rest of the last one.
-#[derive(Clone, Copy)]
-enum Timing {
-    InTurn,
-    Late,
-}
-
-impl Timing {
-    fn event<'a>(self, peer: Peer, part: &'a Part<'a>) -> Event<'a> {
-        match self {
-            Self::InTurn => Event::Received(peer, part),
-            Self::Late => Event::Late(part),
+/// Tells the user what has come of the peers.
+fn tell(console: &mut dyn Console, news: Option<News<'_>>) -> Result<Told, Failure> {
+    match news {
+        None => return Ok(Told::Nothing),
+        Some(News::Arrived(peer, address)) => {
+            console.show(&Event::ConnectionFrom(peer, address))?;
         }
-    }
-}
-
-#[derive(Default)]
-struct Told {
-    odd: bool,
-    unended: bool,
-    joined: bool,
-}
-
-impl Told {
-    /// Tells of a part of a message, and of what is odd about it.
-    fn tell(
-        &mut self,
-        console: &mut dyn Console,
-        peer: Peer,
-        part: &Part<'_>,
-        timing: Timing,
-    ) -> Result<(), Failure> {
-        if let Some(oddity) = &part.oddity {
-            let first = !std::mem::replace(&mut self.odd, true);
-            if first || *oddity != Oddity::Json {
-                console.show(&Event::Odd { oddity, first })?;
+        Some(News::Crowded(error)) => console.show(&Event::Crowded(&error))?,
+        Some(News::Part {
+            peer,
+            part,
+            late,
+            first_oddity,
+        }) => {
+            if let Some(oddity) = &part.oddity
+                && (first_oddity || *oddity != Oddity::Json)
+            {
+                console.show(&Event::Odd {
+                    oddity,
+                    first: first_oddity,
+                })?;
+            }
+            console.show(&if late {
+                Event::Late(peer, &part)
+            } else {
+                Event::Received(peer, &part)
+            })?;
+            if part.last {
+                return Ok(Told::Message);
             }
         }
-        console.show(&timing.event(peer, part))
+        Some(News::Stalled(peer)) => {
+            console.show(&Event::Unended(peer))?;
+            return Ok(Told::Nothing);
+        }
+        Some(News::Gone(peer, parting)) => return Ok(Told::Gone(peer, parting)),
     }
+    Ok(Told::More)
 }
 
-impl<'a, S: Stream> Session<'a, S> {
-    fn new(connection: &'a mut Connection<S>, peer: Peer, console: &'a mut dyn Console) -> Self {
-        Self {
-            connection,
-            peer,
-            console,
-            owed: false,
-            input_ended: false,
-            told: Told::default(),
-        }
-    }
-
+impl Session<'_> {
     fn run(&mut self) -> Result<Infallible, End> {
         loop {
-            self.speak()?;
-            self.listen()?;
+            match self.inbox.asked() {
+                Some(peer) => self.speak(peer)?,
+                None => self.listen()?,
+            }
         }
     }
 
-    /// The peer's turn: shows its message, as it comes.
+    /// A peer's turn: shows what it says, as it comes.
     fn listen(&mut self) -> Result<(), End> {
         let since = Instant::now();
         loop {
             if !self.input_ended {
-                let ready = self.connection.is_ready();
-                match self.console.wait(&Waiting {
-                    awaited: Awaited::TurnOf(self.peer),
+                let waiting = Waiting {
+                    awaited: self.inbox.awaited(),
                     since,
-                    socket: self.connection.watch(),
-                    ready,
-                    unended: self.connection.unended(),
-                })? {
+                };
+                match self.console.wait(&waiting, self.inbox)? {
                     Wait::Incoming => {}
-                    Wait::Stalled => {
-                        self.stalled()?;
-                        continue;
-                    }
-                    Wait::EndOfInput if self.owed => self.input_ended = true,
+                    Wait::EndOfInput if self.inbox.owes_reply() => self.input_ended = true,
                     Wait::EndOfInput => return Err(End::Ended(Ending::EndOfInput)),
                     Wait::Interrupted => return Err(End::Ended(Ending::Interrupted)),
                 }
             }
-            if self.show_message(Timing::InTurn)? {
-                self.owed = false;
-                return Ok(());
+            loop {
+                match tell(self.console, self.inbox.receive())? {
+                    Told::More => {}
+                    Told::Nothing => break,
+                    Told::Message => return Ok(()),
+                    Told::Gone(peer, parting) => self.gone(peer, parting, false)?,
+                }
             }
         }
     }
 
-    /// The user's turn: sends what is typed, up to the end of a message.
-    fn speak(&mut self) -> Result<(), End> {
+    /// The user's turn: sends what is typed to `peer`, up to the end of a message.
+    fn speak(&mut self, peer: Peer) -> Result<(), End> {
         let mut begun = false;
-        loop {
+        while self.inbox.asked() == Some(peer) {
             if self.input_ended {
                 return Err(self.close()?);
             }
-            let (text, last) = match self.console.ask(self.connection.watch())? {
+            let prompt = Prompt {
+                peer,
+                waiting: self.inbox.waiting(),
+            };
+            let (text, last) = match self.console.ask(&prompt, self.inbox)? {
                 Answer::Text { text, last } => (text, last),
                 Answer::Incoming => {
-                    self.overhear()?;
+                    self.overhear(peer)?;
                     continue;
                 }
                 Answer::EndOfInput => return Err(self.close()?),
                 Answer::Interrupted => return Err(End::Ended(Ending::Interrupted)),
             };
             if !begun && last {
-                if self.connection.framing().is_blank(text) {
+                if self.inbox.framing().is_blank(text) {
                     continue;
                 }
                 if is_bye(text) {
+                    self.inbox.dismiss();
+                    if self.inbox.goes_on() {
+                        return Ok(());
+                    }
                     return Err(End::Ended(Ending::Bye));
                 }
             }
-            match self.connection.send(text, last) {
-                Ok(false) => {}
-                Ok(true) => {
-                    if !std::mem::replace(&mut self.told.joined, true) {
-                        self.console
-                            .show(&Event::Joined(self.connection.framing()))?;
+            let sent = self.inbox.send(text, last);
+            begun = !last;
+            match sent {
+                Sent::Whole => {}
+                Sent::Joined => {
+                    if !mem::replace(&mut self.told_joined, true) {
+                        let framing = self.inbox.framing();
+                        self.console.show(&Event::Joined(framing))?;
                     }
                 }
-                Err(error) => {
-                    let text = String::from_utf8_lossy(text).into_owned();
-                    if error.kind() != io::ErrorKind::BrokenPipe {
-                        return Err(self.lost(Some(text), error));
-                    }
-                    self.show_rest()?;
-                    return Err(self.peer_left(Some(text))?);
+                Sent::Not => {
+                    self.console.put_back();
+                    self.overhear(peer)?;
                 }
             }
-            begun = true;
             if last {
-                self.owed = true;
                 return Ok(());
             }
         }
-    }
-
-    /// Takes in what comes in our own turn. With an end mark it is the peer's next
-    /// message, and is kept for its turn; without one, it can only be what was still to
-    /// come of the last one: it is shown, and is no reply to what we say next.
-    fn overhear(&mut self) -> Result<(), End> {
-        if !self.connection.framing().marks_the_end() {
-            self.show_part(Timing::Late)?;
-            return Ok(());
-        }
-        if let Err(error) = self.connection.read_ahead() {
-            return Err(self.lost(None, error));
-        }
-        if self.connection.has_left() {
-            loop {
-                self.show_message(Timing::InTurn)?;
+        // The rest of a line is for nobody else.
+        while begun {
+            match self
+                .console
+                .ask(&Prompt { peer, waiting: 0 }, &mut Until(None))?
+            {
+                Answer::Text { last, .. } => begun = !last,
+                Answer::Incoming => {}
+                Answer::EndOfInput => return Err(self.close()?),
+                Answer::Interrupted => return Err(End::Ended(Ending::Interrupted)),
             }
         }
         Ok(())
     }
 
-    /// Shows what comes of a message, up to its end; returns whether that has come.
-    fn show_message(&mut self, timing: Timing) -> Result<bool, End> {
+    /// Tells what has come while `peer` is asked for.
+    fn overhear(&mut self, peer: Peer) -> Result<(), End> {
         loop {
-            match self.show_part(timing)? {
-                Shown::Part => {}
-                Shown::Last => return Ok(true),
-                Shown::Nothing => return Ok(false),
+            match tell(self.console, self.inbox.overhear())? {
+                Told::More | Told::Message => {}
+                Told::Nothing => return Ok(()),
+                Told::Gone(gone, parting) => self.gone(gone, parting, gone == peer)?,
             }
         }
     }
 
-    /// Shows what comes next of a message.
-    fn show_part(&mut self, timing: Timing) -> Result<Shown, End> {
-        match self.connection.receive() {
-            Ok(Progress::Part(part)) => {
-                self.told.tell(self.console, self.peer, &part, timing)?;
-                Ok(if part.last { Shown::Last } else { Shown::Part })
+    /// Tells that `peer` is gone, and what could not be sent to it if it was `asked` for.
+    fn gone(&mut self, peer: Peer, parting: Parting, asked: bool) -> Result<(), End> {
+        let over = !self.inbox.goes_on();
+        let parting = match parting {
+            Parting::Left if asked && self.on_loss == OnLoss::TryAgain => {
+                Parting::Lost(io::Error::other("it was closed in our turn"))
             }
-            Ok(Progress::Pending) => {
-                let unended = self.connection.unended();
-                if unended.is_some_and(|(_, since)| since.elapsed() >= UNENDED) {
-                    self.stalled()?;
-                }
-                Ok(Shown::Nothing)
+            parting => parting,
+        };
+        if let (Parting::Lost(_), OnLoss::TryAgain) = (&parting, self.on_loss) {
+            if self.inbox.owes_reply() {
+                self.console.put_back();
             }
-            Ok(Progress::Stalled) => {
-                self.stalled()?;
-                Ok(Shown::Part)
+        } else {
+            if !(over && matches!(parting, Parting::Lost(_))) {
+                self.console.show(&Event::Gone(peer, &parting))?;
             }
-            Ok(Progress::Closed) => Err(self.peer_left(None)?),
-            Err(error) => Err(self.lost(None, error)),
+            if asked || over {
+                self.tell_unsent()?;
+            }
+        }
+        match parting {
+            Parting::Lost(error) if over => Err(Failure::Lost(peer, error).into()),
+            _ if over => Err(End::Ended(Ending::PeerLeft)),
+            _ => Ok(()),
         }
     }
 
-    fn stalled(&mut self) -> Result<(), Failure> {
-        if std::mem::replace(&mut self.told.unended, true) {
-            return Ok(());
-        }
-        self.console.show(&Event::Unended(self.peer))
-    }
-
-    /// Ends the conversation because the user has nothing more to say.
+    /// Ends the conversation because the user has nothing more to say, and shows what the
+    /// peers had still to say: a reply may be of several messages.
     fn close(&mut self) -> Result<End, Failure> {
-        self.show_rest()?;
+        self.inbox.close();
+        while let Some(news) = self.inbox.rest() {
+            tell(self.console, Some(news))?;
+        }
         Ok(End::Ended(Ending::EndOfInput))
     }
 
-    /// Closes our side, and shows what the peer had still to say: a reply may be of several
-    /// messages, and what was sent before the connection broke was sent.
-    fn show_rest(&mut self) -> Result<(), Failure> {
-        let timing = if self.connection.framing().marks_the_end() {
-            Timing::InTurn
-        } else {
-            Timing::Late
-        };
-        // A connection that is broken is closed already.
-        let _ = self.connection.close();
-        let since = Instant::now();
-        loop {
-            match self.connection.receive() {
-                Ok(Progress::Part(part)) => {
-                    self.told.tell(self.console, self.peer, &part, timing)?;
-                }
-                // A line that does not end is not waited for longer than elsewhere.
-                Ok(Progress::Pending) if since.elapsed() < UNENDED => {}
-                Ok(_) => return Ok(()),
-                // How a conversation ends that is over is no failure; once that is known,
-                // what stands read can be had.
-                Err(_) => {}
-            }
-        }
-    }
-
-    /// Says that the peer left, and what could not be sent to it: `text`, or else what
-    /// stands on the prompt.
-    fn peer_left(&mut self, text: Option<String>) -> Result<End, Failure> {
-        self.console.show(&Event::Left(self.peer))?;
-        self.tell_unsent(text)?;
-        Ok(End::Ended(Ending::PeerLeft))
-    }
-
-    /// The end that a broken connection is; what the peer had said before, and what could
-    /// not be sent to it, is told first.
-    fn lost(&mut self, text: Option<String>, error: io::Error) -> End {
-        let told = self.show_rest().and_then(|()| self.tell_unsent(text));
-        match told {
-            Ok(()) => Failure::Lost(self.peer, error).into(),
-            Err(failure) => failure.into(),
-        }
-    }
-
-    fn tell_unsent(&mut self, text: Option<String>) -> Result<(), Failure> {
-        let unsent = match text {
-            Some(text) => Some(text),
-            None => self.console.unsent()?,
-        };
-        match unsent {
+    /// Tells what has been typed and was not sent.
+    fn tell_unsent(&mut self) -> Result<(), Failure> {
+        match self.console.unsent()? {
             Some(text) => self.console.show(&Event::NotSent(&text)),
             None => Ok(()),
         }
@@ -360,8 +317,18 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::*;
-    use crate::connection::Watch;
+    use crate::connection::{Connection, Stream, Watched};
     use crate::framing::{Framing, Wire};
+    use crate::inbox::One;
+
+    /// Runs a session with one peer that is not come back to.
+    fn run(
+        connection: Connection<impl Stream + Send>,
+        peer: Peer,
+        script: &mut Script,
+    ) -> Result<Ending, Failure> {
+        super::run(&mut One::new(connection, peer), OnLoss::End, script)
+    }
 
     /// What the user does at a prompt, in a script.
     enum Act {
@@ -378,28 +345,40 @@ mod tests {
     struct Script {
         waits: VecDeque<Wait>,
         acts: VecDeque<Act>,
+        answered: Option<&'static str>,
         unsent: Option<&'static str>,
         closed: bool,
         shown: Vec<String>,
     }
 
     impl Console for Script {
-        fn wait(&mut self, _: &Waiting<'_>) -> Result<Wait, Failure> {
+        fn wait(&mut self, _: &Waiting, _: &mut dyn Watched) -> Result<Wait, Failure> {
             Ok(self.waits.pop_front().unwrap_or(Wait::Incoming))
         }
 
-        fn ask(&mut self, _: Watch<'_>) -> Result<Answer<'_>, Failure> {
-            let text = |text: &'static str, last| Answer::Text {
-                text: text.as_bytes(),
-                last,
+        fn ask(&mut self, _: &Prompt, watched: &mut dyn Watched) -> Result<Answer<'_>, Failure> {
+            let mut text = |text: &'static str, last: bool| {
+                self.answered = last.then_some(text);
+                Answer::Text {
+                    text: text.as_bytes(),
+                    last,
+                }
             };
             Ok(match self.acts.pop_front().unwrap_or(Act::EndInput) {
                 Act::Type(line) => text(line, true),
                 Act::Begin(part) => text(part, false),
-                Act::NoticeThePeer => Answer::Incoming,
+                Act::NoticeThePeer => {
+                    watched.attend();
+                    Answer::Incoming
+                }
                 Act::Interrupt => Answer::Interrupted,
                 Act::EndInput => Answer::EndOfInput,
             })
+        }
+
+        fn put_back(&mut self) -> bool {
+            self.unsent = self.answered.take();
+            self.unsent.is_some()
         }
 
         fn unsent(&mut self) -> Result<Option<String>, Failure> {
@@ -412,7 +391,7 @@ mod tests {
             }
             self.shown.push(match event {
                 Event::Received(_, part) => format!("{event} {}", part.text().visible()),
-                Event::Late(part) => part.text().visible().into_owned(),
+                Event::Late(_, part) => part.text().visible().into_owned(),
                 event => event.to_string(),
             });
             Ok(())
@@ -442,9 +421,7 @@ mod tests {
             framing,
             name: Some("me".into()),
         };
-        let mut connection = Connection::new(ours, &wire);
-        let ended = run(&mut connection, peer, &mut script);
-        drop(connection);
+        let ended = run(Connection::new(ours, &wire), peer, &mut script);
         let mut sent = String::new();
         // What we left unread makes the end a reset, after all that was sent.
         let _ = theirs.read_to_string(&mut sent);
@@ -533,8 +510,8 @@ mod tests {
         let (ours, theirs) = UnixStream::pair().unwrap();
         drop(theirs);
         let mut script = acts([Act::Type("lost")]);
-        let mut connection = Connection::new(ours, &Wire::default());
-        let ended = run(&mut connection, Peer::Server, &mut script).unwrap();
+        let connection = Connection::new(ours, &Wire::default());
+        let ended = run(connection, Peer::Server, &mut script).unwrap();
         assert_eq!(ended, Ending::PeerLeft);
         assert_eq!(script.shown, ["The server left.", "Not sent: lost"]);
     }
@@ -738,18 +715,16 @@ mod tests {
 
     /// Runs a session whose connection breaks after `reads`, and returns what was shown.
     fn run_broken(framing: Framing, script: Script, reads: &[&'static str]) -> Vec<String> {
-        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        // It is always ready.
+        theirs.write_all(b"x").unwrap();
         let stream = Breaking(ours, reads.iter().copied().collect());
         let wire = Wire {
             framing,
             name: None,
         };
         let mut script = script;
-        let failure = run(
-            &mut Connection::new(stream, &wire),
-            Peer::Server,
-            &mut script,
-        );
+        let failure = run(Connection::new(stream, &wire), Peer::Server, &mut script);
         assert_eq!(
             failure.unwrap_err().to_string(),
             "lost the connection to the server: connection reset"

@@ -10,7 +10,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::terminal::Terminal;
-use common::{PROGRAM, Piped, accept, expect_bytes, expect_end, raw_client, raw_server};
+use common::{
+    PROGRAM, Piped, accept, expect_bytes, expect_end, expect_reset, raw_client, raw_server,
+};
 
 /// A server with a client that has said `hello`, and so waits for an answer.
 fn greeted() -> (Piped, TcpStream) {
@@ -207,7 +209,7 @@ fn ctrl_c() {
 
     let (mut server, mut peer) = greeted();
     common::signal(server.id(), nix::sys::signal::Signal::SIGINT);
-    expect_end(&mut peer);
+    expect_reset(&mut peer);
     assert_eq!(server.exit().code(), Some(130));
 }
 

@@ -732,7 +732,7 @@ fn a_server_that_nobody_has_come_to_says_so_and_is_left_by_ctrl_d() {
     let (terminal, port) = Terminal::serve(&[]);
     terminal.expect_text("waiting for a client");
     terminal.type_keys("ready");
-    terminal.expect_text("waiting for a client            ready");
+    terminal.expect_text("waiting for a client          ready");
     let mut peer = raw_client(port);
     peer.write_all(b"hello").unwrap();
     terminal.expect(&["Received from connected client: hello", " -> ready"]);

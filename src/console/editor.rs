@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::mem;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
+use std::process;
 use std::sync::{Arc, Mutex};
 
 use anstyle::Style;
@@ -18,13 +19,12 @@ use rustyline::{
 
 use super::echo::Echo;
 use super::helper::{Helper, OnKey, Turn, WaitingLine, lock};
-use super::interrupt::{Call, Calls, Interrupts};
+use super::interrupt::{Call, INTERRUPTED_STATUS, Interrupts};
 use super::output::Output;
 use super::screen::{Drawn, State, columns, rows};
 use super::{Answer, Console, Options, Wait, Waiting, controlling, history, inputrc};
-use crate::connection::Watch;
-use crate::event::{self, Awaited, Event, Failure, PROMPT};
-use crate::framing::UNENDED;
+use crate::connection::Watched;
+use crate::event::{self, Awaited, Event, Failure, Prompt};
 
 type Rustyline = rustyline::Editor<Helper, DefaultHistory>;
 
@@ -67,9 +67,10 @@ struct Draft {
 enum Prompted {
     Line(String),
     Incoming,
-    Overdue,
     EndOfInput,
     Interrupted,
+    /// The program is to end.
+    Stopped,
 }
 
 impl Editor {
@@ -105,30 +106,31 @@ impl Editor {
 
     /// Lets the user type until Enter in their own turn, until something calls, or until
     /// they want no more.
-    fn prompt(&mut self, turn: &Turn, calls: &Calls<'_>) -> io::Result<Prompted> {
+    fn prompt(&mut self, turn: &Turn, watched: Option<&mut dyn Watched>) -> io::Result<Prompted> {
         self.output.make_room()?;
         let mut rustyline = match self.rustyline.take() {
             Some(rustyline) => rustyline,
             None => self.start()?,
         };
         self.echo.turn_off();
-        let prompted = self.prompt_by(&mut rustyline, turn, calls);
+        let prompted = self.prompt_by(&mut rustyline, turn, watched)?;
         self.rustyline = Some(rustyline);
-        prompted
+        if let Prompted::Stopped = prompted {
+            // As at all other times: on the spot, so that what is reset then is reset.
+            let _restored = self.echo.restore();
+            process::exit(INTERRUPTED_STATUS.into());
+        }
+        Ok(prompted)
     }
 
     fn prompt_by(
         &mut self,
         rustyline: &mut Rustyline,
         turn: &Turn,
-        calls: &Calls<'_>,
+        mut watched: Option<&mut dyn Watched>,
     ) -> io::Result<Prompted> {
-        let prompt = match turn {
-            Turn::Ours => PROMPT.to_owned(),
-            Turn::Theirs(line) => line.to_string(),
-            Turn::Ahead => String::new(),
-        };
-        let ours = matches!(turn, Turn::Ours);
+        let prompt = turn.to_string();
+        let ours = matches!(turn, Turn::Ours(_));
         if let Some(helper) = rustyline.helper_mut() {
             helper.turn = turn.clone();
         }
@@ -137,7 +139,10 @@ impl Editor {
             let draft = mem::take(&mut self.draft);
             let (drawn, screen, dim) = (&self.drawn, &self.screen, self.dim);
             let ended = self.interrupts.while_prompting(
-                calls,
+                match &mut watched {
+                    Some(watched) => Some(&mut **watched),
+                    None => None,
+                },
                 || rustyline.readline_with_initial(&prompt, draft.line.split_at(draft.cursor)),
                 || lock(drawn).state,
                 || {
@@ -148,8 +153,7 @@ impl Editor {
             )?;
             let called = ended.call.map(|call| match call {
                 Call::Incoming => Prompted::Incoming,
-                Call::Overdue => Prompted::Overdue,
-                Call::Stop => Prompted::Interrupted,
+                Call::Stop => Prompted::Stopped,
             });
             // The editor has no line any more, but what it drew last is known.
             let drawn = lock(&self.drawn).clone();
@@ -171,11 +175,13 @@ impl Editor {
                 }
                 Err(ReadlineError::Eof) => {
                     self.wipe(rows);
-                    return Ok(self.leave(ours, "", called, Prompted::EndOfInput));
+                    self.leave(turn, "");
+                    return Ok(called.unwrap_or(Prompted::EndOfInput));
                 }
                 Err(ReadlineError::Interrupted) if drawn.interrupted || ended.unprompted => {
                     self.wipe(rows);
-                    return Ok(self.leave(ours, &drawn.line, None, Prompted::Interrupted));
+                    self.leave(turn, &drawn.line);
+                    return Ok(Prompted::Interrupted);
                 }
                 Err(ReadlineError::Interrupted) => {
                     self.wipe(rows);
@@ -203,13 +209,12 @@ impl Editor {
         }
     }
 
-    /// What a prompt ends with that the user wants no more of: what stood on it stays to
-    /// be read, as in a shell, but for hints; a waiting line goes.
-    fn leave(&self, ours: bool, line: &str, called: Option<Prompted>, ended: Prompted) -> Prompted {
-        if ours {
-            let _ = writeln!(&*self.screen, "{PROMPT}{line}");
+    /// When the user wants no more: what stood on their prompt stays to be read, as in a
+    /// shell, but for hints; a waiting line goes.
+    fn leave(&self, turn: &Turn, line: &str) {
+        if let Turn::Ours(prompt) = turn {
+            let _ = writeln!(&*self.screen, "{prompt}{line}");
         }
-        called.unwrap_or(ended)
     }
 
     /// Wipes the last `rows` rows off the screen, above the one that the cursor is in. One
@@ -238,7 +243,7 @@ impl Editor {
             .build();
         let mut rustyline = Rustyline::with_config(config).map_err(into_io)?;
         rustyline.set_helper(Some(Helper {
-            turn: Turn::Ours,
+            turn: Turn::Ahead,
             drawn: Arc::clone(&self.drawn),
             hinter: HistoryHinter::new(),
             dim: self.dim,
@@ -296,11 +301,7 @@ impl Editor {
         if poll(&mut typed, PollTimeout::ZERO)? == 0 {
             return Ok(Prompted::Incoming);
         }
-        let calls = Calls {
-            socket: None,
-            deadline: None,
-        };
-        self.prompt(&Turn::Ahead, &calls)
+        self.prompt(&Turn::Ahead, None)
     }
 
     fn answer(&mut self, line: String) -> Result<Answer<'_>, Failure> {
@@ -328,61 +329,66 @@ impl Editor {
 }
 
 impl Console for Editor {
-    fn wait(&mut self, waiting: &Waiting<'_>) -> Result<Wait, Failure> {
-        let overdue = waiting
-            .unended
-            .filter(|(_, since)| since.elapsed() >= UNENDED);
+    fn wait(&mut self, waiting: &Waiting, watched: &mut dyn Watched) -> Result<Wait, Failure> {
         let line = WaitingLine {
             awaited: waiting.awaited,
             since: waiting.since,
-            so_far: overdue.map_or_else(String::new, |(text, _)| Awaited::so_far(text) + "  "),
+            so_far: watched
+                .so_far()
+                .map_or_else(String::new, |text| Awaited::so_far(text) + "  "),
             quiet: self.output.is_quiet(),
         };
-        let calls = Calls {
-            socket: (!waiting.ready).then_some(waiting.socket),
-            deadline: match waiting.unended {
-                Some((_, since)) if overdue.is_none() => Some(since + UNENDED),
-                _ => None,
-            },
-        };
         let prompted = self
-            .prompt(&Turn::Theirs(line), &calls)
+            .prompt(&Turn::Theirs(line), Some(watched))
             .map_err(Failure::Input)?;
         Ok(match prompted {
             Prompted::Line(_) | Prompted::Incoming => Wait::Incoming,
-            Prompted::Overdue => Wait::Stalled,
             Prompted::EndOfInput => Wait::EndOfInput,
-            Prompted::Interrupted => Wait::Interrupted,
+            Prompted::Interrupted | Prompted::Stopped => Wait::Interrupted,
         })
     }
 
-    fn ask(&mut self, connection: Watch<'_>) -> Result<Answer<'_>, Failure> {
+    fn ask(&mut self, prompt: &Prompt, watched: &mut dyn Watched) -> Result<Answer<'_>, Failure> {
         let heard = mem::take(&mut self.heard);
         if let Some(line) = self.entered.take() {
-            let _ = writeln!(&*self.screen, "{PROMPT}{line}");
+            let _ = writeln!(&*self.screen, "{prompt}{line}");
             return self.answer(line);
         }
         if heard {
             match self.typed_ahead().map_err(Failure::Input)? {
                 Prompted::EndOfInput => return Ok(Answer::EndOfInput),
-                Prompted::Interrupted => return Ok(Answer::Interrupted),
-                Prompted::Line(_) | Prompted::Incoming | Prompted::Overdue => {}
+                Prompted::Interrupted | Prompted::Stopped => return Ok(Answer::Interrupted),
+                Prompted::Line(_) | Prompted::Incoming => {}
             }
         }
         // Enter, pressed while there was nothing to answer, has begun lines, and is not to
         // leave blank ones.
         self.draft.trim();
-        let calls = Calls {
-            socket: Some(connection),
-            deadline: None,
-        };
-        let prompted = self.prompt(&Turn::Ours, &calls).map_err(Failure::Input)?;
+        let prompted = self
+            .prompt(&Turn::Ours(*prompt), Some(watched))
+            .map_err(Failure::Input)?;
         Ok(match prompted {
             Prompted::Line(line) => return self.answer(line),
-            Prompted::Incoming | Prompted::Overdue => Answer::Incoming,
+            Prompted::Incoming => Answer::Incoming,
             Prompted::EndOfInput => Answer::EndOfInput,
-            Prompted::Interrupted => Answer::Interrupted,
+            Prompted::Interrupted | Prompted::Stopped => Answer::Interrupted,
         })
+    }
+
+    fn put_back(&mut self) -> bool {
+        let message = mem::take(&mut self.message);
+        self.draft.trim();
+        if !message.is_empty() {
+            // What was typed since stands behind it.
+            if self.draft.line.is_empty() {
+                self.draft.cursor = message.len();
+                self.draft.line = message;
+            } else {
+                self.draft.cursor += message.len() + 1;
+                self.draft.line = format!("{message}\n{}", self.draft.line);
+            }
+        }
+        true
     }
 
     fn unsent(&mut self) -> Result<Option<String>, Failure> {
@@ -395,7 +401,7 @@ impl Console for Editor {
     }
 
     fn show(&mut self, event: &Event<'_>) -> Result<(), Failure> {
-        self.heard |= matches!(event, Event::Received(..) | Event::Late(_));
+        self.heard |= matches!(event, Event::Received(..) | Event::Late(..));
         self.output.show(event).map_err(Failure::Output)
     }
 }

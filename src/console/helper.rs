@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anstyle::Style;
 use rustyline::completion::Completer;
@@ -13,18 +13,28 @@ use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Cmd, ConditionalEventHandler, Context, EventContext, RepeatCount};
 
 use super::screen::{Drawn, State};
-use crate::event::Awaited;
+use crate::event::{Awaited, Prompt};
 
 /// What Enter does, and what stands before the line.
 #[derive(Debug, Clone)]
 pub(super) enum Turn {
     /// The user's: Enter sends.
-    Ours,
+    Ours(Prompt),
     /// The peer's: Enter only begins a new line.
     Theirs(WaitingLine),
     /// The user's, once what was typed before has been taken in: Enter only begins a new
     /// line, and nothing is asked.
     Ahead,
+}
+
+impl fmt::Display for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ours(prompt) => prompt.fmt(f),
+            Self::Theirs(line) => line.fmt(f),
+            Self::Ahead => Ok(()),
+        }
+    }
 }
 
 /// What is waited for, and how long it was.
@@ -42,14 +52,11 @@ impl fmt::Display for WaitingLine {
     /// Always as wide as its longest wording, so that it can be redrawn in place with
     /// something typed behind it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const WIDTH: usize = "waiting for the server, 59 min  ".len();
+        const LONGEST: Duration = Duration::from_mins(59);
         if !self.quiet {
-            write!(
-                f,
-                "{:WIDTH$}{}",
-                self.awaited.waiting(self.since.elapsed()),
-                self.so_far
-            )?;
+            let width = self.awaited.waiting(LONGEST).len() + 2;
+            let waiting = self.awaited.waiting(self.since.elapsed());
+            write!(f, "{waiting:width$}{}", self.so_far)?;
         }
         Ok(())
     }
@@ -75,7 +82,7 @@ impl Hinter for Helper {
 
     fn hint(&self, line: &str, pos: usize, context: &Context<'_>) -> Option<String> {
         let hint = match &self.turn {
-            Turn::Ours => self.hinter.hint(line, pos, context),
+            Turn::Ours(_) => self.hinter.hint(line, pos, context),
             Turn::Theirs(_) | Turn::Ahead => None,
         };
         let hint = hint.filter(|hint| !hint.contains('\n'));
@@ -137,7 +144,7 @@ impl<F: Fn() -> Option<Cmd> + Send + Sync> ConditionalEventHandler for OnKey<F> 
 impl Validator for Helper {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         Ok(match &self.turn {
-            Turn::Ours => ValidationResult::Valid(None),
+            Turn::Ours(_) => ValidationResult::Valid(None),
             Turn::Theirs(line) if context.input().trim_matches('\n').is_empty() => {
                 let message = line.awaited.nothing_to_answer();
                 lock(&self.drawn).hint.clone_from(&message);

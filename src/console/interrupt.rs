@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
 use nix::sys::signal::Signal;
@@ -20,9 +21,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::{flag, low_level};
 
 use super::echo::Echo;
-use super::is_ready;
 use super::screen::State;
-use crate::connection::Watch;
+use crate::connection::{PollFds, Watched, is_ready, poll_until};
 
 /// The exit status after Ctrl-C: 128 and the number of SIGINT, as shells have it.
 pub const INTERRUPTED_STATUS: u8 = 130;
@@ -39,10 +39,8 @@ const PASTE: Duration = Duration::from_secs(5);
 /// What calls the user away from the prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
-    /// The socket is ready.
+    /// There is news.
     Incoming,
-    /// The deadline has passed.
-    Overdue,
     /// The program is to end.
     Stop,
 }
@@ -58,15 +56,6 @@ pub(super) fn exit_on_signals() -> io::Result<()> {
     Ok(())
 }
 
-/// What can call, besides a signal that ends the program.
-#[derive(Debug)]
-pub(super) struct Calls<'a> {
-    /// What calls when it is ready; `None`: the call has come already.
-    pub(super) socket: Option<Watch<'a>>,
-    /// When patience is at an end.
-    pub(super) deadline: Option<Instant>,
-}
-
 /// How a prompt ended.
 #[derive(Debug)]
 pub(super) struct Ended<T> {
@@ -79,7 +68,7 @@ pub(super) struct Ended<T> {
 }
 
 /// What the watcher has seen and done.
-struct Watched {
+struct Seen {
     call: Option<Call>,
     /// So many times it sent SIGINT.
     sent: usize,
@@ -135,59 +124,56 @@ impl Interrupts {
         })
     }
 
-    /// Runs `prompt`, which lets rustyline read, and ends it when one of `calls` comes.
-    /// Until then, `tick` is called every second. `state` says how far rustyline is.
+    /// Runs `prompt`, which lets rustyline read, and ends it when there is news of `watched`,
+    /// which for `None` has come already. Until then, `tick` is called every second. `state`
+    /// says how far rustyline is.
     ///
     /// A call does not end the prompt before it has taken in what was typed before: none
     /// of that may be taken for the answer to what is shown next.
     pub(super) fn while_prompting<T>(
         &self,
-        calls: &Calls<'_>,
+        watched: Option<&mut dyn Watched>,
         prompt: impl FnOnce() -> T,
         state: impl Fn() -> State + Send,
         tick: impl Fn() + Send,
     ) -> io::Result<Ended<T>> {
         let _prompting = self.signals.lock();
         let prompting = pthread_self();
-        let (value, watched) = thread::scope(|scope| {
+        let (value, seen) = thread::scope(|scope| {
             // Also when rustyline panics, or the watcher would be waited for for ever.
             let leaving = Leaving(&self.leave);
-            let watcher = scope.spawn(|| self.watch(calls, prompting, state, tick));
+            let seer = scope.spawn(|| self.watch(watched, prompting, state, tick));
             let value = prompt();
             drop(leaving);
-            (value, watcher.join())
+            (value, seer.join())
         });
-        let watched = watched.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let seen = seen.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         drain(&self.left);
         let stray = drain(&self.signals.interrupt);
         // With none of ours on the way, it is one that met rustyline on its way in or out.
-        let stopped = drain(&self.signals.stop) || (stray && watched.sent == 0);
+        let stopped = drain(&self.signals.stop) || (stray && seen.sent == 0);
         Ok(Ended {
             value,
-            call: if stopped {
-                Some(Call::Stop)
-            } else {
-                watched.call
-            },
+            call: if stopped { Some(Call::Stop) } else { seen.call },
             // When the one that we sent came too late for rustyline, it was not that one
             // which rustyline heard.
-            unprompted: watched.sent <= usize::from(stray),
+            unprompted: seen.sent <= usize::from(stray),
         })
     }
 
     fn watch(
         &self,
-        calls: &Calls<'_>,
+        watched: Option<&mut dyn Watched>,
         prompting: Pthread,
         state: impl Fn() -> State,
         tick: impl Fn(),
-    ) -> io::Result<Watched> {
-        let mut watched = Watched {
-            call: self.next_call(calls, tick)?,
+    ) -> io::Result<Seen> {
+        let mut seen = Seen {
+            call: self.next_call(watched, tick)?,
             sent: 0,
         };
-        if watched.call.is_none() {
-            return Ok(watched);
+        if seen.call.is_none() {
+            return Ok(seen);
         }
         let stdin = io::stdin();
         let called = Instant::now();
@@ -201,40 +187,50 @@ impl Interrupts {
             };
             if interrupts {
                 pthread_kill(prompting, Signal::SIGINT)?;
-                watched.sent += 1;
+                seen.sent += 1;
             }
             if readable([self.left.as_fd()], again)? == [true] {
-                return Ok(watched);
+                return Ok(seen);
             }
         }
     }
 
     /// Waits for a call; `None` when the prompt has been left before one came.
-    fn next_call(&self, calls: &Calls<'_>, tick: impl Fn()) -> io::Result<Option<Call>> {
-        let Some(socket) = calls.socket else {
+    fn next_call(
+        &self,
+        watched: Option<&mut dyn Watched>,
+        tick: impl Fn(),
+    ) -> io::Result<Option<Call>> {
+        let Some(watched) = watched else {
             return Ok(Some(Call::Incoming));
         };
         let mut next_tick = Instant::now() + TICK;
         loop {
-            let wake = calls
-                .deadline
-                .map_or(next_tick, |deadline| deadline.min(next_tick));
-            let mut fds = [
-                PollFd::new(self.left.as_fd(), PollFlags::POLLIN),
-                PollFd::new(self.signals.stop.as_fd(), PollFlags::POLLIN),
+            let mut fds: PollFds<'_> = [
+                &self.left,
+                &self.signals.stop,
                 // One that came before rustyline had the signal.
-                PollFd::new(self.signals.interrupt.as_fd(), PollFlags::POLLIN),
-                socket.or(PollFlags::empty()),
-            ];
-            match poll_until(&mut fds, wake)? {
-                [true, ..] => return Ok(None),
-                [_, true, ..] | [_, _, true, _] => return Ok(Some(Call::Stop)),
-                [.., true] => return Ok(Some(Call::Incoming)),
-                _ => {}
+                &self.signals.interrupt,
+            ]
+            .into_iter()
+            .map(|stream| PollFd::new(stream.as_fd(), PollFlags::POLLIN))
+            .collect();
+            let due = watched.poll_on(&mut fds);
+            poll_until(&mut fds, due.into_iter().chain([next_tick]).min())?;
+            let [left, stop, interrupt, sockets @ ..] = &fds[..] else {
+                return Ok(None);
+            };
+            if is_ready(left) {
+                return Ok(None);
             }
+            if is_ready(stop) || is_ready(interrupt) {
+                return Ok(Some(Call::Stop));
+            }
+            let ready = sockets.iter().any(is_ready);
+            drop(fds);
             let now = Instant::now();
-            if calls.deadline.is_some_and(|deadline| deadline <= now) {
-                return Ok(Some(Call::Overdue));
+            if (ready || due.is_some_and(|due| due <= now)) && watched.attend() {
+                return Ok(Some(Call::Incoming));
             }
             if next_tick <= now {
                 tick();
@@ -283,26 +279,10 @@ fn readable<const N: usize>(
     fds: [BorrowedFd<'_>; N],
     timeout: PollTimeout,
 ) -> io::Result<[bool; N]> {
-    poll_for(
-        &mut fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)),
-        timeout,
-    )
-}
-
-/// Which of `fds` are ready, at `wake` at the latest.
-fn poll_until<const N: usize>(fds: &mut [PollFd<'_>; N], wake: Instant) -> io::Result<[bool; N]> {
-    // One millisecond more, or the last one would be spun through.
-    let left = wake.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
-    poll_for(fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX))
-}
-
-fn poll_for<const N: usize>(
-    fds: &mut [PollFd<'_>; N],
-    timeout: PollTimeout,
-) -> io::Result<[bool; N]> {
-    match poll(fds, timeout) {
-        Ok(_) => Ok(std::array::from_fn(|index| is_ready(&fds[index]))),
-        Err(nix::errno::Errno::EINTR) => Ok([false; N]),
+    let mut fds = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+    match poll(&mut fds, timeout) {
+        Ok(_) => Ok(fds.each_ref().map(is_ready)),
+        Err(Errno::EINTR) => Ok([false; N]),
         Err(errno) => Err(errno.into()),
     }
 }

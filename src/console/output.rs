@@ -11,7 +11,7 @@ use unicode_segmentation::UnicodeSegmentation as _;
 use super::Options;
 use super::screen::{columns, width};
 use crate::connection::Part;
-use crate::event::Event;
+use crate::event::{Event, Peer};
 
 /// Where every event is printed.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(super) struct Output {
     label: Style,
     quiet: bool,
     line: Line,
+    /// Whose message was printed last.
+    speaker: Option<Peer>,
     /// What is being printed, kept for its memory.
     text: String,
 }
@@ -54,6 +56,7 @@ impl Output {
             },
             quiet: options.quiet,
             line: Line::Start,
+            speaker: None,
             text: String::new(),
         })
     }
@@ -67,9 +70,11 @@ impl Output {
     /// nobody can read is no reason to end a conversation.
     pub(super) fn show(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
-            Event::Received(_, part) => {
+            Event::Received(peer, part) => {
                 self.text.clear();
-                if part.first {
+                // What another has said in the middle of it has taken the line.
+                if part.first || self.speaker != Some(*peer) {
+                    self.speaker = Some(*peer);
                     // One that was cut off in our own turn has not ended its line.
                     self.end_line()?;
                     self.line = Line::Within(0);
@@ -79,8 +84,12 @@ impl Output {
                 }
                 self.show_part(part)
             }
-            Event::Late(part) => {
+            Event::Late(peer, part) => {
                 self.text.clear();
+                if let (Peer::Numbered(_), false) = (peer, self.quiet) {
+                    self.end_line()?;
+                    self.label(event);
+                }
                 self.show_part(part)
             }
             notice => {

@@ -3,16 +3,16 @@
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::Instant;
 
 use memchr::memchr;
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 
 use super::interrupt::exit_on_signals;
 use super::output::Output;
-use super::{Answer, Console, Wait, Waiting, has_hung_up, is_ready};
-use crate::connection::{HANG_UP, Watch};
-use crate::event::{Event, Failure, PROMPT};
+use super::{Answer, Console, Wait, Waiting};
+use crate::connection::{PollFds, Watched, has_hung_up, is_ready, poll_until};
+use crate::event::{Event, Failure, Prompt};
 
 /// What is read from stdin at once, in bytes; a longer line is sent in parts.
 const BUFFER: usize = 64 * 1024;
@@ -59,23 +59,23 @@ fn write_on_terminal(text: &str) {
 }
 
 impl Console for Pipe {
-    fn wait(&mut self, _: &Waiting<'_>) -> Result<Wait, Failure> {
+    fn wait(&mut self, _: &Waiting, _: &mut dyn Watched) -> Result<Wait, Failure> {
         Ok(Wait::Incoming)
     }
 
-    fn ask(&mut self, connection: Watch<'_>) -> Result<Answer<'_>, Failure> {
+    fn ask(&mut self, prompt: &Prompt, watched: &mut dyn Watched) -> Result<Answer<'_>, Failure> {
         if self.typed && !self.prompting {
             self.prompting = true;
-            write_on_terminal(PROMPT);
+            write_on_terminal(&prompt.to_string());
         }
         self.asked = true;
         // What is buffered is given out without a system call; before stdin is waited
         // on, the peer is looked after, so that its leaving is noticed.
         while !self.lines.is_ready() {
-            match first_ready(connection, self.lines.input.as_fd()).map_err(Failure::Input)? {
-                Ready::Connection => return Ok(Answer::Incoming),
-                Ready::Input => self.lines.fill().map_err(Failure::Input)?,
+            if is_news_first(watched, self.lines.input.as_fd()).map_err(Failure::Input)? {
+                return Ok(Answer::Incoming);
             }
+            self.lines.fill().map_err(Failure::Input)?;
         }
         self.prompting = false;
         self.asked = false;
@@ -85,8 +85,13 @@ impl Console for Pipe {
         })
     }
 
+    fn put_back(&mut self) -> bool {
+        self.lines.put_back()
+    }
+
     fn unsent(&mut self) -> Result<Option<String>, Failure> {
-        if !(self.typed && self.asked) {
+        let half_typed = self.typed && self.asked;
+        if self.lines.given != Given::Back && !half_typed {
             return Ok(None);
         }
         // The half-typed line is the terminal's until Enter; left there, it would be the
@@ -110,30 +115,27 @@ impl Console for Pipe {
     }
 }
 
-/// What has something to read.
-enum Ready {
-    Connection,
-    Input,
-}
-
-/// Waits until one of the two has something to read, or has ended.
-fn first_ready(connection: Watch<'_>, input: BorrowedFd<'_>) -> io::Result<Ready> {
-    let mut fds = [
-        connection.or(HANG_UP),
-        PollFd::new(input, PollFlags::POLLIN),
-    ];
+/// Waits until there is news of `watched`, or something to read from `input`, and returns
+/// whether it was the former.
+fn is_news_first(watched: &mut dyn Watched, input: BorrowedFd<'_>) -> io::Result<bool> {
     loop {
-        match poll(&mut fds, PollTimeout::NONE) {
-            Ok(_) => {}
-            Err(Errno::EINTR) => continue,
-            Err(errno) => return Err(errno.into()),
-        }
-        let [connection, input] = &fds;
+        let mut fds = PollFds::new();
+        fds.push(PollFd::new(input, PollFlags::POLLIN));
+        let due = watched.poll_on(&mut fds);
+        poll_until(&mut fds, due)?;
+        let input = is_ready(&fds[0]);
         // A peer that has only closed its side still reads an answer that is there.
-        if is_ready(input) && (has_hung_up(connection) || !is_ready(connection)) {
-            return Ok(Ready::Input);
+        let news = fds[1..]
+            .iter()
+            .any(|fd| is_ready(fd) && !(input && has_hung_up(fd)));
+        drop(fds);
+        let overdue = due.is_some_and(|due| due <= Instant::now());
+        if (news || overdue) && watched.attend() {
+            return Ok(true);
         }
-        return Ok(Ready::Connection);
+        if input {
+            return Ok(false);
+        }
     }
 }
 
@@ -150,6 +152,18 @@ struct Lines<R> {
     ended: bool,
     /// The current line was given out in part.
     begun: bool,
+    given: Given,
+}
+
+/// What has become of the line that was given out last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Given {
+    /// It cannot be given out again.
+    Gone,
+    /// It was whole, and stands here in the buffer.
+    At(usize),
+    /// It was put back, and will be given out again.
+    Back,
 }
 
 impl<R: io::Read> Lines<R> {
@@ -162,6 +176,7 @@ impl<R: io::Read> Lines<R> {
             searched: 0,
             ended: false,
             begun: false,
+            given: Given::Gone,
         }
     }
 
@@ -172,6 +187,7 @@ impl<R: io::Read> Lines<R> {
 
     /// Reads once. To be called only while not ready.
     fn fill(&mut self) -> io::Result<()> {
+        self.given = Given::Gone;
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
@@ -203,8 +219,24 @@ impl<R: io::Read> Lines<R> {
             (self.end, self.ended)
         };
         self.searched = 0;
+        self.given = if last && !self.begun {
+            Given::At(start)
+        } else {
+            Given::Gone
+        };
         self.begun = !last;
         Some((&self.buffer[start..end], last))
+    }
+
+    /// Takes the line that was given out last back, to be given out again; returns whether
+    /// it still stands in the buffer.
+    fn put_back(&mut self) -> bool {
+        if let Given::At(start) = self.given {
+            self.start = start;
+            self.searched = 0;
+            self.given = Given::Back;
+        }
+        self.given == Given::Back
     }
 
     fn newline(&mut self) -> Option<usize> {

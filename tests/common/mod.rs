@@ -396,3 +396,12 @@ pub fn expect_end(stream: &mut TcpStream) {
     stream.read_to_end(&mut rest).unwrap();
     assert_eq!(String::from_utf8_lossy(&rest), "");
 }
+
+/// Asserts that the connection is reset without another byte: its peer was killed.
+#[track_caller]
+pub fn expect_reset(stream: &mut TcpStream) {
+    let mut rest = Vec::new();
+    let error = stream.read_to_end(&mut rest).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    assert_eq!(String::from_utf8_lossy(&rest), "");
+}
