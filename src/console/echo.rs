@@ -24,7 +24,10 @@ impl Echo {
             && let Ok(mode) = tcgetattr(io::stdin())
         {
             let mut silent = mode.clone();
-            silent.local_flags.remove(LocalFlags::ECHO);
+            // Line by line, a Ctrl-D between two prompts would be lost.
+            silent
+                .local_flags
+                .remove(LocalFlags::ECHO | LocalFlags::ICANON);
             set(&silent);
             *before = Some(mode);
         }

@@ -221,6 +221,11 @@ impl Clients {
         }
     }
 
+    /// Whether there is something to tell, whatever else comes.
+    fn is_telling(&self) -> bool {
+        !self.untold.is_empty() || (self.asked.is_none() && !self.queue.is_empty())
+    }
+
     /// The next of what is to be told, if there is anything.
     fn tell(&mut self) -> Option<News<'_>> {
         self.told = true;
@@ -317,6 +322,9 @@ impl Client {
         }
         if self.state != State::Talking {
             return None;
+        }
+        if self.talk.connection.has_found() {
+            return Some(self.active);
         }
         let idle = idle_timeout.map(|timeout| self.active + timeout);
         self.talk
@@ -456,7 +464,7 @@ impl Watched for Clients {
     fn poll_on<'a>(&'a self, fds: &mut PollFds<'a>) -> Option<Instant> {
         fds.extend(self.door.poll(self.served.len()));
         fds.extend(self.served.values().filter_map(Client::poll));
-        if !self.untold.is_empty() || (self.asked.is_none() && !self.queue.is_empty()) {
+        if self.is_telling() {
             return Some(Instant::now());
         }
         let deadlines = self.served.values();
@@ -470,7 +478,7 @@ impl Watched for Clients {
         let queued = self.queue.len();
         self.attend_until(Some(Instant::now()));
         // How many wait is a part of the prompt.
-        !self.untold.is_empty() || self.queue.len() != queued || self.late
+        self.late || self.is_telling() || self.queue.len() != queued
     }
 
     fn so_far(&self) -> Option<Untrusted<'_>> {
@@ -557,11 +565,8 @@ impl Inbox for Clients {
             self.asked = None;
             self.told = false;
             client.state = State::Talking;
-            // What was read ahead is its next message.
-            if !client.talk.connection.has_unsent() && client.talk.connection.is_ready() {
-                client.state = State::Queued;
-                self.queue.push_back(number);
-            }
+            // What was read ahead is its next message, but not before others were looked after.
+            client.talk.connection.is_ready();
         }
         sent
     }

@@ -48,6 +48,7 @@ pub fn isolate<'a>(command: &'a mut Command, home: &TempDir) -> &'a mut Command 
 }
 
 /// Bytes that a thread gathers while the test goes on.
+#[derive(Clone)]
 pub struct Gathered(Arc<(Mutex<State>, Condvar)>);
 
 #[derive(Default)]
@@ -102,6 +103,22 @@ impl Gathered {
         self.wait("the end", 10 * DEADLINE, |state| {
             state.ended.then(|| state.bytes.clone())
         })
+    }
+
+    /// Waits for the line that begins at `offset`; `None` when it does not come. For a
+    /// thread of a test's that lasts as long as the process.
+    pub fn line_at(&self, offset: usize) -> Option<String> {
+        let mut state = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let rest = &state.bytes[offset.min(state.bytes.len())..];
+            if let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                return Some(String::from_utf8_lossy(&rest[..end]).into_owned());
+            }
+            if state.ended {
+                return None;
+            }
+            state = self.0.1.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     #[track_caller]
@@ -404,4 +421,21 @@ pub fn expect_reset(stream: &mut TcpStream) {
     let error = stream.read_to_end(&mut rest).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     assert_eq!(String::from_utf8_lossy(&rest), "");
+}
+
+/// Has every message that `server` prints answered by itself, in the order of its printing,
+/// as somebody would who only reads and writes lines; until the server ends.
+pub fn echo(server: &mut Piped) {
+    let stdout = server.stdout.clone();
+    let mut stdin = server.take_stdin();
+    thread::spawn(move || {
+        let mut offset = 0;
+        while let Some(line) = stdout.line_at(offset) {
+            offset += line.len() + 1;
+            let text = line.split_once(": ").map_or(&line[..], |(_, text)| text);
+            if writeln!(stdin, "{text}").is_err() {
+                return;
+            }
+        }
+    });
 }

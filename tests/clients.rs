@@ -1,0 +1,469 @@
+//! Many clients and one operator, in a pipe and at a terminal.
+
+mod common;
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+
+use common::terminal::Terminal;
+use common::{
+    PROGRAM, Piped, echo, expect_bytes, expect_end, expect_reset, leave, raw_client, signal,
+};
+use nix::sys::signal::Signal;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Sends a message and waits for this answer.
+#[track_caller]
+fn exchange(client: &mut TcpStream, message: &str, answer: &str) {
+    client.write_all(message.as_bytes()).unwrap();
+    expect_bytes(client, answer);
+}
+
+/// Waits until the server has said so many times that a client has come.
+fn expect_clients(server: &Piped, count: usize) {
+    server.stderr.wait_for("the clients", |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        (text.matches("Connection from: ").count() >= count).then_some(())
+    });
+}
+
+#[test]
+fn keep_open_serves_one_after_another_and_keeps_the_tutorials_words() {
+    let (mut server, port) = Piped::serve(&["-k", "--backlog", "5"]);
+    server.write("one\ntwo\nthree\n");
+    let mut first = raw_client(port);
+    // It is in the backlog until the first one has left.
+    let mut second = raw_client(port);
+    second.write_all(b"b").unwrap();
+    exchange(&mut first, "a", "one");
+    leave(first);
+    expect_bytes(&mut second, "two");
+    // By whatever way it leaves.
+    socket2::SockRef::from(&second)
+        .set_linger(Some(std::time::Duration::ZERO))
+        .unwrap();
+    drop(second);
+    let mut third = raw_client(port);
+    exchange(&mut third, "c", "three");
+    leave(third);
+    expect_clients(&server, 3);
+    let mut fourth = raw_client(port);
+    fourth.write_all(b"d").unwrap();
+    server.expect(
+        "Received from connected client: a\nReceived from connected client: b\n\
+         Received from connected client: c\nReceived from connected client: d\n",
+    );
+    let (_, stderr) = server.finish(0);
+    expect_end(&mut fourth);
+    let notices: Vec<_> = stderr
+        .lines()
+        .filter(|line| !line.starts_with("Connection from: ") && !line.starts_with("Listening"))
+        .collect();
+    assert_eq!(
+        notices,
+        [
+            "The client left.",
+            "The connection to the client is lost: connection reset by peer.",
+            "The client left."
+        ]
+    );
+}
+
+#[test]
+fn whoever_has_waited_longest_is_answered_first() {
+    let (mut server, port) = Piped::serve(&["--max-clients", "3"]);
+    let mut clients: Vec<_> = (1..=3)
+        .map(|number| {
+            let client = raw_client(port);
+            expect_clients(&server, number);
+            client
+        })
+        .collect();
+    clients[1].write_all(b"I am second").unwrap();
+    server.expect("Received from client #2: I am second\n");
+    // These two wait while the second is asked for; the third has come first.
+    clients[2].write_all(b"I am third").unwrap();
+    server.write("to the second\n");
+    expect_bytes(&mut clients[1], "to the second");
+    server.expect("Received from client #2: I am second\nReceived from client #3: I am third\n");
+    clients[0].write_all(b"I am first").unwrap();
+    server.write("to the third\nto the first\n");
+    expect_bytes(&mut clients[2], "to the third");
+    expect_bytes(&mut clients[0], "to the first");
+    // What a client says out of turn is for its next turn.
+    clients[0].write_all(b"again").unwrap();
+    let (stdout, stderr) = server.finish(0);
+    assert!(stderr.contains(" (client #2)\n"), "{stderr}");
+    assert!(
+        stdout.ends_with("Received from client #1: I am first\nReceived from client #1: again\n"),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn bye_ends_one_conversation_and_the_next_is_asked_for() {
+    let (mut server, port) = Piped::serve(&["-m", "2"]);
+    server.write("bye\nhello\n");
+    let mut first = raw_client(port);
+    first.write_all(b"one").unwrap();
+    expect_end(&mut first);
+    let mut second = raw_client(port);
+    exchange(&mut second, "two", "hello");
+    assert!(!server.exits_within(std::time::Duration::ZERO));
+}
+
+#[test]
+fn more_than_the_most_are_left_in_the_backlog_until_there_is_a_place() {
+    let (mut server, port) = Piped::serve(&["-m", "2", "--backlog", "5"]);
+    server.write("a\nb\nc\n");
+    let mut first = raw_client(port);
+    let mut second = raw_client(port);
+    expect_clients(&server, 2);
+    let mut third = raw_client(port);
+    third.write_all(b"3").unwrap();
+    exchange(&mut first, "1", "a");
+    exchange(&mut second, "2", "b");
+    let told = |server: &Piped| {
+        let bytes = server
+            .stderr
+            .wait_for("stderr", |bytes| Some(bytes.to_vec()));
+        String::from_utf8(bytes).unwrap()
+    };
+    assert!(!told(&server).contains("(client #3)"));
+    leave(first);
+    expect_bytes(&mut third, "c");
+    assert!(told(&server).contains("Client #1 left.\n"));
+}
+
+#[test]
+fn a_client_that_says_nothing_is_let_go() {
+    for args in [
+        &["--idle-timeout", "100ms"][..],
+        &["-k", "--idle-timeout", "100ms"],
+    ] {
+        let (server, port) = Piped::serve(args);
+        let mut idle = raw_client(port);
+        expect_end(&mut idle);
+        let told = "The client said nothing for 100ms, and was let go.\n";
+        server.stderr.wait_for(told, |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            text.contains(told).then_some(())
+        });
+        if args.len() == 2 {
+            // Where only one client is served, that was it.
+            server.finish(0);
+        }
+    }
+    // Who waits for our answer may be as silent as that takes.
+    let (mut server, port) = Piped::serve(&["-m", "2", "--idle-timeout", "300ms"]);
+    let mut patient = raw_client(port);
+    let mut idle = raw_client(port);
+    patient.write_all(b"hello").unwrap();
+    expect_end(&mut idle);
+    server.write("at last\n");
+    expect_bytes(&mut patient, "at last");
+}
+
+#[test]
+fn a_client_that_does_not_read_is_given_up_and_the_others_are_answered() {
+    let (mut server, port) = Piped::serve(&["-m", "3"]);
+    let mut deaf = raw_client(port);
+    deaf.write_all(b"tell me much").unwrap();
+    server.expect("Received from client #1: tell me much\n");
+    let mut stdin = server.take_stdin();
+    let writer = std::thread::spawn(move || {
+        // More than the buffers of both ends take.
+        stdin.write_all(&vec![b'x'; 64 << 20]).unwrap();
+        stdin.write_all(b"\nanswer\n").unwrap();
+        stdin
+    });
+    let mut other = raw_client(port);
+    exchange(&mut other, "hello", "answer");
+    let told = "Client #1 read nothing for 10s, and was let go.\n";
+    server.stderr.wait_for(told, |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        text.contains(told).then_some(())
+    });
+    let _stdin = writer.join().unwrap();
+    #[cfg(target_os = "linux")]
+    assert!(
+        server.peak_memory() < 10_000_000,
+        "{}",
+        server.peak_memory()
+    );
+}
+
+#[test]
+fn hostile_clients_delay_nobody() {
+    let (mut server, port) = Piped::serve(&["-m", "9", "--framing", "line"]);
+    echo(&mut server);
+    // It floods and does not read.
+    let mut flood = raw_client(port);
+    let flooding = flood.try_clone().unwrap();
+    std::thread::spawn(move || {
+        let lines = "flood\n".repeat(10_000);
+        while flood.write_all(lines.as_bytes()).is_ok() {}
+    });
+    // It stops in the middle of a character.
+    let mut half = raw_client(port);
+    half.write_all(b"half a \xc3").unwrap();
+    // It says nothing.
+    let _silent = raw_client(port);
+    // It dribbles a line without end.
+    let mut endless = raw_client(port);
+    std::thread::spawn(move || while endless.write_all(b"x").is_ok() {});
+    // It resets.
+    let reset = raw_client(port);
+    socket2::SockRef::from(&reset)
+        .set_linger(Some(std::time::Duration::ZERO))
+        .unwrap();
+    drop(reset);
+    let mut good: Vec<_> = (0..3).map(|_| raw_client(port)).collect();
+    for round in 0..50 {
+        for (index, client) in good.iter_mut().enumerate() {
+            let line = format!("{index} says {round}\n");
+            exchange(client, &line, &line);
+        }
+    }
+    #[cfg(target_os = "linux")]
+    assert!(
+        server.peak_memory() < 10_000_000,
+        "{}",
+        server.peak_memory()
+    );
+    flooding.shutdown(std::net::Shutdown::Both).unwrap();
+}
+
+/// Raises the limit of descriptors of this process.
+fn allow_descriptors(count: u64) {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let raised = Rlimit {
+        current: Some(count),
+        maximum,
+    };
+    setrlimit(Resource::Nofile, raised).unwrap();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_thousand_clients_get_their_own_replies() {
+    const CLIENTS: usize = 1000;
+    allow_descriptors(4096);
+    // The limit that the server starts with is too low for them, and is raised by it.
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        "ulimit -S -n 256; exec \"$0\" serve -p 0 -m 1000 -b 1000",
+        PROGRAM,
+    ]);
+    let mut server = Piped::spawn(command);
+    let port = server.port();
+    let before = server.peak_memory();
+    echo(&mut server);
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| raw_client(port)).collect();
+    for round in 0..10 {
+        for (index, client) in clients.iter_mut().enumerate() {
+            let message = format!("client {index}, round {round}");
+            client.write_all(message.as_bytes()).unwrap();
+        }
+        for (index, client) in clients.iter_mut().enumerate() {
+            expect_bytes(client, format!("client {index}, round {round}"));
+        }
+    }
+    let each = (server.peak_memory() - before) / CLIENTS as u64;
+    assert!(each < 64 * 1024, "{each} bytes a client");
+}
+
+#[test]
+fn at_the_limit_of_descriptors_the_server_says_so_once_and_goes_on() {
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        "ulimit -n 66; exec \"$0\" serve -p 0 -m 100 -b 100",
+        PROGRAM,
+    ]);
+    let mut server = Piped::spawn(command);
+    let port = server.port();
+    echo(&mut server);
+    let mut clients: Vec<_> = (0..4).map(|_| raw_client(port)).collect();
+    // There is room for two.
+    for client in &mut clients[..2] {
+        exchange(client, "hello", "hello");
+    }
+    for client in &mut clients[2..] {
+        client.write_all(b"hello too").unwrap();
+    }
+    leave(clients.remove(0));
+    leave(clients.remove(0));
+    for client in &mut clients {
+        expect_bytes(client, "hello too");
+    }
+    drop(clients);
+    signal(server.id(), Signal::SIGTERM);
+    server.exit();
+    let (_, stderr) = server.finish_any();
+    let told = "Others have to wait: too many open files (see `ulimit -n`)\n";
+    assert_eq!(stderr.matches(told).count(), 1, "{stderr}");
+}
+
+#[test]
+fn whoever_ends_the_server_ends_every_conversation_in_order_or_not() {
+    let (server, port) = Piped::serve(&["-m", "3"]);
+    let mut clients: Vec<_> = (0..2).map(|_| raw_client(port)).collect();
+    expect_clients(&server, 2);
+    signal(server.id(), Signal::SIGKILL);
+    for client in &mut clients {
+        expect_reset(client);
+    }
+
+    for keys in ["\x04", "\x03"] {
+        let (terminal, port) = Terminal::serve(&["-m", "3"]);
+        let mut clients: Vec<_> = (0..2).map(|_| raw_client(port)).collect();
+        clients[1].write_all(b"hello").unwrap();
+        terminal.expect_text(" #2 ->");
+        terminal.expect_text("(client #1)");
+        terminal.type_keys(keys);
+        for client in &mut clients {
+            let mut rest = Vec::new();
+            client.read_to_end(&mut rest).unwrap();
+            assert_eq!(rest, b"");
+        }
+        terminal.finish(if keys == "\x04" { 0 } else { 130 });
+    }
+}
+
+/// A server at a terminal with so many clients that have come in order.
+fn operator(count: usize) -> (Terminal, u16, Vec<TcpStream>) {
+    let (terminal, port) = Terminal::serve(&["-m", "4", "--color", "never", "--no-history"]);
+    let clients = (1..=count)
+        .map(|number| {
+            let client = raw_client(port);
+            terminal.expect_text(&format!("(client #{number})"));
+            client
+        })
+        .collect();
+    (terminal, port, clients)
+}
+
+#[test]
+fn the_operators_line_is_never_torn_by_news_of_others() {
+    let (terminal, port, mut clients) = operator(2);
+    terminal.expect(&["waiting for 2 clients"]);
+    clients[0].write_all(b"hello").unwrap();
+    terminal.expect(&["Received from client #1: hello", " #1 ->"]);
+    terminal.type_keys("half a \u{fc}");
+    terminal.expect(&[" #1 -> half a \u{fc}"]);
+    // Another speaks: the prompt tells, and the message is kept for its turn.
+    clients[1].write_all(b"me too").unwrap();
+    terminal.expect(&[
+        "Received from client #1: hello",
+        " #1 (1 waiting) -> half a \u{fc}",
+    ]);
+    // Another comes.
+    let third = raw_client(port);
+    let from = third.local_addr().unwrap();
+    terminal.expect(&[
+        "Received from client #1: hello",
+        &format!("Connection from: {from} (client #3)"),
+        " #1 (1 waiting) -> half a \u{fc}",
+    ]);
+    // One leaves that was waiting: its message is shown.
+    leave(clients.remove(1));
+    terminal.expect(&[
+        &format!("Connection from: {from} (client #3)"),
+        "Received from client #2: me too",
+        "Client #2 left.",
+        " #1 -> half a \u{fc}",
+    ]);
+    // One leaves that had nothing to say.
+    leave(third);
+    terminal.expect(&["Client #2 left.", "Client #3 left.", " #1 -> half a \u{fc}"]);
+    terminal.type_keys("\x02very \r");
+    expect_bytes(&mut clients[0], "half a very \u{fc}");
+    terminal.expect(&[" #1 -> half a very \u{fc}", "waiting for client #1"]);
+    terminal.type_keys("\x04");
+    terminal.finish(0);
+}
+
+#[test]
+fn a_client_that_leaves_while_it_is_answered_ends_that_prompt_alone() {
+    let (terminal, _port, mut clients) = operator(2);
+    clients[0].write_all(b"one").unwrap();
+    terminal.expect_text(" #1 ->");
+    clients[1].write_all(b"two").unwrap();
+    terminal.expect_text(" #1 (1 waiting) ->");
+    terminal.type_keys("for the first");
+    terminal.expect_text("for the first");
+    leave(clients.remove(0));
+    terminal.expect(&[
+        "Received from client #1: one",
+        "Client #1 left.",
+        "Not sent: for the first",
+        "Received from client #2: two",
+        " #2 ->",
+    ]);
+    terminal.type_keys("bye\r");
+    expect_end(&mut clients[0]);
+    terminal.expect(&[" #2 -> bye", "waiting for a client"]);
+    terminal.type_keys("\x03");
+    terminal.finish(130);
+}
+
+#[test]
+fn what_comes_late_of_one_of_many_says_whose_it_is() {
+    let (terminal, _port, mut clients) = operator(1);
+    clients[0].write_all(b"one").unwrap();
+    terminal.expect_text(" #1 ->");
+    terminal.type_keys("half");
+    terminal.expect_text("half");
+    clients[0].write_all(b"and more").unwrap();
+    terminal.expect(&[
+        "Received from client #1: one",
+        "Late from client #1: and more",
+        " #1 -> half",
+    ]);
+}
+
+#[test]
+fn a_prompt_with_many_open_descriptors_is_a_prompt() {
+    // rustyline waits by select(2), which takes no descriptor from 1024 on.
+    allow_descriptors(4096);
+    let (terminal, port) = Terminal::serve(&["-m", "1500", "-b", "1500", "--no-history"]);
+    let mut clients: Vec<_> = (0..1200).map(|_| raw_client(port)).collect();
+    terminal.expect_text("waiting for 1200 clients");
+    clients[1199].write_all(b"hello").unwrap();
+    terminal.expect_text(" #1200 ->");
+    terminal.type_keys("hi\r");
+    expect_bytes(&mut clients[1199], "hi");
+    terminal.type_keys("\x04");
+    terminal.finish(0);
+}
+
+#[test]
+#[ignore = "needs python3"]
+fn scripts_of_the_tutorials_kind_are_clients_among_others() {
+    let (mut server, port) = Piped::serve(&["-m", "3"]);
+    echo(&mut server);
+    let scripts: Vec<_> = (0..3)
+        .map(|index| {
+            let mut command = Command::new("python3");
+            command
+                .args(["tests/peers/client.py", &port.to_string()])
+                .env("PYTHONIOENCODING", "utf-8");
+            let mut script = Piped::spawn_with(command, Stdio::piped());
+            for turn in 0..10 {
+                script.write(format!("gr\u{fc}ezi {index} {turn}\n"));
+            }
+            script.write("bye\n");
+            script
+        })
+        .collect();
+    for (index, script) in scripts.into_iter().enumerate() {
+        let (stdout, _) = script.finish(0);
+        for turn in 0..10 {
+            let reply = format!("Received from server: gr\u{fc}ezi {index} {turn}\n");
+            assert!(stdout.contains(&reply), "{stdout}");
+        }
+    }
+}
