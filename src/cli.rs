@@ -70,6 +70,7 @@ Examples:
   socketchat serve                       localhost, port 5000
   socketchat serve --port 0              any free port; it is printed
   socketchat serve --host 0.0.0.0        for other machines too (nothing is encrypted)
+  socketchat serve --max-clients 30      a class at once: each is answered in turn
   yes ok | socketchat serve -q           answer ok to every message, in a script")]
     Serve(ServeArgs),
     /// Connect to a server and talk with it; you speak first

@@ -163,6 +163,22 @@ mod tests {
     }
 
     #[test]
+    fn the_pauses_grow_up_to_the_longest_and_end_with_the_patience() {
+        let mut outage = Outage::new(Duration::from_hours(1));
+        for exponent in 0..40 {
+            let pause = outage.next_pause().unwrap();
+            let whole = Duration::from_millis(250 << exponent.min(5));
+            let least = (whole / 2).max(Duration::from_millis(250));
+            assert!((least..=whole).contains(&pause), "{exponent}: {pause:?}");
+        }
+        assert_eq!(outage.tries, 40);
+        let mut outage = Outage::new(Duration::from_millis(100));
+        assert!(outage.next_pause().unwrap() <= Duration::from_millis(100));
+        let mut outage = Outage::new(Duration::ZERO);
+        assert_eq!(outage.next_pause(), None);
+    }
+
+    #[test]
     fn localhost_is_the_ipv6_address_on_one_side() {
         // A name with two addresses, of which only the second is served.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -94,7 +94,7 @@ impl fmt::Display for Awaited {
             Self::AClient => f.write_str("a client"),
             Self::TurnOf(peer) => peer.fmt(f),
             Self::Clients(count) => write!(f, "{count} clients"),
-            Self::AServer => f.write_str("the server to be there"),
+            Self::AServer => f.write_str("the server"),
         }
     }
 }
@@ -329,6 +329,8 @@ pub enum Failure {
     Connect(Address, io::Error),
     /// The connection broke, as opposed to being closed.
     Lost(Peer, io::Error),
+    /// The same, with a message that cannot be said again.
+    LostWithMessage(Peer, io::Error),
     /// What the user types cannot be read.
     Input(io::Error),
     /// What the user should read cannot be written.
@@ -381,6 +383,11 @@ impl fmt::Display for Failure {
             Self::Lost(peer, error) => {
                 write!(f, "lost the connection to {peer}: {}", reason(error))
             }
+            Self::LostWithMessage(peer, error) => write!(
+                f,
+                "lost the connection to {peer}: {} (the last message is too long to be sent again)",
+                reason(error)
+            ),
             Self::Input(error) => write!(f, "cannot read what is typed: {}", reason(error)),
             Self::Output(error) => write!(f, "cannot write to stdout: {}", reason(error)),
         }

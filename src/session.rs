@@ -54,6 +54,7 @@ pub fn run(
         console,
         on_loss,
         input_ended: false,
+        can_repeat: true,
         told_joined: false,
     };
     match session.run() {
@@ -87,6 +88,8 @@ struct Session<'a> {
     on_loss: OnLoss,
     /// The user will type nothing more.
     input_ended: bool,
+    /// What could not be sent is the user's again.
+    can_repeat: bool,
     /// That newlines became spaces was told.
     told_joined: bool,
 }
@@ -223,7 +226,7 @@ impl Session<'_> {
                     }
                 }
                 Sent::Not => {
-                    self.console.put_back();
+                    self.can_repeat = self.console.put_back();
                     self.overhear(peer)?;
                 }
             }
@@ -260,15 +263,16 @@ impl Session<'_> {
     /// Tells that `peer` is gone, and what could not be sent to it if it was `asked` for.
     fn gone(&mut self, peer: Peer, parting: Parting, asked: bool) -> Result<(), End> {
         let over = !self.inbox.goes_on();
+        let comes_back = self.on_loss == OnLoss::TryAgain;
         let parting = match parting {
-            Parting::Left if asked && self.on_loss == OnLoss::TryAgain => {
+            Parting::Left if asked && comes_back => {
                 Parting::Lost(io::Error::other("it was closed in our turn"))
             }
             parting => parting,
         };
-        if let (Parting::Lost(_), OnLoss::TryAgain) = (&parting, self.on_loss) {
+        if comes_back && matches!(parting, Parting::Lost(_)) {
             if self.inbox.owes_reply() {
-                self.console.put_back();
+                self.can_repeat = self.console.put_back();
             }
         } else {
             if !(over && matches!(parting, Parting::Lost(_))) {
@@ -279,6 +283,9 @@ impl Session<'_> {
             }
         }
         match parting {
+            Parting::Lost(error) if over && !self.can_repeat && comes_back => {
+                Err(Failure::LostWithMessage(peer, error).into())
+            }
             Parting::Lost(error) if over => Err(Failure::Lost(peer, error).into()),
             _ if over => Err(End::Ended(Ending::PeerLeft)),
             _ => Ok(()),

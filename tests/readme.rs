@@ -97,6 +97,42 @@ fn a_chat_between_two_terminals() {
     server.finish(0);
 }
 
+const MANY: [&str; 1] = ["--max-clients"];
+
+#[test]
+fn many_clients() {
+    let port = free_port();
+    let mut server = run(here(), MANY[0], port, "");
+    assert_eq!(server.port(), port);
+    server.write("hi\nhi\n");
+    ask(port, "hi");
+    ask(port, "hi");
+    server.stdout.wait_for("both", |bytes| {
+        String::from_utf8_lossy(bytes)
+            .contains("Received from client #2: hello\n")
+            .then_some(())
+    });
+}
+
+const RETRY: [&str; 1] = ["--retry"];
+
+#[test]
+fn a_connection_that_comes_back() {
+    let port = free_port();
+    let mut client = run(here(), RETRY[0], port, "");
+    client.stderr.wait_for("a try", |bytes| {
+        String::from_utf8_lossy(bytes)
+            .contains("trying again in 0.2 s (try 1)\n")
+            .then_some(())
+    });
+    let mut server = Piped::start(["serve", "--port", &port.to_string()]);
+    client.write("hello\n");
+    server.write("hi\n");
+    client.expect("Received from server: hi\n");
+    client.finish(0);
+    server.finish(0);
+}
+
 const SCRIPT: [&str; 2] = ["yes", "answer="];
 
 #[test]
@@ -273,18 +309,7 @@ fn nc_on_either_end() {
 
 /// A client of a server that does not say when it listens.
 fn connect_when_it_listens(port: u16) -> Piped {
-    retry(|| {
-        let mut client = Piped::connect(port, &[]);
-        let connected = client.stderr.wait_for("a line", |bytes| {
-            bytes
-                .ends_with(b"\n")
-                .then(|| bytes.starts_with(b"Connected"))
-        });
-        if !connected {
-            client.exit();
-        }
-        connected.then_some(client)
-    })
+    Piped::connect(port, &["--retry"])
 }
 
 /// Tries until it works, within the deadline.
@@ -335,6 +360,8 @@ fn a_fresh_machine() {
 fn every_command_is_run_by_one_of_these_tests() {
     let parts = [
         &CHAT[..],
+        &MANY,
+        &RETRY,
         &SCRIPT,
         &COMPLETIONS,
         &PYTHON,

@@ -1,0 +1,237 @@
+//! `connect --retry`: a connection that comes back.
+
+mod common;
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use common::terminal::Terminal;
+use common::{Piped, accept, echo, expect_bytes, free_port, leave, raw_server, signal};
+use nix::sys::signal::Signal;
+
+/// Breaks a connection as the death of its host's program does.
+fn reset(stream: TcpStream) {
+    socket2::SockRef::from(&stream)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+    drop(stream);
+}
+
+/// Waits until the client has said that it tries again.
+fn expect_trying(client: &Piped, words: &str) {
+    client.stderr.wait_for(words, |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        text.contains(words).then_some(())
+    });
+}
+
+#[test]
+fn a_server_that_is_not_there_yet_is_waited_for() {
+    let port = free_port();
+    let mut client = Piped::connect(port, &["--retry"]);
+    expect_trying(
+        &client,
+        "connection refused; trying again in 0.2 s (try 1)\n",
+    );
+    expect_trying(&client, " (try 2)\n");
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let mut server = accept(&listener);
+    client.write("hello\n");
+    expect_bytes(&mut server, "hello");
+    server.write_all(b"hi").unwrap();
+    let (stdout, stderr) = client.finish(0);
+    assert_eq!(stdout, "Received from server: hi\n");
+    assert!(stderr.contains("\nConnected to 127.0.0.1:"), "{stderr}");
+}
+
+#[test]
+fn without_it_a_server_that_is_not_there_is_an_error() {
+    let client = Piped::connect(free_port(), &[]);
+    let (_, stderr) = client.finish(1);
+    assert!(!stderr.contains("trying again"), "{stderr}");
+}
+
+#[test]
+fn patience_has_an_end() {
+    let client = Piped::connect(free_port(), &["--retry=600ms"]);
+    let (_, stderr) = client.finish(1);
+    let lines: Vec<_> = stderr.lines().collect();
+    let (last, tries) = lines.split_last().unwrap();
+    assert!(
+        last.contains(": connection refused (is `socketchat serve`"),
+        "{stderr}"
+    );
+    assert!((2..=3).contains(&tries.len()), "{stderr}");
+}
+
+#[test]
+fn ctrl_c_ends_the_waiting() {
+    let terminal = Terminal::connect(free_port(), &["--retry"]);
+    terminal.expect_text("trying again in");
+    terminal.expect_text("waiting for the server");
+    terminal.type_keys("\r");
+    terminal.expect_text("(the server is not there)");
+    terminal.type_keys("\x03");
+    terminal.finish(130);
+}
+
+#[test]
+fn a_message_without_a_reply_is_sent_again_from_a_pipe() {
+    let (listener, port) = raw_server();
+    let mut client = Piped::connect(port, &["--retry"]);
+    client.write("one\ntwo\nthree\n");
+    let mut server = accept(&listener);
+    expect_bytes(&mut server, "one");
+    server.write_all(b"1").unwrap();
+    // It is lost with a message that has not been read,
+    client.expect("Received from server: 1\n");
+    reset(server);
+    let mut server = accept(&listener);
+    expect_bytes(&mut server, "two");
+    // and with one that has.
+    reset(server);
+    let mut server = accept(&listener);
+    expect_bytes(&mut server, "two");
+    server.write_all(b"2").unwrap();
+    expect_bytes(&mut server, "three");
+    server.write_all(b"3").unwrap();
+    let (stdout, stderr) = client.finish(0);
+    assert_eq!(
+        stdout,
+        "Received from server: 1\nReceived from server: 2\nReceived from server: 3\n"
+    );
+    let told = "lost the connection to the server: connection reset by peer; trying again in ";
+    // A reply has come in between, so that the second time is not a second try.
+    assert_eq!(stderr.matches(told).count(), 2, "{stderr}");
+}
+
+#[test]
+fn a_close_instead_of_a_reply_is_a_goodbye_and_no_loss() {
+    let (listener, port) = raw_server();
+    let mut client = Piped::connect(port, &["--retry"]);
+    client.write("one\ntwo\n");
+    let mut server = accept(&listener);
+    expect_bytes(&mut server, "one");
+    leave(server);
+    let (_, stderr) = client.finish(0);
+    assert!(stderr.ends_with("The server left.\n"), "{stderr}");
+
+    let (mut server, port) = Piped::serve(&["-k"]);
+    let mut client = Piped::connect(port, &["--retry"]);
+    client.write("one\ntwo\n");
+    server.expect("Received from connected client: one\n");
+    server.write("bye\n");
+    let (_, stderr) = client.finish(0);
+    assert!(stderr.ends_with("The server left.\n"), "{stderr}");
+}
+
+#[test]
+fn a_close_in_our_own_turn_is_a_loss() {
+    let (listener, port) = raw_server();
+    let mut client = Piped::connect(port, &["--retry"]);
+    leave(accept(&listener));
+    expect_trying(
+        &client,
+        "lost the connection to the server: it was closed in our turn; trying again in",
+    );
+    let mut server = accept(&listener);
+    client.write("hello\n");
+    expect_bytes(&mut server, "hello");
+}
+
+#[test]
+fn a_message_without_a_reply_is_put_back_on_the_prompt() {
+    let (listener, port) = raw_server();
+    let client = Terminal::connect(port, &["--retry", "--no-history"]);
+    let mut server = accept(&listener);
+    client.expect_text(" ->");
+    client.type_keys("gr\u{fc}ezi\r");
+    expect_bytes(&mut server, "gr\u{fc}ezi");
+    client.expect_text("waiting for the server");
+    client.type_keys("typed ahead");
+    client.expect_text("typed ahead");
+    reset(server);
+    let mut server = accept(&listener);
+    // As text that can be edited, with what was typed behind it.
+    client.expect(&[" -> gr\u{fc}ezi", "typed ahead"]);
+    client.type_keys("\x08\x08\x08\x08\x08\x08\x08\x08\x08\x08\x08\x08 mitenand\r");
+    expect_bytes(&mut server, "gr\u{fc}ezi mitenand");
+}
+
+#[test]
+fn a_half_typed_line_outlives_the_server_at_the_prompt() {
+    let (mut server, port) = Piped::serve(&[]);
+    let client = Terminal::connect(port, &["--retry", "--no-history"]);
+    client.expect_text(" ->");
+    client.type_keys("hello\r");
+    server.expect("Received from connected client: hello\n");
+    server.write("hi\n");
+    client.expect_text("Received from server: hi");
+    client.type_keys("half a");
+    client.expect(&["Received from server: hi", " -> half a"]);
+    signal(server.id(), Signal::SIGKILL);
+    client.expect_text("connection reset by peer;");
+    client.expect_text("(try 2)");
+    // What is typed in the meantime goes on with it.
+    client.type_keys(" line");
+    let server = Piped::start(["serve", "--port", &port.to_string()]);
+    client.expect(&[&format!("Connected to 127.0.0.1:{port}"), " -> half a line"]);
+    client.type_keys("\r");
+    server.expect("Received from connected client: half a line\n");
+}
+
+#[test]
+fn a_pipe_of_a_thousand_messages_outlives_the_servers_that_are_killed() {
+    let start = |port: u16| {
+        let port = port.to_string();
+        let mut server = Piped::start(["serve", "-p", &port, "--framing", "line"]);
+        server.port();
+        echo(&mut server);
+        server
+    };
+    let port = free_port();
+    let mut server = start(port);
+    let mut client = Piped::connect(port, &["--retry", "--framing", "line", "--quiet"]);
+    let messages: String = (0..1000).fold(String::new(), |all, n| format!("{all}message {n}\n"));
+    let mut stdin = client.take_stdin();
+    let lines = messages.clone();
+    let writer = std::thread::spawn(move || stdin.write_all(lines.as_bytes()).unwrap());
+    for killed_at in [1, 300, 301, 700] {
+        client.stdout.wait_for("replies", |bytes| {
+            let lines = bytes.split(|byte| *byte == b'\n').count();
+            (lines > killed_at).then_some(())
+        });
+        // Wherever it is in its turn.
+        let by = if killed_at % 2 == 0 {
+            Signal::SIGTERM
+        } else {
+            Signal::SIGKILL
+        };
+        signal(server.id(), by);
+        server.exit();
+        server = start(port);
+    }
+    writer.join().unwrap();
+    let (stdout, _) = client.finish(0);
+    assert!(stdout == messages, "{stdout}");
+}
+
+#[test]
+fn a_message_too_long_to_be_held_is_lost_with_the_connection() {
+    let (listener, port) = raw_server();
+    let mut client = Piped::connect(port, &["--retry", "--framing", "line"]);
+    let mut server = accept(&listener);
+    client.write("x".repeat(100_000) + "\n");
+    let mut message = vec![0; 100_001];
+    server.read_exact(&mut message).unwrap();
+    reset(server);
+    let (_, stderr) = client.finish(1);
+    assert!(
+        stderr.ends_with(
+            "lost the connection to the server: connection reset by peer (the last message is \
+             too long to be sent again)\n"
+        ),
+        "{stderr}"
+    );
+}
