@@ -26,6 +26,10 @@ const KEEPALIVE_RETRIES: u32 = 4;
 #[cfg(target_os = "linux")]
 const USER_TIMEOUT: Duration = Duration::from_secs(100);
 
+/// The size of a buffer at first, in bytes, where there may be many: more than most
+/// messages have.
+const SMALL: usize = 4096;
+
 /// That the peer has closed its side, whatever it has sent before (poll(2)).
 #[cfg(target_os = "linux")]
 pub const HANG_UP: PollFlags = PollFlags::from_bits_retain(nix::libc::POLLRDHUP);
@@ -237,7 +241,8 @@ pub struct Connection<S: Stream> {
     stream: S,
     encoder: Encoder,
     decoder: Decoder,
-    buffer: Box<[u8]>,
+    /// Grows with what is read, up to [`Framing::limit`].
+    buffer: Vec<u8>,
     /// What was read and not handed out yet is `buffer[start..end]`.
     start: usize,
     end: usize,
@@ -294,7 +299,7 @@ impl<S: Stream> Connection<S> {
             stream,
             encoder: Encoder::new(wire),
             decoder: Decoder::new(wire.framing),
-            buffer: vec![0; wire.framing.limit()].into_boxed_slice(),
+            buffer: vec![0; wire.framing.limit()],
             start: 0,
             end: 0,
             found: None,
@@ -306,10 +311,12 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// The same over a `stream` that does not block: nothing that is done with it waits.
+    /// The same over a `stream` that does not block: nothing that is done with it waits. As
+    /// there may be many of them, the buffer is small at first.
     pub fn nonblocking(stream: S, wire: &Wire) -> Self {
         let mut connection = Self::new(stream, wire);
         connection.patience = Patience::Since(Instant::now());
+        connection.buffer = vec![0; SMALL];
         connection
     }
 
@@ -435,7 +442,15 @@ impl<S: Stream> Connection<S> {
             _ => pause,
         };
         let unread = &self.buffer[self.start..self.end];
-        self.found = self.decoder.decode(unread, pause);
+        // Where there are many, a message that can still be held waits for its end, so that
+        // none of theirs is shown in the middle of it.
+        let gathers = matches!(self.patience, Patience::Since(_))
+            && pause == Pause::None
+            && self.decoder.ends_by_quiet(unread.len())
+            && !self.is_full();
+        if !gathers {
+            self.found = self.decoder.decode(unread, pause);
+        }
         if self.found.is_some() || unread.is_empty() {
             self.unended = None;
         } else {
@@ -500,7 +515,7 @@ impl<S: Stream> Connection<S> {
     }
 
     fn is_full(&self) -> bool {
-        self.end - self.start == self.buffer.len()
+        self.end - self.start == self.framing().limit()
     }
 
     /// Reads once, for as long as the decoder has patience.
@@ -512,6 +527,10 @@ impl<S: Stream> Connection<S> {
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
+            if self.end == self.buffer.len() {
+                let size = (4 * self.buffer.len()).min(self.framing().limit());
+                self.buffer.resize(size, 0);
+            }
         }
         let patience = self.quiet_after();
         if let Patience::Timeout(set) = &mut self.patience

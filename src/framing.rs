@@ -347,6 +347,12 @@ impl Decoder {
         })
     }
 
+    /// Whether only quiet can end the current message, when `buffered` bytes stand read.
+    #[must_use]
+    pub fn ends_by_quiet(&self, buffered: usize) -> bool {
+        self.framing == Framing::Raw && self.handed + buffered >= RAW_SHORT
+    }
+
     fn decode_raw(&self, bytes: &[u8], pause: Pause) -> Option<Piece> {
         let total = self.handed + bytes.len();
         if total == 0 {
@@ -354,7 +360,7 @@ impl Decoder {
         }
         let unfinished = unfinished_character(bytes);
         let last = match pause {
-            Pause::None => total < RAW_SHORT && unfinished == 0,
+            Pause::None => !self.ends_by_quiet(bytes.len()) && unfinished == 0,
             Pause::Quiet | Pause::Closed => true,
         };
         let text = if last {

@@ -102,6 +102,22 @@ fn whoever_has_waited_longest_is_answered_first() {
 }
 
 #[test]
+fn a_long_message_is_shown_in_one_piece_whoever_speaks_meanwhile() {
+    let (mut server, port) = Piped::serve(&["-m", "2"]);
+    echo(&mut server);
+    let mut slow = raw_client(port);
+    let mut quick = raw_client(port);
+    let long = "x".repeat(4500);
+    for part in long.as_bytes().chunks(1500) {
+        slow.write_all(part).unwrap();
+        exchange(&mut quick, "quick", "quick");
+    }
+    expect_bytes(&mut slow, &long);
+    let quick = "Received from client #2: quick\n".repeat(3);
+    server.expect(format!("{quick}Received from client #1: {long}\n"));
+}
+
+#[test]
 fn bye_ends_one_conversation_and_the_next_is_asked_for() {
     let (mut server, port) = Piped::serve(&["-m", "2"]);
     server.write("bye\nhello\n");
@@ -215,7 +231,13 @@ fn hostile_clients_delay_nobody() {
     let _silent = raw_client(port);
     // It dribbles a line without end.
     let mut endless = raw_client(port);
-    std::thread::spawn(move || while endless.write_all(b"x").is_ok() {});
+    std::thread::spawn(move || {
+        for _ in 0..60_000 {
+            endless.write_all(b"x").unwrap();
+        }
+        // Until it is let go.
+        let _ = endless.read(&mut [0]);
+    });
     // It resets.
     let reset = raw_client(port);
     socket2::SockRef::from(&reset)
