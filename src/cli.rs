@@ -15,6 +15,7 @@ use clap_complete::Shell;
 use crate::address::{self, Address, DEFAULT_PORT};
 use crate::connect::Patience;
 use crate::console;
+use crate::explain::Log;
 use crate::framing::{Framing, Wire};
 use crate::inbox::Terms;
 
@@ -131,6 +132,9 @@ pub struct ServeArgs {
     /// How to talk.
     #[command(flatten)]
     pub chat: ChatArgs,
+    /// What to tell and to keep.
+    #[command(flatten)]
+    pub lesson: LessonArgs,
 }
 
 /// Where `serve` listens.
@@ -195,6 +199,9 @@ pub struct ConnectArgs {
     /// How to talk.
     #[command(flatten)]
     pub chat: ChatArgs,
+    /// What to tell and to keep.
+    #[command(flatten)]
+    pub lesson: LessonArgs,
 }
 
 /// Where `connect` connects to.
@@ -285,7 +292,48 @@ pub struct ChatArgs {
     no_history: bool,
 }
 
+/// What `serve` and `connect` have in common: what is told and kept of it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "For a lesson")]
+pub struct LessonArgs {
+    /// Tell every socket call: its arguments, its result, and what it is good for
+    #[arg(long)]
+    explain: bool,
+}
+
+impl LessonArgs {
+    /// Where socket calls are noted, if they are to be told.
+    #[must_use]
+    pub fn log(&self) -> Log {
+        if self.explain {
+            Log::on()
+        } else {
+            Log::default()
+        }
+    }
+}
+
 impl ChatArgs {
+    /// How the user reads and types; calls that are noted in `log` are told.
+    #[must_use]
+    pub fn console(self, log: &Log) -> console::Options {
+        console::Options {
+            quiet: self.quiet,
+            color: match self.color {
+                ColorChoice::Auto => None,
+                ColorChoice::Always => Some(true),
+                ColorChoice::Never => Some(false),
+            },
+            vi: self.vi,
+            history: match (self.no_history, self.history_file) {
+                (true, _) => console::HistoryFile::None,
+                (false, Some(path)) => console::HistoryFile::At(path),
+                (false, None) => console::HistoryFile::Default,
+            },
+            log: log.clone(),
+        }
+    }
+
     /// How messages go over the wire.
     #[must_use]
     pub fn wire(&self) -> Wire {
@@ -311,25 +359,6 @@ impl ValueEnum for Framing {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(PossibleValue::new(self.name()))
-    }
-}
-
-impl From<ChatArgs> for console::Options {
-    fn from(args: ChatArgs) -> Self {
-        Self {
-            quiet: args.quiet,
-            color: match args.color {
-                ColorChoice::Auto => None,
-                ColorChoice::Always => Some(true),
-                ColorChoice::Never => Some(false),
-            },
-            vi: args.vi,
-            history: match (args.no_history, args.history_file) {
-                (true, _) => console::HistoryFile::None,
-                (false, Some(path)) => console::HistoryFile::At(path),
-                (false, None) => console::HistoryFile::Default,
-            },
-        }
     }
 }
 

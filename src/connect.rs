@@ -1,17 +1,19 @@
 //! The client's side: resolve, connect, start the session.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::address::Address;
-use crate::connection::{Connection, Until, tune};
+use crate::connection::{Connection, Until};
 use crate::console::{Console, Wait, Waiting};
 use crate::event::{Awaited, Event, Failure, Peer};
+use crate::explain::Log;
 use crate::framing::Wire;
 use crate::inbox::One;
 use crate::session::{self, Ending, OnLoss};
+use crate::socket::{self, Socket};
 
 /// The first pause before the server is tried again, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(8));
@@ -27,7 +29,7 @@ pub struct Patience {
 }
 
 /// Connects to `address`, with `patience`, and talks with the server there, in messages as
-/// `wire` has them; returns how that ended.
+/// `wire` has them; returns how that ended. The calls are noted in `log`.
 ///
 /// Fails when the name does not resolve, when no address answers, or as [`session::run`]
 /// does, and all the while `patience` allows for.
@@ -35,15 +37,16 @@ pub fn run(
     address: &Address,
     patience: Patience,
     wire: &Wire,
+    log: &Log,
     console: &mut dyn Console,
 ) -> Result<Ending, Failure> {
     let Some(limit) = patience.retry else {
-        let mut server = connect(address, patience.connect_timeout, wire, console)?;
+        let mut server = connect(address, patience, wire, log, console)?;
         return session::run(&mut server, OnLoss::End, console);
     };
     let mut outage = Outage::new(limit);
     loop {
-        let failure = match connect(address, patience.connect_timeout, wire, console) {
+        let failure = match connect(address, patience, wire, log, console) {
             Ok(mut server) => {
                 let ended = session::run(&mut server, OnLoss::TryAgain, console);
                 if server.has_spoken() {
@@ -120,28 +123,33 @@ impl Outage {
 /// Resolves `address`, connects to it and says so.
 fn connect(
     address: &Address,
-    timeout: Duration,
+    patience: Patience,
     wire: &Wire,
+    log: &Log,
     console: &mut dyn Console,
-) -> Result<One<TcpStream>, Failure> {
-    let addresses = address
-        .resolve()
-        .map_err(|error| Failure::Resolve(address.clone(), error))?;
-    let stream = connect_to_any(&addresses, timeout)
+) -> Result<One<Socket>, Failure> {
+    let addresses =
+        socket::resolve(address, log).map_err(|error| Failure::Resolve(address.clone(), error))?;
+    console.explain()?;
+    let (stream, peer) = connect_to_any(&addresses, patience.connect_timeout, log)
         .map_err(|error| Failure::Connect(address.clone(), error))?;
     let lost = |error| Failure::Lost(Peer::Server, error);
-    tune(&stream).map_err(lost)?;
-    console.show(&Event::ConnectedTo(stream.peer_addr().map_err(lost)?))?;
+    stream.tune().map_err(lost)?;
+    console.show(&Event::ConnectedTo(peer))?;
     Ok(One::new(Connection::new(stream, wire), Peer::Server))
 }
 
-/// Tries each address for `timeout` and returns the first connection; when there is none,
-/// fails with what the first address answered.
-fn connect_to_any(addresses: &[SocketAddr], timeout: Duration) -> io::Result<TcpStream> {
+/// Tries each address for `timeout` and returns the first connection, with its address; when
+/// there is none, fails with what the first address answered.
+fn connect_to_any(
+    addresses: &[SocketAddr],
+    timeout: Duration,
+    log: &Log,
+) -> io::Result<(Socket, SocketAddr)> {
     let mut failure = None;
     for address in addresses {
-        match TcpStream::connect_timeout(address, timeout) {
-            Ok(stream) => return Ok(stream),
+        match Socket::connect(*address, timeout, log) {
+            Ok(stream) => return Ok((stream, *address)),
             Err(error) => {
                 failure.get_or_insert(error);
             }
@@ -183,13 +191,16 @@ mod tests {
         // A name with two addresses, of which only the second is served.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let served = listener.local_addr().unwrap();
-        let stream = connect_to_any(&[closed(), served], Duration::from_secs(10)).unwrap();
-        assert_eq!(stream.peer_addr().unwrap(), served);
+        let addresses = [closed(), served];
+        let connected = connect_to_any(&addresses, Duration::from_secs(10), &Log::default());
+        assert_eq!(connected.unwrap().1, served);
     }
 
     #[test]
     fn the_first_address_says_why_there_is_no_connection() {
-        let error = connect_to_any(&[closed(), closed()], Duration::from_secs(10)).unwrap_err();
+        let addresses = [closed(), closed()];
+        let connected = connect_to_any(&addresses, Duration::from_secs(10), &Log::default());
+        let error = connected.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -10,21 +10,9 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use smallvec::SmallVec;
-use socket2::{SockRef, TcpKeepalive};
 
 use crate::framing::{self, Decoder, Encoder, Framing, Oddity, Pause, Piece, Text, Wire};
 use crate::sanitize::Untrusted;
-
-/// Silence on the line after which the kernel asks whether the peer's host still lives.
-const KEEPALIVE_TIME: Duration = Duration::from_secs(45);
-/// The pause between two such questions.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-/// So many questions without an answer end the connection: 45 s + 4 × 15 s, which keeps
-/// within the two minutes that a wait for a dead host may last.
-const KEEPALIVE_RETRIES: u32 = 4;
-/// What was sent must be acknowledged within so long (`TCP_USER_TIMEOUT`, RFC 5482).
-#[cfg(target_os = "linux")]
-const USER_TIMEOUT: Duration = Duration::from_secs(100);
 
 /// The size of a buffer at first, in bytes, where there may be many: more than most
 /// messages have.
@@ -77,18 +65,6 @@ impl Watched for Until {
     }
 }
 
-/// A listening socket, of which there is news when somebody comes.
-impl Watched for TcpListener {
-    fn poll_on<'a>(&'a self, fds: &mut PollFds<'a>) -> Option<Instant> {
-        fds.push(PollFd::new(self.as_fd(), PollFlags::POLLIN));
-        None
-    }
-
-    fn attend(&mut self) -> bool {
-        true
-    }
-}
-
 /// Waits until one of `fds` is ready, or until `wake`; a signal ends it too. Fails when
 /// the system cannot wait.
 pub fn poll_until(fds: &mut [PollFd<'_>], wake: Option<Instant>) -> io::Result<()> {
@@ -124,72 +100,22 @@ pub fn has_hung_up(fd: &PollFd<'_>) -> bool {
 pub trait Stream: Read + Write + AsFd {
     /// Makes a read that has waited for `timeout` fail with `WouldBlock`; `None` lets it
     /// wait for ever. Fails when `timeout` is zero.
-    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()>;
 
     /// Closes our side of it (shutdown(2)): the peer reads the end, and can still write.
     /// Fails when the stream is broken already.
-    fn close(&self) -> io::Result<()>;
-}
-
-impl Stream for TcpStream {
-    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        TcpStream::set_read_timeout(self, timeout)
-    }
-
-    fn close(&self) -> io::Result<()> {
-        SockRef::from(self).set_linger(None)?;
-        self.shutdown(Shutdown::Write)
-    }
+    fn close(&mut self) -> io::Result<()>;
 }
 
 /// The stream of a test, and of whoever talks over a socket file.
 impl Stream for UnixStream {
-    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         UnixStream::set_read_timeout(self, timeout)
     }
 
-    fn close(&self) -> io::Result<()> {
+    fn close(&mut self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
     }
-}
-
-/// Accepts a client of `listener`; one that is gone before we could is no reason to stop.
-/// Fails as accept(2) does.
-pub fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-    loop {
-        match listener.accept() {
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted
-                ) => {}
-            accepted => return accepted,
-        }
-    }
-}
-
-/// Sets what every connection of ours wants: no delay for short messages, and an end to
-/// the wait when the peer's host is gone without a word. Fails when the connection is
-/// broken already.
-pub fn tune(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
-    socket.set_tcp_keepalive(
-        &TcpKeepalive::new()
-            .with_time(KEEPALIVE_TIME)
-            .with_interval(KEEPALIVE_INTERVAL)
-            .with_retries(KEEPALIVE_RETRIES),
-    )?;
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
-    Ok(())
-}
-
-/// Has the connection reset when the program ends without [`Connection`] being dropped
-/// (socket(7), `SO_LINGER` of no seconds): a peer can then tell that we were killed from
-/// that we said bye. Fails when the connection is broken already.
-pub fn reset_when_killed(stream: &TcpStream) -> io::Result<()> {
-    SockRef::from(stream).set_linger(Some(Duration::ZERO))
 }
 
 /// A part of a message, as it came.

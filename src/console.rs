@@ -18,6 +18,7 @@ use std::time::Instant;
 
 use crate::connection::Watched;
 use crate::event::{Awaited, Event, Failure, Prompt};
+use crate::explain::Log;
 
 pub use interrupt::INTERRUPTED_STATUS;
 
@@ -32,6 +33,8 @@ pub struct Options {
     pub vi: bool,
     /// Where the history is kept.
     pub history: HistoryFile,
+    /// Where the socket calls are noted that are to be told.
+    pub log: Log,
 }
 
 impl Options {
@@ -112,6 +115,11 @@ pub trait Console {
     /// for nothing. At a terminal that cannot draw, this waits for Enter, since what is
     /// typed is the terminal's until then. Fails when stdin cannot be read.
     fn unsent(&mut self) -> Result<Option<String>, Failure>;
+
+    /// Tells the user which socket calls were made since they were told last. Every other
+    /// method does so before it does anything else; this is for what takes long between two
+    /// of them. Fails as [`Console::show`] does.
+    fn explain(&mut self) -> Result<(), Failure>;
 
     /// Tells the user what has happened. Fails only where the conversation itself cannot
     /// be written.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::address::Address;
 use crate::connection::Part;
+use crate::explain::Noted;
 use crate::framing::{Framing, Oddity};
 use crate::sanitize::Untrusted;
 
@@ -145,6 +146,8 @@ pub enum Parting {
 /// Something that happened and that the user is told.
 #[derive(Debug)]
 pub enum Event<'a> {
+    /// A socket call was made, with `--explain`.
+    Called(&'a Noted),
     /// The server accepts connections from now on.
     Listening(SocketAddr),
     /// The server can be reached from other machines.
@@ -201,6 +204,7 @@ impl fmt::Display for Event<'_> {
     /// The words, without a newline and without what the peer wrote.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Called(noted) => noted.fmt(f),
             Self::Listening(address) => write!(f, "Listening on {address}"),
             Self::Exposed => write!(
                 f,

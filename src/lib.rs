@@ -14,8 +14,10 @@
 //! | [`session`] | the turn-taking loop that both share |
 //! | [`inbox`] | whom the session talks with: one peer, or many clients |
 //! | [`console`] | where the user reads and types: a terminal, or a pipe |
+//! | [`socket`] | the one place where socket calls are made, and noted |
 //! | [`event`] | everything that is ever printed, worded in one place |
 //! | [`connection`] | one peer: send, receive, over any stream |
+//! | [`explain`] | the narration of socket calls |
 //! | [`framing`] | where a message ends; no I/O |
 //! | [`sanitize`] | untrusted text made safe for a terminal |
 //! | [`address`] | `HOST:PORT`, and the order in which a name resolves |
@@ -29,11 +31,13 @@ pub mod connect;
 pub mod connection;
 pub mod console;
 pub mod event;
+pub mod explain;
 pub mod framing;
 pub mod inbox;
 pub mod sanitize;
 pub mod serve;
 pub mod session;
+pub mod socket;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -53,16 +57,18 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => {
             let wire = args.chat.wire();
             let terms = args.clients.terms();
-            let mut console = console::open(args.chat.into())?;
-            let listener = serve::listen(&args.listen.address(), args.listen.backlog)?;
+            let log = args.lesson.log();
+            let mut console = console::open(args.chat.console(&log))?;
+            let listener = serve::listen(&args.listen.address(), args.listen.backlog, &log)?;
             serve::run(listener, terms, &wire, console.as_mut())
         }
         Command::Connect(args) => {
             let address = args.target.address();
             let patience = args.target.patience();
+            let log = args.lesson.log();
             let wire = args.chat.wire();
-            let mut console = console::open(args.chat.into())?;
-            connect::run(&address, patience, &wire, console.as_mut())
+            let mut console = console::open(args.chat.console(&log))?;
+            connect::run(&address, patience, &wire, &log, console.as_mut())
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -1,39 +1,37 @@
 //! The server's side: bind, listen with a backlog, accept a client, start the session.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::time::Instant;
 
-use socket2::{Domain, Protocol, Socket, Type};
-
 use crate::address::{Address, is_local};
-use crate::connection::{Connection, accept, reset_when_killed, tune};
+use crate::connection::Connection;
 use crate::console::{Console, Wait, Waiting};
 use crate::event::{Awaited, Event, Failure, Peer};
+use crate::explain::Log;
 use crate::framing::Wire;
 use crate::inbox::{Clients, One, Terms};
 use crate::session::{self, Ending, OnLoss};
+use crate::socket::{self, Socket};
 
 /// Listens on the first address of `address` that this machine has, with room for
-/// `backlog` connections that wait to be accepted (listen(2)).
+/// `backlog` connections that wait to be accepted (listen(2)). Its calls are noted in `log`.
 ///
 /// Fails when the name does not resolve, or when the address cannot be had. A port that
 /// is taken is never evaded by another address of the same name: clients would find the
 /// other program.
-pub fn listen(address: &Address, backlog: u16) -> Result<TcpListener, Failure> {
-    let addresses = address
-        .resolve()
-        .map_err(|error| Failure::Resolve(address.clone(), error))?;
+pub fn listen(address: &Address, backlog: u16, log: &Log) -> Result<Socket, Failure> {
+    let addresses =
+        socket::resolve(address, log).map_err(|error| Failure::Resolve(address.clone(), error))?;
     let mut failure = None;
-    for socket in addresses {
-        match bind(socket, backlog) {
+    for address in addresses {
+        match Socket::listen(address, backlog, log) {
             Ok(listener) => return Ok(listener),
             Err(error) => {
                 let goes_on = matches!(
                     error.kind(),
                     io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported
                 );
-                failure.get_or_insert(Failure::Listen(socket, error));
+                failure.get_or_insert(Failure::Listen(address, error));
                 if !goes_on {
                     break;
                 }
@@ -44,22 +42,6 @@ pub fn listen(address: &Address, backlog: u16) -> Result<TcpListener, Failure> {
         .unwrap_or_else(|| Failure::Resolve(address.clone(), io::ErrorKind::NotFound.into())))
 }
 
-fn bind(address: SocketAddr, backlog: u16) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    // A server that is started again must not wait for its old connections to time out.
-    socket.set_reuse_address(true)?;
-    if address.ip().is_unspecified() && address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    socket.bind(&address.into())?;
-    socket.listen(backlog.into())?;
-    Ok(socket.into())
-}
-
 /// Talks with those who come to `listener`, in messages as `wire` has them, and returns how
 /// that ended.
 ///
@@ -68,12 +50,12 @@ fn bind(address: SocketAddr, backlog: u16) -> io::Result<TcpListener> {
 ///
 /// Fails when no client can be accepted, or as [`session::run`] does.
 pub fn run(
-    listener: TcpListener,
+    mut listener: Socket,
     terms: Terms,
     wire: &Wire,
     console: &mut dyn Console,
 ) -> Result<Ending, Failure> {
-    let address = listener.local_addr().map_err(Failure::Accept)?;
+    let address = listener.local_address().map_err(Failure::Accept)?;
     console.show(&Event::Listening(address))?;
     if !is_local(address.ip()) {
         console.show(&Event::Exposed)?;
@@ -82,7 +64,6 @@ pub fn run(
         let mut clients = Clients::new(listener, terms, wire).map_err(Failure::Accept)?;
         return session::run(&mut clients, OnLoss::End, console);
     }
-    let mut listener = listener;
     let waiting = Waiting {
         awaited: Awaited::AClient,
         since: Instant::now(),
@@ -92,12 +73,13 @@ pub fn run(
         Wait::EndOfInput => return Ok(Ending::EndOfInput),
         Wait::Interrupted => return Ok(Ending::Interrupted),
     }
-    let (stream, client) = accept(&listener).map_err(Failure::Accept)?;
+    let (stream, client) = listener.accept().map_err(Failure::Accept)?;
     drop(listener);
     let peer = Peer::Client;
     console.show(&Event::ConnectionFrom(peer, client))?;
-    tune(&stream)
-        .and_then(|()| reset_when_killed(&stream))
+    stream
+        .tune()
+        .and_then(|()| stream.reset_when_killed())
         .map_err(|error| Failure::Lost(peer, error))?;
     let mut client = One::new(Connection::new(stream, wire), peer);
     session::run(&mut client, OnLoss::End, console)
@@ -116,24 +98,24 @@ mod tests {
 
     #[test]
     fn localhost_is_listened_on_by_ipv4() {
-        let listener = listen(&address("localhost", 0), 2).unwrap();
-        assert!(listener.local_addr().unwrap().is_ipv4());
+        let listener = listen(&address("localhost", 0), 2, &Log::default()).unwrap();
+        assert!(listener.local_address().unwrap().is_ipv4());
     }
 
     #[test]
     fn the_unspecified_ipv6_address_takes_ipv4_too() {
-        let listener = listen(&address("::", 0), 2).unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let listener = listen(&address("::", 0), 2, &Log::default()).unwrap();
+        let port = listener.local_address().unwrap().port();
         std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-        let (_, client) = accept(&listener).unwrap();
+        let (_, client) = listener.accept().unwrap();
         assert!(is_local(client.ip()));
     }
 
     #[test]
     fn a_taken_port_is_named() {
-        let first = listen(&address("localhost", 0), 2).unwrap();
-        let port = first.local_addr().unwrap().port();
-        let failure = listen(&address("localhost", port), 2).unwrap_err();
+        let first = listen(&address("localhost", 0), 2, &Log::default()).unwrap();
+        let port = first.local_address().unwrap().port();
+        let failure = listen(&address("localhost", port), 2, &Log::default()).unwrap_err();
         assert_eq!(
             failure.to_string(),
             format!(

@@ -388,6 +388,10 @@ mod tests {
             self.unsent.is_some()
         }
 
+        fn explain(&mut self) -> Result<(), Failure> {
+            Ok(())
+        }
+
         fn unsent(&mut self) -> Result<Option<String>, Failure> {
             Ok(self.unsent.map(str::to_owned))
         }
@@ -711,11 +715,11 @@ mod tests {
     }
 
     impl Stream for Breaking {
-        fn set_read_timeout(&self, _: Option<std::time::Duration>) -> io::Result<()> {
+        fn set_read_timeout(&mut self, _: Option<std::time::Duration>) -> io::Result<()> {
             Ok(())
         }
 
-        fn close(&self) -> io::Result<()> {
+        fn close(&mut self) -> io::Result<()> {
             Ok(())
         }
     }

@@ -227,8 +227,10 @@ fn a_full_backlog_lets_nobody_in_and_the_wait_for_it_is_bounded() {
         port: 0,
     };
     let waiting = |backlog| {
-        let listener = socketchat::serve::listen(&address, backlog).unwrap();
-        let socket = listener.local_addr().unwrap();
+        let listener =
+            socketchat::serve::listen(&address, backlog, &socketchat::explain::Log::default())
+                .unwrap();
+        let socket = listener.local_address().unwrap();
         let patience = std::time::Duration::from_millis(200);
         // One more than the backlog are let in, and no client is accepted here.
         let clients: Vec<_> = (0..20)
@@ -243,7 +245,7 @@ fn a_full_backlog_lets_nobody_in_and_the_wait_for_it_is_bounded() {
         "{}",
         clients.len()
     );
-    let port = listener.local_addr().unwrap().port();
+    let port = listener.local_address().unwrap().port();
     let start = std::time::Instant::now();
     let (_, stderr) = Piped::connect(port, &["--connect-timeout", "300ms"]).finish(1);
     assert!(start.elapsed() >= std::time::Duration::from_millis(300));
@@ -266,9 +268,7 @@ fn a_reset_connection_is_an_error() {
             .then_some(())
     });
     // No wait for what is unsent: close sends a reset.
-    socket2::SockRef::from(&peer)
-        .set_linger(Some(std::time::Duration::ZERO))
-        .unwrap();
+    common::reset_when_dropped(&peer);
     drop(peer);
     server.close_stdin();
     let (_, stderr) = server.finish(1);

@@ -40,9 +40,7 @@ fn keep_open_serves_one_after_another_and_keeps_the_tutorials_words() {
     leave(first);
     expect_bytes(&mut second, "two");
     // By whatever way it leaves.
-    socket2::SockRef::from(&second)
-        .set_linger(Some(std::time::Duration::ZERO))
-        .unwrap();
+    common::reset_when_dropped(&second);
     drop(second);
     let mut third = raw_client(port);
     exchange(&mut third, "c", "three");
@@ -240,9 +238,7 @@ fn hostile_clients_delay_nobody() {
     });
     // It resets.
     let reset = raw_client(port);
-    socket2::SockRef::from(&reset)
-        .set_linger(Some(std::time::Duration::ZERO))
-        .unwrap();
+    common::reset_when_dropped(&reset);
     drop(reset);
     let mut good: Vec<_> = (0..3).map(|_| raw_client(port)).collect();
     for round in 0..50 {

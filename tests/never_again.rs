@@ -13,6 +13,9 @@ use common::terminal::Terminal;
 use common::{
     PROGRAM, Piped, accept, expect_bytes, expect_end, expect_reset, raw_client, raw_server,
 };
+use rustix::net::sockopt;
+use socketchat::explain::Log;
+use socketchat::socket::Socket;
 
 /// A server with a client that has said `hello`, and so waits for an answer.
 fn greeted() -> (Piped, TcpStream) {
@@ -340,14 +343,16 @@ fn the_peers_host_dies() {
 #[test]
 fn the_peers_host_dies_is_noticed_within_two_minutes_by_the_options_that_are_set() {
     let (listener, _port) = raw_server();
-    let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    socketchat::connection::tune(&stream).unwrap();
-    let socket = socket2::SockRef::from(&stream);
-    assert!(socket.keepalive().unwrap() && stream.nodelay().unwrap());
-    let asked = socket.tcp_keepalive_interval().unwrap() * socket.tcp_keepalive_retries().unwrap();
-    assert!(socket.tcp_keepalive_time().unwrap() + asked < Duration::from_mins(2));
+    let address = listener.local_addr().unwrap();
+    let socket = Socket::connect(address, Duration::from_secs(10), &Log::default()).unwrap();
+    socket.tune().unwrap();
+    assert!(sockopt::socket_keepalive(&socket).unwrap());
+    assert!(sockopt::tcp_nodelay(&socket).unwrap());
+    let questions = sockopt::tcp_keepcnt(&socket).unwrap();
+    let asked = sockopt::tcp_keepintvl(&socket).unwrap() * questions;
+    assert!(sockopt::tcp_keepidle(&socket).unwrap() + asked < Duration::from_mins(2));
     #[cfg(target_os = "linux")]
-    assert!(socket.tcp_user_timeout().unwrap().unwrap() < Duration::from_mins(2));
+    assert!(sockopt::tcp_user_timeout(&socket).unwrap() < 120_000);
     let mut peer = accept(&listener);
     peer.set_nonblocking(true).unwrap();
     assert!(peer.read(&mut [0]).is_err(), "nothing was sent by that");

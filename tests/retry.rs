@@ -4,7 +4,6 @@ mod common;
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::time::Duration;
 
 use common::terminal::Terminal;
 use common::{Piped, accept, echo, expect_bytes, free_port, leave, raw_server, signal};
@@ -12,9 +11,7 @@ use nix::sys::signal::Signal;
 
 /// Breaks a connection as the death of its host's program does.
 fn reset(stream: TcpStream) {
-    socket2::SockRef::from(&stream)
-        .set_linger(Some(Duration::ZERO))
-        .unwrap();
+    common::reset_when_dropped(&stream);
     drop(stream);
 }
 

@@ -530,9 +530,7 @@ fn a_reset_tells_what_stood_on_the_prompt() {
     let (terminal, peer) = Terminal::connected(&[]);
     terminal.type_keys("half");
     terminal.expect(&[" -> half"]);
-    socket2::SockRef::from(&peer)
-        .set_linger(Some(std::time::Duration::ZERO))
-        .unwrap();
+    common::reset_when_dropped(&peer);
     drop(peer);
     terminal.expect(&[
         "Not sent: half",

@@ -107,6 +107,7 @@ impl Editor {
     /// Lets the user type until Enter in their own turn, until something calls, or until
     /// they want no more.
     fn prompt(&mut self, turn: &Turn, watched: Option<&mut dyn Watched>) -> io::Result<Prompted> {
+        self.output.explain()?;
         self.output.make_room()?;
         let mut rustyline = match self.rustyline.take() {
             Some(rustyline) => rustyline,
@@ -138,7 +139,9 @@ impl Editor {
             *lock(&self.drawn) = Drawn::default();
             let draft = mem::take(&mut self.draft);
             let (drawn, screen, dim) = (&self.drawn, &self.screen, self.dim);
+            let log = &self.options.log;
             let ended = self.interrupts.while_prompting(
+                log,
                 match &mut watched {
                     Some(watched) => Some(&mut **watched),
                     None => None,
@@ -398,6 +401,10 @@ impl Console for Editor {
             .take()
             .unwrap_or(mem::take(&mut self.draft).line);
         Ok(Some(line).filter(|line| !line.is_empty()))
+    }
+
+    fn explain(&mut self) -> Result<(), Failure> {
+        self.output.explain().map_err(Failure::Output)
     }
 
     fn show(&mut self, event: &Event<'_>) -> Result<(), Failure> {

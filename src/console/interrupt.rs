@@ -23,6 +23,7 @@ use signal_hook::{flag, low_level};
 use super::echo::Echo;
 use super::screen::State;
 use crate::connection::{PollFds, Watched, is_ready, poll_until};
+use crate::explain::Log;
 
 /// The exit status after Ctrl-C: 128 and the number of SIGINT, as shells have it.
 pub const INTERRUPTED_STATUS: u8 = 130;
@@ -125,13 +126,14 @@ impl Interrupts {
     }
 
     /// Runs `prompt`, which lets rustyline read, and ends it when there is news of `watched`,
-    /// which for `None` has come already. Until then, `tick` is called every second. `state`
+    /// which for `None` has come already, or when looking after it was noted in `log`. Until then, `tick` is called every second. `state`
     /// says how far rustyline is.
     ///
     /// A call does not end the prompt before it has taken in what was typed before: none
     /// of that may be taken for the answer to what is shown next.
     pub(super) fn while_prompting<T>(
         &self,
+        log: &Log,
         watched: Option<&mut dyn Watched>,
         prompt: impl FnOnce() -> T,
         state: impl Fn() -> State + Send,
@@ -142,7 +144,7 @@ impl Interrupts {
         let (value, seen) = thread::scope(|scope| {
             // Also when rustyline panics, or the watcher would be waited for for ever.
             let leaving = Leaving(&self.leave);
-            let seer = scope.spawn(|| self.watch(watched, prompting, state, tick));
+            let seer = scope.spawn(|| self.watch(log, watched, prompting, state, tick));
             let value = prompt();
             drop(leaving);
             (value, seer.join())
@@ -163,13 +165,14 @@ impl Interrupts {
 
     fn watch(
         &self,
+        log: &Log,
         watched: Option<&mut dyn Watched>,
         prompting: Pthread,
         state: impl Fn() -> State,
         tick: impl Fn(),
     ) -> io::Result<Seen> {
         let mut seen = Seen {
-            call: self.next_call(watched, tick)?,
+            call: self.next_call(log, watched, tick)?,
             sent: 0,
         };
         if seen.call.is_none() {
@@ -198,6 +201,7 @@ impl Interrupts {
     /// Waits for a call; `None` when the prompt has been left before one came.
     fn next_call(
         &self,
+        log: &Log,
         watched: Option<&mut dyn Watched>,
         tick: impl Fn(),
     ) -> io::Result<Option<Call>> {
@@ -229,7 +233,8 @@ impl Interrupts {
             let ready = sockets.iter().any(is_ready);
             drop(fds);
             let now = Instant::now();
-            if (ready || due.is_some_and(|due| due <= now)) && watched.attend() {
+            let attends = ready || due.is_some_and(|due| due <= now);
+            if attends && (watched.attend() || !log.is_empty()) {
                 return Ok(Some(Call::Incoming));
             }
             if next_tick <= now {

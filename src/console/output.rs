@@ -12,6 +12,7 @@ use super::Options;
 use super::screen::{columns, width};
 use crate::connection::Part;
 use crate::event::{Event, Peer};
+use crate::explain::Log;
 
 /// Where every event is printed.
 #[derive(Debug)]
@@ -27,6 +28,9 @@ pub(super) struct Output {
     speaker: Option<Peer>,
     /// What is being printed, kept for its memory.
     text: String,
+    log: Log,
+    /// For the calls that are told.
+    dim: Style,
 }
 
 /// Where on its line the conversation stands.
@@ -58,6 +62,12 @@ impl Output {
             line: Line::Start,
             speaker: None,
             text: String::new(),
+            log: options.log.clone(),
+            dim: if options.color_on(io::stderr().is_terminal()) {
+                Style::new().dimmed()
+            } else {
+                Style::new()
+            },
         })
     }
 
@@ -66,9 +76,25 @@ impl Output {
         self.quiet
     }
 
-    /// Prints an event where it belongs. Fails only where stdout does: a notice that
+    /// Whether there are calls to be told.
+    pub(super) fn has_calls(&self) -> bool {
+        !self.log.is_empty()
+    }
+
+    /// Prints the calls that were noted since they were printed last.
+    pub(super) fn explain(&mut self) -> io::Result<()> {
+        for noted in self.log.take() {
+            self.end_line()?;
+            let (dim, event) = (self.dim, Event::Called(&noted));
+            let _ = writeln!(io::stderr(), "{dim}{event}{dim:#}");
+        }
+        Ok(())
+    }
+
+    /// Prints an event where it belongs, behind the calls that have led to it. Fails only where stdout does: a notice that
     /// nobody can read is no reason to end a conversation.
     pub(super) fn show(&mut self, event: &Event<'_>) -> io::Result<()> {
+        self.explain()?;
         match event {
             Event::Received(peer, part) => {
                 self.text.clear();

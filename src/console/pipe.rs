@@ -60,10 +60,12 @@ fn write_on_terminal(text: &str) {
 
 impl Console for Pipe {
     fn wait(&mut self, _: &Waiting, _: &mut dyn Watched) -> Result<Wait, Failure> {
+        self.explain()?;
         Ok(Wait::Incoming)
     }
 
     fn ask(&mut self, prompt: &Prompt, watched: &mut dyn Watched) -> Result<Answer<'_>, Failure> {
+        self.explain()?;
         if self.typed && !self.prompting {
             self.prompting = true;
             write_on_terminal(&prompt.to_string());
@@ -72,7 +74,8 @@ impl Console for Pipe {
         // What is buffered is given out without a system call; before stdin is waited
         // on, the peer is looked after, so that its leaving is noticed.
         while !self.lines.is_ready() {
-            if is_news_first(watched, self.lines.input.as_fd()).map_err(Failure::Input)? {
+            let news = is_news_first(watched, self.lines.input.as_fd()).map_err(Failure::Input)?;
+            if news || self.output.has_calls() {
                 return Ok(Answer::Incoming);
             }
             self.lines.fill().map_err(Failure::Input)?;
@@ -104,6 +107,14 @@ impl Console for Pipe {
             .next()
             .map(|(text, _)| String::from_utf8_lossy(text));
         Ok(text.filter(|text| !text.is_empty()).map(Into::into))
+    }
+
+    fn explain(&mut self) -> Result<(), Failure> {
+        if self.prompting && self.output.has_calls() {
+            self.prompting = false;
+            write_on_terminal("\n");
+        }
+        self.output.explain().map_err(Failure::Output)
     }
 
     fn show(&mut self, event: &Event<'_>) -> Result<(), Failure> {

@@ -5,22 +5,20 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use nix::libc::EMFILE;
 use nix::poll::{PollFd, PollFlags};
-use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{Inbox, News, Sent, Step, Talk};
-use crate::connection::{
-    Connection, HANG_UP, PollFds, Watched, accept, is_ready, poll_until, reset_when_killed, tune,
-};
+use crate::connection::{Connection, HANG_UP, PollFds, Watched, is_ready, poll_until};
 use crate::event::{Awaited, Parting, Peer};
 use crate::framing::{Framing, UNENDED, Wire};
 use crate::sanitize::Untrusted;
+use crate::socket::Socket;
 
 /// So long a client may leave unread what it was sent, 64 KiB at most at a time.
 const STUCK: Duration = Duration::from_secs(10);
@@ -67,7 +65,7 @@ pub struct Clients {
 #[derive(Debug)]
 struct Door {
     /// `None`: nobody more is let in.
-    listener: Option<TcpListener>,
+    listener: Option<Socket>,
     /// So many clients there may be at once.
     max: usize,
     /// So many there can be, as far as descriptors go.
@@ -84,7 +82,7 @@ struct Door {
 
 #[derive(Debug)]
 struct Client {
-    talk: Talk<TcpStream>,
+    talk: Talk<Socket>,
     state: State,
     /// When it has got the turn or said something.
     active: Instant,
@@ -117,8 +115,8 @@ impl Clients {
     /// Serves those who come to `listener` by `terms`, in messages as `wire` has them.
     ///
     /// Fails when the listening socket cannot be set up for that.
-    pub fn new(listener: TcpListener, terms: Terms, wire: &Wire) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
+    pub fn new(mut listener: Socket, terms: Terms, wire: &Wire) -> io::Result<Self> {
+        listener.set_nonblocking()?;
         let max = terms.max_clients.unwrap_or(1);
         Ok(Self {
             door: Door {
@@ -433,20 +431,18 @@ impl Door {
     }
 
     /// The next who has come, if there is one. Fails when the system cannot give us one.
-    fn accept(&mut self) -> io::Result<Option<(TcpStream, SocketAddr)>> {
+    fn accept(&mut self) -> io::Result<Option<(Socket, SocketAddr)>> {
         while let Some(listener) = &self.listener {
-            let (stream, address) = match accept(listener) {
+            let (mut stream, address) = match listener.accept() {
                 Ok(accepted) => accepted,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             };
-            // Where there is no other descriptor left, the one that it has will do.
-            let stream =
-                fcntl_dupfd_cloexec(&stream, RESERVED.into()).map_or(stream, TcpStream::from);
+            stream.move_up(RESERVED);
             let set_up = stream
-                .set_nonblocking(true)
-                .and_then(|()| tune(&stream))
-                .and_then(|()| reset_when_killed(&stream));
+                .set_nonblocking()
+                .and_then(|()| stream.tune())
+                .and_then(|()| stream.reset_when_killed());
             // One that is gone already is no reason to stop.
             if set_up.is_ok() {
                 self.count += 1;

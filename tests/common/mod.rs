@@ -388,6 +388,11 @@ pub fn accept(listener: &std::net::TcpListener) -> TcpStream {
     stream
 }
 
+/// Has the connection reset when it is dropped, as the death of a program does.
+pub fn reset_when_dropped(stream: &TcpStream) {
+    rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO)).unwrap();
+}
+
 /// Closes a connection in order: with nothing left unread, which would make it a reset.
 pub fn leave(mut stream: TcpStream) {
     stream.shutdown(std::net::Shutdown::Write).unwrap();
