@@ -27,6 +27,7 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Wait for a client and talk with it; the client speaks first')
             [CompletionResult]::new('connect', 'connect', [CompletionResultType]::ParameterValue, 'Connect to a server and talk with it; you speak first')
+            [CompletionResult]::new('diagram', 'diagram', [CompletionResultType]::ParameterValue, 'Draw the sequence diagram of a transcript')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a completion script for a shell')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
@@ -45,6 +46,7 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
             [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'Who you are, for the other side''s label, with --framing json [default: your login name]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour; auto: at a terminal, unless the environment has NO_COLOR')
             [CompletionResult]::new('--history-file', '--history-file', [CompletionResultType]::ParameterName, 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]')
+            [CompletionResult]::new('--transcript', '--transcript', [CompletionResultType]::ParameterName, 'Keep what happens in this file, behind what stands there: JSON, one event a line')
             [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'Wait for the next client when one has left')
             [CompletionResult]::new('--keep-open', '--keep-open', [CompletionResultType]::ParameterName, 'Wait for the next client when one has left')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print the messages alone: no label before them and no notices')
@@ -64,11 +66,18 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
             [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'Who you are, for the other side''s label, with --framing json [default: your login name]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour; auto: at a terminal, unless the environment has NO_COLOR')
             [CompletionResult]::new('--history-file', '--history-file', [CompletionResultType]::ParameterName, 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]')
+            [CompletionResult]::new('--transcript', '--transcript', [CompletionResultType]::ParameterName, 'Keep what happens in this file, behind what stands there: JSON, one event a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print the messages alone: no label before them and no notices')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print the messages alone: no label before them and no notices')
             [CompletionResult]::new('--vi', '--vi', [CompletionResultType]::ParameterName, 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]')
             [CompletionResult]::new('--no-history', '--no-history', [CompletionResultType]::ParameterName, 'Keep no history')
             [CompletionResult]::new('--explain', '--explain', [CompletionResultType]::ParameterName, 'Tell every socket call: its arguments, its result, and what it is good for')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'socketchat;diagram' {
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to draw it: with characters, or as Mermaid text')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
@@ -81,6 +90,7 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
         'socketchat;help' {
             [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Wait for a client and talk with it; the client speaks first')
             [CompletionResult]::new('connect', 'connect', [CompletionResultType]::ParameterValue, 'Connect to a server and talk with it; you speak first')
+            [CompletionResult]::new('diagram', 'diagram', [CompletionResultType]::ParameterValue, 'Draw the sequence diagram of a transcript')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a completion script for a shell')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
@@ -89,6 +99,9 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
             break
         }
         'socketchat;help;connect' {
+            break
+        }
+        'socketchat;help;diagram' {
             break
         }
         'socketchat;help;completions' {

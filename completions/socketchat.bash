@@ -22,6 +22,9 @@ _socketchat() {
             socketchat,connect)
                 cmd="socketchat__subcmd__connect"
                 ;;
+            socketchat,diagram)
+                cmd="socketchat__subcmd__diagram"
+                ;;
             socketchat,help)
                 cmd="socketchat__subcmd__help"
                 ;;
@@ -33,6 +36,9 @@ _socketchat() {
                 ;;
             socketchat__subcmd__help,connect)
                 cmd="socketchat__subcmd__help__subcmd__connect"
+                ;;
+            socketchat__subcmd__help,diagram)
+                cmd="socketchat__subcmd__help__subcmd__diagram"
                 ;;
             socketchat__subcmd__help,help)
                 cmd="socketchat__subcmd__help__subcmd__help"
@@ -47,7 +53,7 @@ _socketchat() {
 
     case "${cmd}" in
         socketchat)
-            opts="-h -V --help --version serve connect completions help"
+            opts="-h -V --help --version serve connect diagram completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -75,7 +81,7 @@ _socketchat() {
             return 0
             ;;
         socketchat__subcmd__connect)
-            opts="-f -q -h --connect-timeout --retry --framing --name --quiet --color --vi --history-file --no-history --explain --help"
+            opts="-f -q -h --connect-timeout --retry --framing --name --quiet --color --vi --history-file --no-history --explain --transcript --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -109,6 +115,28 @@ _socketchat() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --transcript)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        socketchat__subcmd__diagram)
+            opts="-h --format --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "chars mermaid" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -117,7 +145,7 @@ _socketchat() {
             return 0
             ;;
         socketchat__subcmd__help)
-            opts="serve connect completions help"
+            opts="serve connect diagram completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -145,6 +173,20 @@ _socketchat() {
             return 0
             ;;
         socketchat__subcmd__help__subcmd__connect)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        socketchat__subcmd__help__subcmd__diagram)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -187,7 +229,7 @@ _socketchat() {
             return 0
             ;;
         socketchat__subcmd__serve)
-            opts="-p -b -k -m -f -q -h --host --port --backlog --keep-open --max-clients --idle-timeout --framing --name --quiet --color --vi --history-file --no-history --explain --help"
+            opts="-p -b -k -m -f -q -h --host --port --backlog --keep-open --max-clients --idle-timeout --framing --name --quiet --color --vi --history-file --no-history --explain --transcript --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -242,6 +284,10 @@ _socketchat() {
                     return 0
                     ;;
                 --history-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --transcript)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

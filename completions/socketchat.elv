@@ -24,6 +24,7 @@ set edit:completion:arg-completer[socketchat] = {|@words|
             cand --version 'Print version'
             cand serve 'Wait for a client and talk with it; the client speaks first'
             cand connect 'Connect to a server and talk with it; you speak first'
+            cand diagram 'Draw the sequence diagram of a transcript'
             cand completions 'Print a completion script for a shell'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
@@ -41,6 +42,7 @@ set edit:completion:arg-completer[socketchat] = {|@words|
             cand --name 'Who you are, for the other side''s label, with --framing json [default: your login name]'
             cand --color 'When to use colour; auto: at a terminal, unless the environment has NO_COLOR'
             cand --history-file 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]'
+            cand --transcript 'Keep what happens in this file, behind what stands there: JSON, one event a line'
             cand -k 'Wait for the next client when one has left'
             cand --keep-open 'Wait for the next client when one has left'
             cand -q 'Print the messages alone: no label before them and no notices'
@@ -59,11 +61,17 @@ set edit:completion:arg-completer[socketchat] = {|@words|
             cand --name 'Who you are, for the other side''s label, with --framing json [default: your login name]'
             cand --color 'When to use colour; auto: at a terminal, unless the environment has NO_COLOR'
             cand --history-file 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]'
+            cand --transcript 'Keep what happens in this file, behind what stands there: JSON, one event a line'
             cand -q 'Print the messages alone: no label before them and no notices'
             cand --quiet 'Print the messages alone: no label before them and no notices'
             cand --vi 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]'
             cand --no-history 'Keep no history'
             cand --explain 'Tell every socket call: its arguments, its result, and what it is good for'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'socketchat;diagram'= {
+            cand --format 'How to draw it: with characters, or as Mermaid text'
             cand -h 'Print help'
             cand --help 'Print help'
         }
@@ -74,12 +82,15 @@ set edit:completion:arg-completer[socketchat] = {|@words|
         &'socketchat;help'= {
             cand serve 'Wait for a client and talk with it; the client speaks first'
             cand connect 'Connect to a server and talk with it; you speak first'
+            cand diagram 'Draw the sequence diagram of a transcript'
             cand completions 'Print a completion script for a shell'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'socketchat;help;serve'= {
         }
         &'socketchat;help;connect'= {
+        }
+        &'socketchat;help;diagram'= {
         }
         &'socketchat;help;completions'= {
         }

@@ -28,6 +28,7 @@ complete -c socketchat -n "__fish_socketchat_needs_command" -s h -l help -d 'Pri
 complete -c socketchat -n "__fish_socketchat_needs_command" -s V -l version -d 'Print version'
 complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "serve" -d 'Wait for a client and talk with it; the client speaks first'
 complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "connect" -d 'Connect to a server and talk with it; you speak first'
+complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "diagram" -d 'Draw the sequence diagram of a transcript'
 complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l host -d 'Name or address of this machine to listen on; 0.0.0.0 or :: for all of its addresses' -r
@@ -44,6 +45,7 @@ complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l color -d
 always\t''
 never\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l history-file -d 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]' -r -F
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l transcript -d 'Keep what happens in this file, behind what stands there: JSON, one event a line' -r -F
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s k -l keep-open -d 'Wait for the next client when one has left'
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s q -l quiet -d 'Print the messages alone: no label before them and no notices'
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l vi -d 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]'
@@ -61,13 +63,18 @@ complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l color 
 always\t''
 never\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l history-file -d 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]' -r -F
+complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l transcript -d 'Keep what happens in this file, behind what stands there: JSON, one event a line' -r -F
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -s q -l quiet -d 'Print the messages alone: no label before them and no notices'
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l vi -d 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]'
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l no-history -d 'Keep no history'
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l explain -d 'Tell every socket call: its arguments, its result, and what it is good for'
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -s h -l help -d 'Print help'
+complete -c socketchat -n "__fish_socketchat_using_subcommand diagram" -l format -d 'How to draw it: with characters, or as Mermaid text' -r -f -a "chars\t''
+mermaid\t''"
+complete -c socketchat -n "__fish_socketchat_using_subcommand diagram" -s h -l help -d 'Print help'
 complete -c socketchat -n "__fish_socketchat_using_subcommand completions" -s h -l help -d 'Print help'
-complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect completions help" -f -a "serve" -d 'Wait for a client and talk with it; the client speaks first'
-complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect completions help" -f -a "connect" -d 'Connect to a server and talk with it; you speak first'
-complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect completions help" -f -a "completions" -d 'Print a completion script for a shell'
-complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect diagram completions help" -f -a "serve" -d 'Wait for a client and talk with it; the client speaks first'
+complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect diagram completions help" -f -a "connect" -d 'Connect to a server and talk with it; you speak first'
+complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect diagram completions help" -f -a "diagram" -d 'Draw the sequence diagram of a transcript'
+complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect diagram completions help" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect diagram completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -15,9 +15,12 @@ use clap_complete::Shell;
 use crate::address::{self, Address, DEFAULT_PORT};
 use crate::connect::Patience;
 use crate::console;
+use crate::diagram::Format;
+use crate::event::Failure;
 use crate::explain::Log;
 use crate::framing::{Framing, Wire};
 use crate::inbox::Terms;
+use crate::transcript::Transcript;
 
 /// Chat over a bare TCP connection, one turn at a time.
 ///
@@ -88,6 +91,21 @@ Examples:
   echo PING | socketchat connect -q --framing crlf localhost 6379
                                          ask a text service, here Redis")]
     Connect(ConnectArgs),
+    /// Draw the sequence diagram of a transcript
+    #[command(after_help = "\
+Examples:
+  socketchat serve --transcript chat.jsonl
+  socketchat diagram chat.jsonl
+  socketchat diagram server.jsonl client.jsonl    both ends' transcripts as one
+  socketchat diagram --format mermaid chat.jsonl  for Markdown")]
+    Diagram {
+        /// The transcript of one end, or those of both
+        #[arg(required = true, num_args = 1..=2, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// How to draw it: with characters, or as Mermaid text
+        #[arg(long, default_value_t, value_name = "HOW")]
+        format: Format,
+    },
     /// Print a completion script for a shell
     #[command(after_help = "\
 Examples:
@@ -105,7 +123,7 @@ impl Command {
         let (subcommand, chat) = match self {
             Self::Serve(args) => ("serve", &args.chat),
             Self::Connect(args) => ("connect", &args.chat),
-            Self::Completions { .. } => return Ok(()),
+            Self::Diagram { .. } | Self::Completions { .. } => return Ok(()),
         };
         if chat.name.is_some() && chat.framing != Framing::Json {
             return Err((subcommand, "only --framing json tells a --name".into()));
@@ -299,17 +317,27 @@ pub struct LessonArgs {
     /// Tell every socket call: its arguments, its result, and what it is good for
     #[arg(long)]
     explain: bool,
+    /// Keep what happens in this file, behind what stands there: JSON, one event a line
+    #[arg(long, value_name = "FILE")]
+    transcript: Option<PathBuf>,
 }
 
 impl LessonArgs {
-    /// Where socket calls are noted, if they are to be told.
+    /// Where socket calls are noted, if they are to be told; with `many` peers or with one.
     #[must_use]
-    pub fn log(&self) -> Log {
+    pub fn log(&self, many: bool) -> Log {
         if self.explain {
-            Log::on()
+            Log::on(many)
         } else {
             Log::default()
         }
+    }
+}
+
+impl LessonArgs {
+    /// The transcript, if one is to be kept. Fails when it cannot be written.
+    pub fn transcript(self) -> Result<Option<Transcript>, Failure> {
+        self.transcript.map(Transcript::open).transpose()
     }
 }
 
@@ -349,6 +377,16 @@ impl ChatArgs {
                 Framing::Raw | Framing::Line | Framing::Crlf => None,
             },
         }
+    }
+}
+
+impl ValueEnum for Format {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Chars, Self::Mermaid]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()))
     }
 }
 

@@ -120,22 +120,23 @@ impl Outage {
     }
 }
 
-/// Resolves `address`, connects to it and says so.
+/// Resolves `server`, connects to it and says so.
 fn connect(
-    address: &Address,
+    server: &Address,
     patience: Patience,
     wire: &Wire,
     log: &Log,
     console: &mut dyn Console,
 ) -> Result<One<Socket>, Failure> {
     let addresses =
-        socket::resolve(address, log).map_err(|error| Failure::Resolve(address.clone(), error))?;
+        socket::resolve(server, log).map_err(|error| Failure::Resolve(server.clone(), error))?;
     console.explain()?;
-    let (stream, peer) = connect_to_any(&addresses, patience.connect_timeout, log)
-        .map_err(|error| Failure::Connect(address.clone(), error))?;
+    let (stream, address) = connect_to_any(&addresses, patience.connect_timeout, log)
+        .map_err(|error| Failure::Connect(server.clone(), error))?;
     let lost = |error| Failure::Lost(Peer::Server, error);
     stream.tune().map_err(lost)?;
-    console.show(&Event::ConnectedTo(peer))?;
+    let local = stream.local_address().map_err(lost)?;
+    console.show(&Event::ConnectedTo { address, local })?;
     Ok(One::new(Connection::new(stream, wire), Peer::Server))
 }
 

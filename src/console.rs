@@ -17,8 +17,9 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use crate::connection::Watched;
-use crate::event::{Awaited, Event, Failure, Prompt};
+use crate::event::{Awaited, Event, Failure, Peer, Prompt};
 use crate::explain::Log;
+use crate::transcript::Transcript;
 
 pub use interrupt::INTERRUPTED_STATUS;
 
@@ -116,6 +117,10 @@ pub trait Console {
     /// typed is the terminal's until then. Fails when stdin cannot be read.
     fn unsent(&mut self) -> Result<Option<String>, Failure>;
 
+    /// Takes note that the answer that was given last was sent to `peer`. Fails as
+    /// [`Console::show`] does.
+    fn sent(&mut self, peer: Peer) -> Result<(), Failure>;
+
     /// Tells the user which socket calls were made since they were told last. Every other
     /// method does so before it does anything else; this is for what takes long between two
     /// of them. Fails as [`Console::show`] does.
@@ -126,10 +131,10 @@ pub trait Console {
     fn show(&mut self, event: &Event<'_>) -> Result<(), Failure>;
 }
 
-/// Opens the console that fits what stdin and stdout are, and takes over the signals that
-/// end the program. Fails when the system has no descriptors left, or the like.
-pub fn open(options: Options) -> Result<Box<dyn Console>, Failure> {
-    let output = output::Output::open(&options).map_err(Failure::Output)?;
+/// Opens the console that fits what stdin and stdout are, which keeps a `transcript` if it is
+/// to, and takes over the signals that end the program. Fails when the system has no descriptors left, or the like.
+pub fn open(options: Options, transcript: Option<Transcript>) -> Result<Box<dyn Console>, Failure> {
+    let output = output::Output::open(&options, transcript).map_err(Failure::Output)?;
     let console: io::Result<Box<dyn Console>> = if can_edit() {
         editor::Editor::open(options, output).map(|editor| Box::new(editor) as _)
     } else {

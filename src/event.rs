@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::address::Address;
@@ -22,7 +22,7 @@ const WHY: usize = 80;
 const SO_FAR: usize = 32;
 
 /// Who is on the other end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Peer {
     /// We serve: it has connected to us, and nobody else.
     Client,
@@ -157,7 +157,27 @@ pub enum Event<'a> {
     /// No further client can be accepted for now, and why.
     Crowded(&'a io::Error),
     /// The connection to the server stands.
-    ConnectedTo(SocketAddr),
+    ConnectedTo {
+        /// Where the server is.
+        address: SocketAddr,
+        /// Our own end.
+        local: SocketAddr,
+    },
+    /// A part of a message of ours is on its way; the user has seen it when it was typed.
+    Sent {
+        /// To whom.
+        peer: Peer,
+        /// What it says.
+        text: &'a [u8],
+        /// The message ends with it.
+        last: bool,
+    },
+    /// We have ended the conversation with the peer.
+    Closed(Peer),
+    /// The program fails, and will say so at its end.
+    Failed(&'a Failure),
+    /// The program ends, and with it every conversation that has not ended before.
+    Ended,
     /// A part of a message, in the peer's turn.
     Received(Peer, &'a Part<'a>),
     /// A part of what came when the peer's turn was over already.
@@ -189,6 +209,13 @@ pub enum Event<'a> {
     },
     /// What stood on the prompt when the conversation ended.
     NotSent(&'a str),
+    /// The transcript ends here, since it could not be written.
+    NoTranscript {
+        /// Its file.
+        path: &'a Path,
+        /// The cause, as [`reason`] words it.
+        reason: String,
+    },
     /// History is not kept: what was tried, with which file, and why it failed.
     NoHistory {
         /// `read` or `write`.
@@ -221,27 +248,10 @@ impl fmt::Display for Event<'_> {
                     _ => Ok(()),
                 }
             }
-            Self::ConnectedTo(address) => write!(f, "Connected to {address}"),
-            Self::Received(peer, part) => match part
-                .name()
-                .filter(|name| !name.bytes().trim_ascii().is_empty())
-            {
-                Some(name) => {
-                    write!(f, "Received from {}", name.visible_line(NAME))?;
-                    match peer {
-                        Peer::Numbered(_) => write!(f, " ({peer}):"),
-                        _ => f.write_str(":"),
-                    }
-                }
-                // The tutorial's words.
-                None => f.write_str(match peer {
-                    Peer::Client => "Received from connected client:",
-                    Peer::Server => "Received from server:",
-                    Peer::Numbered(number) => {
-                        return write!(f, "Received from client #{number}:");
-                    }
-                }),
-            },
+            Self::Sent { .. } | Self::Closed(_) | Self::Ended => Ok(()),
+            Self::Failed(failure) => failure.fmt(f),
+            Self::ConnectedTo { address, .. } => write!(f, "Connected to {address}"),
+            Self::Received(peer, part) => label(f, *peer, part.name()),
             Self::Late(peer, _) => write!(f, "Late from {peer}:"),
             Self::Odd { oddity, first } => {
                 let (words, framing) = match oddity {
@@ -293,12 +303,29 @@ impl fmt::Display for Event<'_> {
             Self::NotSent(text) => {
                 write!(f, "Not sent: {}", Untrusted(text.as_bytes()).visible())
             }
+            Self::NoTranscript { path, reason } => write!(
+                f,
+                "The transcript in {} ends here: {reason}",
+                path.display()
+            ),
             Self::NoHistory { verb, path, reason } => write!(
                 f,
                 "Cannot {verb} the history in {}: {reason}",
                 path.display()
             ),
         }
+    }
+}
+
+/// What stands before a message: the tutorial's words, if it does not say whom it is from.
+fn label(f: &mut fmt::Formatter<'_>, peer: Peer, name: Option<Untrusted<'_>>) -> fmt::Result {
+    let name = name.filter(|name| !name.bytes().trim_ascii().is_empty());
+    match (name.map(|name| name.visible_line(NAME)), peer) {
+        (Some(name), Peer::Numbered(_)) => write!(f, "Received from {name} ({peer}):"),
+        (Some(name), Peer::Client | Peer::Server) => write!(f, "Received from {name}:"),
+        (None, Peer::Numbered(_)) => write!(f, "Received from {peer}:"),
+        (None, Peer::Client) => f.write_str("Received from connected client:"),
+        (None, Peer::Server) => f.write_str("Received from server:"),
     }
 }
 
@@ -335,6 +362,12 @@ pub enum Failure {
     Lost(Peer, io::Error),
     /// The same, with a message that cannot be said again.
     LostWithMessage(Peer, io::Error),
+    /// The transcript cannot be begun.
+    Transcript(PathBuf, io::Error),
+    /// A transcript cannot be read.
+    ReadTranscript(PathBuf, io::Error),
+    /// There is nothing in a transcript.
+    NothingToDraw(PathBuf),
     /// What the user types cannot be read.
     Input(io::Error),
     /// What the user should read cannot be written.
@@ -391,6 +424,23 @@ impl fmt::Display for Failure {
                 f,
                 "lost the connection to {peer}: {} (the last message is too long to be sent again)",
                 reason(error)
+            ),
+            Self::Transcript(path, error) => write!(
+                f,
+                "cannot write the transcript in {}: {}",
+                path.display(),
+                reason(error)
+            ),
+            Self::ReadTranscript(path, error) => write!(
+                f,
+                "cannot read the transcript in {}: {}",
+                path.display(),
+                reason(error)
+            ),
+            Self::NothingToDraw(path) => write!(
+                f,
+                "there is nothing to draw in {} (it is written by --transcript)",
+                path.display()
             ),
             Self::Input(error) => write!(f, "cannot read what is typed: {}", reason(error)),
             Self::Output(error) => write!(f, "cannot write to stdout: {}", reason(error)),

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -18,18 +18,34 @@ const SHOWN: usize = 16;
 /// The column behind which the results of calls stand.
 const COLUMN: usize = 32;
 
-/// What the bits of one call are called together, as in the manual page of the call.
+/// What a system call has come to.
 type Outcome<T = ()> = Result<T, Errno>;
 
 /// Where calls are noted until they are told. One that is off notes nothing, at no cost.
 #[derive(Debug, Clone, Default)]
-pub struct Log(Option<Arc<Mutex<Vec<Noted>>>>);
+pub struct Log(Option<Arc<Notes>>);
+
+#[derive(Debug)]
+struct Notes {
+    names_peers: bool,
+    noted: Mutex<Vec<Noted>>,
+}
+
+impl Notes {
+    fn lock(&self) -> MutexGuard<'_, Vec<Noted>> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Log {
-    /// One that is on.
+    /// One that is on. Where there may be many peers, it is told with which one each call has
+    /// to do.
     #[must_use]
-    pub fn on() -> Self {
-        Self(Some(Arc::default()))
+    pub fn on(names_peers: bool) -> Self {
+        Self(Some(Arc::new(Notes {
+            names_peers,
+            noted: Mutex::default(),
+        })))
     }
 
     /// Notes a call on the connection with `peer`, if it is on one, and returns its result.
@@ -39,10 +55,13 @@ impl Log {
         result: Result<T, E>,
         call: impl FnOnce(&Result<T, E>) -> Call,
     ) -> Result<T, E> {
-        if let Some(noted) = &self.0 {
+        if let Some(notes) = &self.0 {
             let call = call(&result);
-            let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
-            noted.push(Noted { peer, call });
+            notes.lock().push(Noted {
+                peer,
+                names_peer: notes.names_peers,
+                call,
+            });
         }
         result
     }
@@ -50,23 +69,15 @@ impl Log {
     /// Takes the calls that were noted and not told yet, in their order.
     #[must_use]
     pub fn take(&self) -> Vec<Noted> {
-        match &self.0 {
-            None => Vec::new(),
-            Some(noted) => {
-                std::mem::take(&mut *noted.lock().unwrap_or_else(PoisonError::into_inner))
-            }
-        }
+        self.0
+            .as_ref()
+            .map_or_else(Vec::new, |notes| std::mem::take(&mut *notes.lock()))
     }
 
     /// Whether there is nothing to take.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.as_ref().is_none_or(|noted| {
-            noted
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .is_empty()
-        })
+        self.0.as_ref().is_none_or(|notes| notes.lock().is_empty())
     }
 }
 
@@ -75,12 +86,17 @@ impl Log {
 pub struct Noted {
     /// Who is at the other end, where somebody is.
     pub peer: Option<SocketAddr>,
+    /// There may be others.
+    names_peer: bool,
     /// What was called, and what came of it.
     pub call: Call,
 }
 
 impl fmt::Display for Noted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(peer) = self.peer.filter(|_| self.names_peer) {
+            write!(f, "[{peer}] ")?;
+        }
         let (call, result, why) = (self.call.call(), self.call.result(), self.call.why());
         write!(f, "{call:COLUMN$} -> {result}")?;
         if !why.is_empty() {
@@ -102,7 +118,7 @@ pub enum Call {
     /// Taking an address.
     Bind(SocketAddr, Outcome),
     /// Asking which address that was.
-    Name(Outcome<SocketAddr>),
+    Name(Outcome<SocketAddr>, End),
     /// Beginning to listen, with a backlog.
     Listen(u16, Outcome),
     /// Accepting somebody.
@@ -117,6 +133,15 @@ pub enum Call {
     Shutdown(Outcome),
     /// Closing the socket.
     Close,
+}
+
+/// Which end of a connection a socket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// None: it listens.
+    Listening,
+    /// The one that has connected.
+    Connecting,
 }
 
 /// How long a read waits.
@@ -190,8 +215,8 @@ pub enum Setting {
 
 impl Setting {
     /// Its name and value, and what it is good for.
-    fn words(self) -> (String, &'static str) {
-        match self {
+    fn words(self) -> (String, String) {
+        let (value, why) = match self {
             Self::ReuseAddress => (
                 "SO_REUSEADDR, 1".into(),
                 "a server that is started again gets its port back at once",
@@ -206,24 +231,35 @@ impl Setting {
             ),
             Self::KeepAlive => (
                 "SO_KEEPALIVE, 1".into(),
-                "a silent peer is asked whether its host still lives",
+                "when the line is silent, the peer's host is asked whether it lives",
             ),
-            Self::KeepIdle(idle) => (
-                format!("TCP_KEEPIDLE, {}", idle.as_secs()),
-                "after so many seconds of silence",
-            ),
-            Self::KeepInterval(interval) => (
-                format!("TCP_KEEPINTVL, {}", interval.as_secs()),
-                "again every so many seconds",
-            ),
-            Self::KeepCount(count) => (
-                format!("TCP_KEEPCNT, {count}"),
-                "so many questions without an answer end the connection",
-            ),
-            Self::UserTimeout(timeout) => (
-                format!("TCP_USER_TIMEOUT, {}", timeout.as_millis()),
-                "so do so many ms in which what we sent is not acknowledged",
-            ),
+            Self::KeepIdle(idle) => {
+                let s = idle.as_secs();
+                return (
+                    format!("TCP_KEEPIDLE, {s}"),
+                    format!("it is asked after {s} s of silence"),
+                );
+            }
+            Self::KeepInterval(interval) => {
+                let s = interval.as_secs();
+                return (
+                    format!("TCP_KEEPINTVL, {s}"),
+                    format!("and again every {s} s"),
+                );
+            }
+            Self::KeepCount(count) => {
+                return (
+                    format!("TCP_KEEPCNT, {count}"),
+                    format!("{count} questions without an answer end the connection"),
+                );
+            }
+            Self::UserTimeout(timeout) => {
+                let ms = timeout.as_millis();
+                return (
+                    format!("TCP_USER_TIMEOUT, {ms}"),
+                    format!("and so do {ms} ms in which what we sent is not acknowledged"),
+                );
+            }
             Self::Linger(true) => (
                 "SO_LINGER, 0 s".into(),
                 "if we are killed, the connection is reset, which is no goodbye",
@@ -240,7 +276,8 @@ impl Setting {
                 "SO_RCVTIMEO, 0".into(),
                 "recv() waits as long as it takes again",
             ),
-        }
+        };
+        (value, why.into())
     }
 }
 
@@ -253,7 +290,7 @@ impl Call {
             Self::Socket(..) => "socket()".into(),
             Self::Set(setting, _) => format!("setsockopt({})", setting.words().0),
             Self::Bind(address, _) => format!("bind({address})"),
-            Self::Name(_) => "getsockname()".into(),
+            Self::Name(..) => "getsockname()".into(),
             Self::Listen(backlog, _) => format!("listen(backlog = {backlog})"),
             Self::Accept(_) => "accept()".into(),
             Self::Connect(address, ..) => format!("connect({address})"),
@@ -279,7 +316,7 @@ impl Call {
                     if address.is_ipv4() { 4 } else { 6 }
                 )
             }
-            Self::Name(Ok(address)) | Self::Accept(Ok(address)) => address.to_string(),
+            Self::Name(Ok(address), _) | Self::Accept(Ok(address)) => address.to_string(),
             Self::Recv(_, Ok(Bytes { count: 0, .. }), _) => "0 bytes".into(),
             Self::Recv(_, Ok(bytes), _) | Self::Send(_, Ok(bytes)) if bytes.count > 0 => {
                 bytes.to_string()
@@ -309,12 +346,13 @@ impl Call {
         match self {
             Self::Resolve(_, Ok(_)) => "the addresses that this name has".into(),
             Self::Resolve(_, Err(_)) => "no such name, or nobody to ask for it".into(),
-            Self::Set(setting, _) => setting.words().1.into(),
+            Self::Set(setting, _) => setting.words().1,
             Self::Bind(address, _) if address.port() == 0 => {
                 "this address is ours now, with any port that is free".into()
             }
             Self::Bind(..) => "this address is ours now".into(),
-            Self::Name(_) => "that is the address which clients connect to".into(),
+            Self::Name(_, End::Listening) => "the address that clients connect to".into(),
+            Self::Name(_, End::Connecting) => "our own end: the kernel has chosen the port".into(),
             Self::Listen(backlog, _) => format!(
                 "the kernel completes up to {} connections before accept() takes them",
                 u32::from(*backlog) + 1
@@ -333,7 +371,7 @@ impl Call {
             }
             Self::Socket(..) | Self::Recv(..) | Self::Send(..) => String::new(),
             Self::Shutdown(_) => "the peer's next recv() will give 0 bytes".into(),
-            Self::Close => "the socket is the kernel's again".into(),
+            Self::Close => "this socket is done with".into(),
         }
     }
 
@@ -380,7 +418,7 @@ impl Call {
             | Self::Listen(_, result)
             | Self::Connect(_, _, result)
             | Self::Shutdown(result) => result.err(),
-            Self::Name(result) | Self::Accept(result) => result.err(),
+            Self::Name(result, _) | Self::Accept(result) => result.err(),
             Self::Recv(_, result, _) | Self::Send(_, result) => result.as_ref().err().copied(),
             Self::Resolve(..) | Self::Close => None,
         }

@@ -11,9 +11,11 @@
 //! | [`cli`] | every flag and subcommand, as clap reads them |
 //! | [`serve`] | bind, listen with a backlog, accept, start the session |
 //! | [`connect`] | resolve, connect, start the session |
+//! | [`diagram`] | a transcript, drawn |
 //! | [`session`] | the turn-taking loop that both share |
 //! | [`inbox`] | whom the session talks with: one peer, or many clients |
 //! | [`console`] | where the user reads and types: a terminal, or a pipe |
+//! | [`transcript`] | what is told, kept in a file of JSON Lines |
 //! | [`socket`] | the one place where socket calls are made, and noted |
 //! | [`event`] | everything that is ever printed, worded in one place |
 //! | [`connection`] | one peer: send, receive, over any stream |
@@ -30,6 +32,7 @@ pub mod cli;
 pub mod connect;
 pub mod connection;
 pub mod console;
+pub mod diagram;
 pub mod event;
 pub mod explain;
 pub mod framing;
@@ -38,6 +41,7 @@ pub mod sanitize;
 pub mod serve;
 pub mod session;
 pub mod socket;
+pub mod transcript;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -45,7 +49,8 @@ use std::process::ExitCode;
 use clap::CommandFactory as _;
 
 use crate::cli::{Cli, Command};
-use crate::event::Failure;
+use crate::console::Console;
+use crate::event::{Event, Failure};
 use crate::session::Ending;
 
 /// Does what the command line asks for, and returns the exit status.
@@ -53,35 +58,63 @@ use crate::session::Ending;
 /// Fails when the conversation cannot begin, or breaks; the error is worded to be printed
 /// on one line behind the program's name.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let ending = match cli.command {
+    match cli.command {
         Command::Serve(args) => {
             let wire = args.chat.wire();
             let terms = args.clients.terms();
-            let log = args.lesson.log();
-            let mut console = console::open(args.chat.console(&log))?;
-            let listener = serve::listen(&args.listen.address(), args.listen.backlog, &log)?;
-            serve::run(listener, terms, &wire, console.as_mut())
+            let log = args.lesson.log(terms.are_many());
+            let mut console = console::open(args.chat.console(&log), args.lesson.transcript()?)?;
+            let ended = serve::listen(&args.listen.address(), args.listen.backlog, &log)
+                .and_then(|listener| serve::run(listener, terms, &wire, console.as_mut()));
+            end(ended, console.as_mut())
         }
         Command::Connect(args) => {
             let address = args.target.address();
             let patience = args.target.patience();
-            let log = args.lesson.log();
             let wire = args.chat.wire();
-            let mut console = console::open(args.chat.console(&log))?;
-            connect::run(&address, patience, &wire, &log, console.as_mut())
+            let log = args.lesson.log(false);
+            let mut console = console::open(args.chat.console(&log), args.lesson.transcript()?)?;
+            let ended = connect::run(&address, patience, &wire, &log, console.as_mut());
+            end(ended, console.as_mut())
+        }
+        Command::Diagram { files, format } => {
+            let (diagram, bad) = diagram::read(&files)?;
+            for line in bad {
+                let _ = writeln!(io::stderr(), "{line}");
+            }
+            if diagram.is_empty() {
+                let path = files.into_iter().next().unwrap_or_default();
+                return Err(Failure::NothingToDraw(path).into());
+            }
+            let columns = terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into());
+            print(diagram.draw(format, columns).as_bytes())
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "socketchat", &mut script);
-            match io::stdout().write_all(&script) {
-                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                    return Err(Failure::Output(error).into());
-                }
-                _ => return Ok(ExitCode::SUCCESS),
-            }
+            print(&script)
         }
-    };
-    Ok(ending?.into())
+    }
+}
+
+/// Prints on stdout, whose reader may have seen enough before the end.
+fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
+    match io::stdout().write_all(text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Output(error).into())
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Tells what is still to be told of a conversation that has `ended`.
+fn end(ended: Result<Ending, Failure>, console: &mut dyn Console) -> anyhow::Result<ExitCode> {
+    // What cannot be told any more is no reason to fail, or to hide why we do.
+    if let Err(failure) = &ended {
+        let _ = console.show(&Event::Failed(failure));
+    }
+    let _ = console.show(&Event::Ended);
+    Ok(ended?.into())
 }
 
 impl From<Ending> for ExitCode {

@@ -73,7 +73,7 @@ pub fn run(
         Wait::EndOfInput => return Ok(Ending::EndOfInput),
         Wait::Interrupted => return Ok(Ending::Interrupted),
     }
-    let (stream, client) = listener.accept().map_err(Failure::Accept)?;
+    let (mut stream, client) = listener.accept().map_err(Failure::Accept)?;
     drop(listener);
     let peer = Peer::Client;
     console.show(&Event::ConnectionFrom(peer, client))?;

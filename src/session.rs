@@ -209,6 +209,7 @@ impl Session<'_> {
                 }
                 if is_bye(text) {
                     self.inbox.dismiss();
+                    self.console.show(&Event::Closed(peer))?;
                     if self.inbox.goes_on() {
                         return Ok(());
                     }
@@ -217,6 +218,9 @@ impl Session<'_> {
             }
             let sent = self.inbox.send(text, last);
             begun = !last;
+            if sent != Sent::Not {
+                self.console.sent(peer)?;
+            }
             match sent {
                 Sent::Whole => {}
                 Sent::Joined => {
@@ -388,6 +392,10 @@ mod tests {
             self.unsent.is_some()
         }
 
+        fn sent(&mut self, _: Peer) -> Result<(), Failure> {
+            Ok(())
+        }
+
         fn explain(&mut self) -> Result<(), Failure> {
             Ok(())
         }
@@ -399,6 +407,9 @@ mod tests {
         fn show(&mut self, event: &Event<'_>) -> Result<(), Failure> {
             if self.closed {
                 return Err(Failure::Output(io::ErrorKind::BrokenPipe.into()));
+            }
+            if let Event::Closed(_) = event {
+                return Ok(());
             }
             self.shown.push(match event {
                 Event::Received(_, part) => format!("{event} {}", part.text().visible()),

@@ -11,7 +11,7 @@ use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketType, ipproto
 
 use crate::address::Address;
 use crate::connection::{PollFds, Stream, Watched, is_ready, poll_until};
-use crate::explain::{Bytes, Call, Log, Patience, Setting};
+use crate::explain::{Bytes, Call, End, Log, Patience, Setting};
 
 /// Silence on the line after which the kernel asks whether the peer's host still lives.
 const KEEPALIVE_TIME: Duration = Duration::from_secs(45);
@@ -42,6 +42,8 @@ pub struct Socket {
     fd: OwnedFd,
     peer: Option<SocketAddr>,
     patience: Patience,
+    /// It is reset when it is not closed.
+    resets: bool,
     log: Log,
 }
 
@@ -60,6 +62,7 @@ impl Socket {
             fd,
             peer: None,
             patience: Patience::Endless,
+            resets: false,
             log: log.clone(),
         })
     }
@@ -123,6 +126,7 @@ impl Socket {
                         fd,
                         peer: Some(peer),
                         patience: Patience::Endless,
+                        resets: false,
                         log: self.log.clone(),
                     };
                     return Ok((socket, peer));
@@ -136,7 +140,8 @@ impl Socket {
     /// The address that it is bound to. Fails when it is broken.
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         let name = net::getsockname(&self.fd).and_then(SocketAddr::try_from);
-        Ok(self.note(name, |name| Call::Name(*name))?)
+        let end = self.peer.map_or(End::Listening, |_| End::Connecting);
+        Ok(self.note(name, |name| Call::Name(*name, end))?)
     }
 
     /// Sets what every connection of ours wants: no delay for short messages, and an end to
@@ -156,7 +161,8 @@ impl Socket {
     /// Has the connection reset when the program ends without closing it: a peer can then
     /// tell that we were killed from that we said bye. Fails when the connection is broken
     /// already.
-    pub fn reset_when_killed(&self) -> io::Result<()> {
+    pub fn reset_when_killed(&mut self) -> io::Result<()> {
+        self.resets = true;
         self.set(Setting::Linger(true))
     }
 
@@ -256,7 +262,9 @@ impl Stream for Socket {
     }
 
     fn close(&mut self) -> io::Result<()> {
-        self.set(Setting::Linger(false))?;
+        if std::mem::take(&mut self.resets) {
+            self.set(Setting::Linger(false))?;
+        }
         let closed = net::shutdown(&self.fd, net::Shutdown::Write);
         Ok(self.note(closed, |closed| Call::Shutdown(*closed))?)
     }
@@ -287,7 +295,7 @@ mod tests {
 
     #[test]
     fn calls_are_noted_with_what_came_of_them() {
-        let log = Log::on();
+        let log = Log::on(false);
         let listener = Socket::listen("127.0.0.1:0".parse().unwrap(), 2, &log).unwrap();
         let address = listener.local_address().unwrap();
         let mut client =
@@ -314,8 +322,8 @@ mod tests {
              before accept() takes them"
                 .into(),
             format!(
-                "getsockname()                    -> {address}: that is the address which \
-                 clients connect to"
+                "getsockname()                    -> {address}: the address that clients \
+                 connect to"
             ),
             format!(
                 "accept()                         -> {peer}: a new socket for this client; the \
@@ -324,7 +332,7 @@ mod tests {
             "recv(9)                          -> 7 bytes: 67 72 c3 bc 65 7a 69  \"gr\u{fc}ezi\""
                 .into(),
             "recv(9)                          -> 0 bytes: the peer has closed its side".into(),
-            "close()                          -> ok: the socket is the kernel's again".into(),
+            "close()                          -> ok: this socket is done with".into(),
         ];
         assert_eq!(noted, expected);
     }

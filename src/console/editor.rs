@@ -24,7 +24,7 @@ use super::output::Output;
 use super::screen::{Drawn, State, columns, rows};
 use super::{Answer, Console, Options, Wait, Waiting, controlling, history, inputrc};
 use crate::connection::Watched;
-use crate::event::{self, Awaited, Event, Failure, Prompt};
+use crate::event::{self, Awaited, Event, Failure, Peer, Prompt};
 
 type Rustyline = rustyline::Editor<Helper, DefaultHistory>;
 
@@ -401,6 +401,15 @@ impl Console for Editor {
             .take()
             .unwrap_or(mem::take(&mut self.draft).line);
         Ok(Some(line).filter(|line| !line.is_empty()))
+    }
+
+    fn sent(&mut self, peer: Peer) -> Result<(), Failure> {
+        let sent = Event::Sent {
+            peer,
+            text: self.message.as_bytes(),
+            last: true,
+        };
+        self.output.show(&sent).map_err(Failure::Output)
     }
 
     fn explain(&mut self) -> Result<(), Failure> {

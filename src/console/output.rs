@@ -11,8 +11,9 @@ use unicode_segmentation::UnicodeSegmentation as _;
 use super::Options;
 use super::screen::{columns, width};
 use crate::connection::Part;
-use crate::event::{Event, Peer};
+use crate::event::{self, Event, Peer};
 use crate::explain::Log;
+use crate::transcript::Transcript;
 
 /// Where every event is printed.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub(super) struct Output {
     /// What is being printed, kept for its memory.
     text: String,
     log: Log,
+    transcript: Option<Transcript>,
     /// For the calls that are told.
     dim: Style,
 }
@@ -47,7 +49,7 @@ enum Line {
 const INDENT: &str = "    ";
 
 impl Output {
-    pub(super) fn open(options: &Options) -> io::Result<Self> {
+    pub(super) fn open(options: &Options, transcript: Option<Transcript>) -> io::Result<Self> {
         let stdout = io::stdout();
         let screen = stdout.is_terminal();
         Ok(Self {
@@ -63,6 +65,7 @@ impl Output {
             speaker: None,
             text: String::new(),
             log: options.log.clone(),
+            transcript,
             dim: if options.color_on(io::stderr().is_terminal()) {
                 Style::new().dimmed()
             } else {
@@ -84,9 +87,7 @@ impl Output {
     /// Prints the calls that were noted since they were printed last.
     pub(super) fn explain(&mut self) -> io::Result<()> {
         for noted in self.log.take() {
-            self.end_line()?;
-            let (dim, event) = (self.dim, Event::Called(&noted));
-            let _ = writeln!(io::stderr(), "{dim}{event}{dim:#}");
+            self.tell(&Event::Called(&noted))?;
         }
         Ok(())
     }
@@ -95,7 +96,32 @@ impl Output {
     /// nobody can read is no reason to end a conversation.
     pub(super) fn show(&mut self, event: &Event<'_>) -> io::Result<()> {
         self.explain()?;
+        self.tell(event)
+    }
+
+    fn tell(&mut self, event: &Event<'_>) -> io::Result<()> {
+        if let Some(transcript) = &mut self.transcript
+            && let Err(error) = transcript.record(event)
+            && let Some(transcript) = self.transcript.take()
+        {
+            self.print(&Event::NoTranscript {
+                path: transcript.path(),
+                reason: event::reason(&error),
+            })?;
+        }
+        self.print(event)
+    }
+
+    fn print(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
+            // The user has seen it, or will when the program has ended.
+            Event::Sent { .. } | Event::Closed(_) | Event::Failed(_) | Event::Ended => Ok(()),
+            Event::Called(_) => {
+                self.end_line()?;
+                let dim = self.dim;
+                let _ = writeln!(io::stderr(), "{dim}{event}{dim:#}");
+                Ok(())
+            }
             Event::Received(peer, part) => {
                 self.text.clear();
                 // What another has said in the middle of it has taken the line.

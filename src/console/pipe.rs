@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::ops::Range;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Instant;
 
@@ -12,7 +13,7 @@ use super::interrupt::exit_on_signals;
 use super::output::Output;
 use super::{Answer, Console, Wait, Waiting};
 use crate::connection::{PollFds, Watched, has_hung_up, is_ready, poll_until};
-use crate::event::{Event, Failure, Prompt};
+use crate::event::{Event, Failure, Peer, Prompt};
 
 /// What is read from stdin at once, in bytes; a longer line is sent in parts.
 const BUFFER: usize = 64 * 1024;
@@ -94,7 +95,7 @@ impl Console for Pipe {
 
     fn unsent(&mut self) -> Result<Option<String>, Failure> {
         let half_typed = self.typed && self.asked;
-        if self.lines.given != Given::Back && !half_typed {
+        if self.lines.back != Back::Was && !half_typed {
             return Ok(None);
         }
         // The half-typed line is the terminal's until Enter; left there, it would be the
@@ -107,6 +108,15 @@ impl Console for Pipe {
             .next()
             .map(|(text, _)| String::from_utf8_lossy(text));
         Ok(text.filter(|text| !text.is_empty()).map(Into::into))
+    }
+
+    fn sent(&mut self, peer: Peer) -> Result<(), Failure> {
+        let sent = Event::Sent {
+            peer,
+            text: &self.lines.buffer[self.lines.given.clone()],
+            last: !self.lines.begun,
+        };
+        self.output.show(&sent).map_err(Failure::Output)
     }
 
     fn explain(&mut self) -> Result<(), Failure> {
@@ -163,18 +173,20 @@ struct Lines<R> {
     ended: bool,
     /// The current line was given out in part.
     begun: bool,
-    given: Given,
+    /// What was given out last, and stands in the buffer until it is filled again.
+    given: Range<usize>,
+    back: Back,
 }
 
-/// What has become of the line that was given out last.
+/// Whether what was given out last can be put back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Given {
-    /// It cannot be given out again.
-    Gone,
-    /// It was whole, and stands here in the buffer.
-    At(usize),
-    /// It was put back, and will be given out again.
-    Back,
+enum Back {
+    /// It is a part of a line, or nothing.
+    Cannot,
+    /// It is a whole line.
+    Can,
+    /// It was, and will be given out again.
+    Was,
 }
 
 impl<R: io::Read> Lines<R> {
@@ -187,7 +199,8 @@ impl<R: io::Read> Lines<R> {
             searched: 0,
             ended: false,
             begun: false,
-            given: Given::Gone,
+            given: 0..0,
+            back: Back::Cannot,
         }
     }
 
@@ -198,7 +211,8 @@ impl<R: io::Read> Lines<R> {
 
     /// Reads once. To be called only while not ready.
     fn fill(&mut self) -> io::Result<()> {
-        self.given = Given::Gone;
+        self.given = 0..0;
+        self.back = Back::Cannot;
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
@@ -230,10 +244,11 @@ impl<R: io::Read> Lines<R> {
             (self.end, self.ended)
         };
         self.searched = 0;
-        self.given = if last && !self.begun {
-            Given::At(start)
+        self.given = start..end;
+        self.back = if last && !self.begun {
+            Back::Can
         } else {
-            Given::Gone
+            Back::Cannot
         };
         self.begun = !last;
         Some((&self.buffer[start..end], last))
@@ -242,12 +257,12 @@ impl<R: io::Read> Lines<R> {
     /// Takes the line that was given out last back, to be given out again; returns whether
     /// it still stands in the buffer.
     fn put_back(&mut self) -> bool {
-        if let Given::At(start) = self.given {
-            self.start = start;
+        if self.back == Back::Can {
+            self.start = self.given.start;
             self.searched = 0;
-            self.given = Given::Back;
+            self.back = Back::Was;
         }
-        self.given == Given::Back
+        self.back == Back::Was
     }
 
     fn newline(&mut self) -> Option<usize> {

@@ -39,6 +39,14 @@ pub struct Terms {
     pub idle_timeout: Option<Duration>,
 }
 
+impl Terms {
+    /// Whether there can be more than one client at a time.
+    #[must_use]
+    pub fn are_many(self) -> bool {
+        self.max_clients.is_some_and(|max| max > 1)
+    }
+}
+
 /// The clients of a server, and the socket that they come to.
 #[derive(Debug)]
 pub struct Clients {

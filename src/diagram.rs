@@ -1,0 +1,419 @@
+//! A sequence diagram of a conversation, from one transcript or from those of both ends.
+
+mod chars;
+mod mermaid;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::event::Failure;
+use crate::sanitize::Untrusted;
+use crate::transcript::{Kind, Record};
+
+/// How a diagram is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// With characters, for a terminal.
+    #[default]
+    Chars,
+    /// As Mermaid text, which other programs draw.
+    Mermaid,
+}
+
+impl Format {
+    /// Its name, as the option `--format` takes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Chars => "chars",
+            Self::Mermaid => "mermaid",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Somebody who takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Part {
+    /// Whoever has written this file, as a client.
+    Writer(usize),
+    /// A client that has written none, by its address.
+    Client(SocketAddr),
+    Server,
+}
+
+/// What is drawn of what happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    /// Something went from one participant to another.
+    Arrow { from: usize, to: usize, what: What },
+    /// Something happened at one of them.
+    Note { at: usize, text: String },
+}
+
+/// What goes from one to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum What {
+    Connection,
+    Message {
+        text: String,
+        bytes: u64,
+    },
+    End,
+    /// One of the others, in words that name who it was.
+    Told(String),
+}
+
+impl What {
+    /// What it says, and behind that what is said about it.
+    fn words(&self) -> (&str, String) {
+        match self {
+            Self::Connection => ("", "connects".into()),
+            Self::Message { text, bytes: 1 } => (text, "1 byte".into()),
+            Self::Message { text, bytes } => (text, format!("{bytes} bytes")),
+            Self::End => ("", "closes".into()),
+            Self::Told(words) => ("", words.clone()),
+        }
+    }
+}
+
+/// Who takes part, in the order in which they stand, and what happens.
+#[derive(Debug, Default)]
+pub struct Diagram {
+    parts: Vec<String>,
+    steps: Vec<Step>,
+}
+
+/// A line of a file that is none of a transcript.
+#[derive(Debug)]
+pub struct BadLine {
+    path: PathBuf,
+    number: usize,
+    reason: String,
+}
+
+impl fmt::Display for BadLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}:{}: left out, as it is no line of a transcript: {}",
+            self.path.display(),
+            self.number,
+            Untrusted(self.reason.as_bytes()).visible_line(80)
+        )
+    }
+}
+
+/// Reads `files`, the transcript of one end or those of both, and returns the diagram of what
+/// they tell, with the lines that had to be left out. Fails when a file cannot be read.
+pub fn read(files: &[PathBuf]) -> Result<(Diagram, Vec<BadLine>), Failure> {
+    let mut texts = Vec::new();
+    for path in files {
+        let bytes =
+            std::fs::read(path).map_err(|error| Failure::ReadTranscript(path.clone(), error))?;
+        texts.push(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    let mut bad = Vec::new();
+    let records = texts
+        .iter()
+        .zip(files)
+        .map(|(text, path)| parse(text, path, &mut bad))
+        .collect();
+    Ok((Story::new(records).tell(), bad))
+}
+
+fn parse<'a>(text: &'a str, path: &Path, bad: &mut Vec<BadLine>) -> Vec<Record<'a>> {
+    let lines = text.lines().enumerate();
+    lines
+        .filter(|(_, line)| !line.trim().is_empty())
+        .filter_map(|(index, line)| match serde_json::from_str(line) {
+            Ok(record) => Some(record),
+            Err(error) => {
+                bad.push(BadLine {
+                    path: path.to_owned(),
+                    number: index + 1,
+                    reason: error.to_string(),
+                });
+                None
+            }
+        })
+        .collect()
+}
+
+impl Diagram {
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Draws it in `format`, with characters no wider than `columns`.
+    #[must_use]
+    pub fn draw(&self, format: Format, columns: usize) -> String {
+        match format {
+            Format::Chars => chars::draw(self, columns),
+            Format::Mermaid => mermaid::draw(self),
+        }
+    }
+}
+
+/// A record, and what it is about.
+struct Scene<'a> {
+    record: Record<'a>,
+    /// Who has written it.
+    writer: Part,
+    /// With whom it has to do, and by which connection: the client's address.
+    other: Option<(Part, SocketAddr)>,
+    /// The message that the other end has written down too.
+    twin: Twin,
+}
+
+/// Whether both ends have written a message down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Twin {
+    /// There is only one transcript of it.
+    Unknown,
+    /// It is what was sent, and has arrived so.
+    Drawn,
+    /// It is what has arrived so.
+    Hidden,
+    /// The other end has it otherwise.
+    Missing,
+}
+
+/// What the transcripts tell, in the order of time.
+struct Story<'a> {
+    scenes: Vec<Scene<'a>>,
+    names: HashMap<Part, String>,
+}
+
+impl<'a> Story<'a> {
+    fn new(files: Vec<Vec<Record<'a>>>) -> Self {
+        let mut writers = HashMap::new();
+        for (index, records) in files.iter().enumerate() {
+            for record in records {
+                if let (Kind::Connected, Some(local)) = (record.event, record.local) {
+                    writers.insert(local, Part::Writer(index));
+                }
+            }
+        }
+        let mut story = Self {
+            scenes: Vec::new(),
+            names: HashMap::from([(Part::Server, "server".into())]),
+        };
+        for (index, records) in files.into_iter().enumerate() {
+            story.add(index, records, &writers);
+        }
+        story
+            .scenes
+            .sort_by(|one, other| one.record.time.cmp(&other.record.time));
+        story.pair();
+        story
+    }
+
+    fn add(&mut self, index: usize, records: Vec<Record<'a>>, writers: &HashMap<SocketAddr, Part>) {
+        // Until it says more: who listens is the server, and a client knows its own end.
+        let connects = |record: &Record<'_>| record.event == Kind::Connected;
+        let first = records
+            .iter()
+            .find(|record| connects(record) || record.event == Kind::Listening);
+        let mut serves = first.is_some_and(|record| !connects(record));
+        let mut own_end = None;
+        for record in records {
+            match record.event {
+                Kind::Listening => serves = true,
+                Kind::Connected => {
+                    serves = record.local.is_none();
+                    own_end = record.local;
+                }
+                _ => {}
+            }
+            let other = match (record.peer, own_end) {
+                (Some(client), _) if serves => {
+                    let part = writers.get(&client).copied();
+                    let part = part.unwrap_or(Part::Client(client));
+                    let name = record
+                        .client
+                        .map_or("client".into(), |number| format!("client #{number}"));
+                    self.names.entry(part).or_insert(name);
+                    Some((part, client))
+                }
+                (Some(_), Some(own_end)) => Some((Part::Server, own_end)),
+                _ => None,
+            };
+            let writer = if serves {
+                Part::Server
+            } else {
+                self.names
+                    .entry(Part::Writer(index))
+                    .or_insert("client".into());
+                Part::Writer(index)
+            };
+            self.scenes.push(Scene {
+                record,
+                writer,
+                other,
+                twin: Twin::Unknown,
+            });
+        }
+    }
+
+    /// Finds what both ends have written down: the messages of one direction of a connection,
+    /// in their order.
+    fn pair(&mut self) {
+        let mut directions: HashMap<_, [Vec<usize>; 2]> = HashMap::new();
+        let mut written = HashMap::<_, Vec<Part>>::new();
+        for (index, scene) in self.scenes.iter().enumerate() {
+            let Some((other, connection)) = scene.other else {
+                continue;
+            };
+            written.entry(connection).or_default().push(scene.writer);
+            let (from, side) = match scene.record.event {
+                Kind::Sent => (scene.writer, 0),
+                Kind::Received => (other, 1),
+                _ => continue,
+            };
+            directions.entry((connection, from)).or_default()[side].push(index);
+        }
+        for ((connection, _), [sent, received]) in directions {
+            let writers = &written[&connection];
+            if writers.iter().all(|writer| *writer == writers[0]) {
+                continue;
+            }
+            for index in sent.iter().chain(&received) {
+                self.scenes[*index].twin = Twin::Missing;
+            }
+            let mut received = received.into_iter();
+            for sent in sent {
+                let same = |index: &usize| {
+                    let (one, other) = (&self.scenes[sent].record, &self.scenes[*index].record);
+                    one.bytes == other.bytes && one.text == other.text
+                };
+                if let Some(arrived) = received.clone().find(same) {
+                    received.by_ref().find(|index| *index == arrived);
+                    self.scenes[sent].twin = Twin::Drawn;
+                    self.scenes[arrived].twin = Twin::Hidden;
+                }
+            }
+        }
+    }
+
+    fn tell(self) -> Diagram {
+        let mut order: Vec<Part> = Vec::new();
+        for scene in &self.scenes {
+            for part in scene
+                .other
+                .iter()
+                .map(|(part, _)| *part)
+                .chain([scene.writer])
+            {
+                if part != Part::Server && !order.contains(&part) {
+                    order.push(part);
+                }
+            }
+        }
+        order.push(Part::Server);
+        let place = |part| order.iter().position(|other| *other == part).unwrap_or(0);
+        let mut standing = HashMap::new();
+        let mut steps = Vec::new();
+        for scene in &self.scenes {
+            let at = place(scene.writer);
+            let record = &scene.record;
+            let arrow = |from, to, what| Step::Arrow { from, to, what };
+            let step = match (record.event, scene.other) {
+                (Kind::Connected, Some((other, connection))) => {
+                    if standing.insert(connection, true).is_some() {
+                        continue;
+                    }
+                    let other = place(other);
+                    // The server stands last.
+                    arrow(at.min(other), at.max(other), What::Connection)
+                }
+                (Kind::Sent, Some((other, _))) => arrow(
+                    at,
+                    place(other),
+                    message(scene, "sent, but not so received: "),
+                ),
+                (Kind::Received, Some(_)) if scene.twin == Twin::Hidden => continue,
+                (Kind::Received, Some((other, _))) => arrow(
+                    place(other),
+                    at,
+                    message(scene, "received, but not so sent: "),
+                ),
+                (Kind::Left | Kind::Closed | Kind::Error, Some((other, connection))) => {
+                    // Only the first end of a connection is one.
+                    if standing.insert(connection, false) != Some(true) {
+                        continue;
+                    }
+                    match record.event {
+                        Kind::Closed => arrow(at, place(other), What::End),
+                        Kind::Left if has_left(record) => arrow(place(other), at, What::End),
+                        _ => note(at, record),
+                    }
+                }
+                (Kind::Call, _) => Step::Note {
+                    at,
+                    text: format!(
+                        "{} -> {}",
+                        record.call.as_deref().unwrap_or_default(),
+                        record.result.as_deref().unwrap_or_default()
+                    ),
+                },
+                (Kind::Listening, _) => Step::Note {
+                    at,
+                    text: record.local.map_or_else(
+                        || "listens".to_owned(),
+                        |address| format!("listens on {address}"),
+                    ),
+                },
+                _ if record.text.is_some() => note(at, record),
+                _ => continue,
+            };
+            steps.push(step);
+        }
+        Diagram {
+            parts: order
+                .iter()
+                .map(|part| self.names.get(part).cloned().unwrap_or_default())
+                .collect(),
+            steps,
+        }
+    }
+}
+
+/// Whether the peer has gone by closing the connection.
+fn has_left(record: &Record<'_>) -> bool {
+    record
+        .text
+        .as_ref()
+        .is_some_and(|text| text.ends_with(" left."))
+}
+
+fn note(at: usize, record: &Record<'_>) -> Step {
+    Step::Note {
+        at,
+        text: record.text.as_deref().unwrap_or_default().to_owned(),
+    }
+}
+
+fn message(scene: &Scene<'_>, missing: &str) -> What {
+    let record = &scene.record;
+    let text = record.text.as_deref().unwrap_or_default();
+    let before = match scene.twin {
+        Twin::Missing => missing,
+        _ if record.late => "late: ",
+        _ => "",
+    };
+    let behind = if record.cut { " ..." } else { "" };
+    What::Message {
+        text: format!("{before}{text}{behind}"),
+        bytes: record.bytes.unwrap_or(text.len() as u64),
+    }
+}
