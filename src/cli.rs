@@ -415,8 +415,11 @@ fn parse_count(text: &str) -> Result<u16, String> {
 
 /// Takes a time span that is not zero, as `500ms`, `10s` or `2m`.
 fn parse_duration(text: &str) -> Result<Duration, String> {
+    /// More is a mistake, and more than some clocks can tell.
+    const MOST: Duration = Duration::from_hours(24 * 365);
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Err("it must be more than 0".into()),
+        Ok(duration) if duration > MOST => Err("it must be no more than a year".into()),
         Ok(duration) => Ok(duration),
         Err(_) => Err("write a number with its unit, as 500ms, 10s or 2m".into()),
     }

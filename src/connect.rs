@@ -48,7 +48,9 @@ pub fn run(
     loop {
         let failure = match connect(address, patience, wire, log, console) {
             Ok(mut server) => {
+                let connected = Instant::now();
                 let ended = session::run(&mut server, OnLoss::TryAgain, console);
+                outage.since += connected.elapsed();
                 if server.has_spoken() {
                     outage = Outage::new(limit);
                 }
@@ -63,6 +65,7 @@ pub fn run(
             ended => return ended,
         };
         let Some(pause) = outage.next_pause() else {
+            session::tell_unsent(console)?;
             return Err(failure);
         };
         console.show(&Event::TryingAgain {
@@ -136,6 +139,12 @@ fn connect(
     let lost = |error| Failure::Lost(Peer::Server, error);
     stream.tune().map_err(lost)?;
     let local = stream.local_address().map_err(lost)?;
+    if local == address {
+        // Where nobody listens on a port that the kernel may choose for our own end, TCP
+        // connects the socket with itself (RFC 9293, simultaneous open).
+        let refused = io::ErrorKind::ConnectionRefused.into();
+        return Err(Failure::Connect(server.clone(), refused));
+    }
     console.show(&Event::ConnectedTo { address, local })?;
     Ok(One::new(Connection::new(stream, wire), Peer::Server))
 }

@@ -182,6 +182,10 @@ pub struct Connection<S: Stream> {
     reading: Reading,
     /// What the stream has not taken yet of what was sent.
     outbox: Vec<u8>,
+    /// So many bytes have come late since we have sent something.
+    late: usize,
+    /// Our side is closed.
+    closed: bool,
 }
 
 /// What tells that the peer has fallen quiet.
@@ -234,6 +238,8 @@ impl<S: Stream> Connection<S> {
             patience: Patience::Timeout(None),
             reading: Reading::On,
             outbox: Vec::new(),
+            late: 0,
+            closed: false,
         }
     }
 
@@ -257,6 +263,7 @@ impl<S: Stream> Connection<S> {
     /// is kept for [`Connection::flush`]. Fails as the stream does.
     pub fn send(&mut self, text: &[u8], last: bool) -> io::Result<bool> {
         self.decoder.end_message();
+        self.late = 0;
         let encoded = self.encoder.encode(text, last);
         let mut unsent = encoded.wire;
         if self.outbox.is_empty() {
@@ -273,6 +280,9 @@ impl<S: Stream> Connection<S> {
         let flushed = write(&mut self.stream, &mut unsent);
         let sent = self.outbox.len() - unsent.len();
         self.outbox.drain(..sent);
+        if self.outbox.is_empty() {
+            self.outbox = Vec::new();
+        }
         flushed
     }
 
@@ -291,7 +301,13 @@ impl<S: Stream> Connection<S> {
                 *last = Instant::now();
             }
         }
+        self.closed = true;
         self.stream.close()
+    }
+
+    /// Reads nothing more; what stands read is still handed out.
+    pub fn abandon(&mut self) {
+        self.reading = Reading::Ended;
     }
 
     /// Goes on to the next part of what the peer sends, and returns what that has come to.
@@ -351,6 +367,11 @@ impl<S: Stream> Connection<S> {
     /// Whether a part was found, to be handed out.
     pub fn has_found(&self) -> bool {
         self.found.is_some()
+    }
+
+    /// How long the part is that was found, in bytes on the wire.
+    pub fn found_len(&self) -> usize {
+        self.found.as_ref().map_or(0, |piece| piece.consumed)
     }
 
     /// Whether the part that was found is the last of its message.
@@ -425,10 +446,16 @@ impl<S: Stream> Connection<S> {
         matches!(self.reading, Reading::Left | Reading::Ended)
     }
 
+    /// Takes note that so many bytes have come late, in our own turn: one who goes on and on
+    /// is not listened to before the next.
+    pub fn came_late(&mut self, count: usize) {
+        self.late += count;
+    }
+
     /// What to poll to learn that there is something to read, or that the peer has left;
-    /// the latter alone when there is no room to read into.
+    /// the latter alone when there is no room to read into, or enough was read.
     pub fn poll_to_read(&self) -> PollFd<'_> {
-        self.poll_for(if self.is_full() {
+        self.poll_for(if self.is_full() || self.late >= self.framing().limit() {
             HANG_UP
         } else {
             PollFlags::POLLIN | HANG_UP
@@ -501,8 +528,10 @@ impl<S: Stream> Connection<S> {
 
 impl<S: Stream> Drop for Connection<S> {
     fn drop(&mut self) {
-        // One that is broken has nobody to be told.
-        let _ = self.stream.close();
+        if !self.closed {
+            // One that is broken has nobody to be told.
+            let _ = self.stream.close();
+        }
     }
 }
 

@@ -112,6 +112,10 @@ pub trait Console {
     /// cannot be taken back; returns whether it was one that can.
     fn put_back(&mut self) -> bool;
 
+    /// Whether the user answers every message that is shown with one line, without seeing
+    /// who has left by then; at a terminal, the prompt says whom a line is for.
+    fn answers_blindly(&self) -> bool;
+
     /// Takes what the user has typed and not sent, to be told when it is too late; `None`
     /// for nothing. At a terminal that cannot draw, this waits for Enter, since what is
     /// typed is the terminal's until then. Fails when stdin cannot be read.

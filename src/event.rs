@@ -342,7 +342,10 @@ fn gone(f: &mut fmt::Formatter<'_>, peer: Peer, parting: &Parting) -> fmt::Resul
         }
         Parting::Stuck(limit) => {
             let limit = humantime::format_duration(*limit);
-            write!(f, "{subject} read nothing for {limit}, and was let go.")
+            write!(
+                f,
+                "{subject} did not take what it was sent for {limit}, and was let go."
+            )
         }
     }
 }

@@ -159,6 +159,9 @@ impl<S: Stream> Talk<S> {
         let peer = self.peer;
         match step {
             Step::Part => {
+                if late {
+                    self.connection.came_late(self.connection.found_len());
+                }
                 let part = self.connection.part()?;
                 let first_oddity = match part.oddity {
                     None => false,
@@ -359,7 +362,8 @@ impl<S: Stream + Send> Inbox for One<S> {
             self.overdue = Overdue::Told;
             step = self.talk.stall();
         }
-        if self.talk.connection.has_found_last() {
+        // What a broken connection has cut off is no reply.
+        if self.talk.connection.has_found_last() && self.talk.fault.is_none() {
             self.turn = Turn::Ours;
         }
         self.talk.news(step, false)

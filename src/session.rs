@@ -5,7 +5,6 @@ use std::io;
 use std::mem;
 use std::time::Instant;
 
-use crate::connection::Until;
 use crate::console::{Answer, Console, Wait, Waiting};
 use crate::event::{Event, Failure, Parting, Peer, Prompt};
 use crate::framing::Oddity;
@@ -51,6 +50,10 @@ pub fn run(
 ) -> Result<Ending, Failure> {
     let mut session = Session {
         inbox,
+        orphans: Orphans {
+            counts: console.answers_blindly(),
+            ..Orphans::default()
+        },
         console,
         on_loss,
         input_ended: false,
@@ -90,8 +93,51 @@ struct Session<'a> {
     input_ended: bool,
     /// What could not be sent is the user's again.
     can_repeat: bool,
+    /// What the user says to clients that are gone.
+    orphans: Orphans,
     /// That newlines became spaces was told.
     told_joined: bool,
+}
+
+/// The lines that answer messages whose clients are gone. In a pipe, every message that is
+/// shown is answered by a line, whoever has left by then; that line is for nobody else.
+#[derive(Default)]
+struct Orphans {
+    /// Lines are read blindly; at a terminal, the prompt tells whom they are for.
+    counts: bool,
+    /// So many come before the answer to whom we ask for.
+    before: usize,
+    /// So many come behind it.
+    behind: usize,
+    /// A part of one was read.
+    within: bool,
+}
+
+impl Orphans {
+    /// A message was shown, and whoever said it is gone.
+    fn add(&mut self) {
+        self.before += usize::from(self.counts);
+    }
+
+    /// The same, while somebody else is asked for, whose message was shown before.
+    fn add_behind(&mut self) {
+        self.behind += usize::from(self.counts);
+    }
+
+    /// Who was asked for was answered, or is gone.
+    fn answered(&mut self) {
+        self.before += mem::take(&mut self.behind);
+    }
+
+    /// Whether a line, or a part of one, is for nobody; a blank line answers nothing.
+    fn take(&mut self, last: bool, blank: bool) -> bool {
+        if self.before == 0 || (blank && last && !self.within) {
+            return false;
+        }
+        self.within = !last;
+        self.before -= usize::from(last);
+        true
+    }
 }
 
 /// What has come of telling news.
@@ -133,7 +179,7 @@ fn tell(console: &mut dyn Console, news: Option<News<'_>>) -> Result<Told, Failu
             } else {
                 Event::Received(peer, &part)
             })?;
-            if part.last {
+            if part.last && !late {
                 return Ok(Told::Message);
             }
         }
@@ -176,7 +222,12 @@ impl Session<'_> {
                 match tell(self.console, self.inbox.receive())? {
                     Told::More => {}
                     Told::Nothing => break,
-                    Told::Message => return Ok(()),
+                    Told::Message => {
+                        if self.inbox.asked().is_none() {
+                            self.orphans.add();
+                        }
+                        return Ok(());
+                    }
                     Told::Gone(peer, parting) => self.gone(peer, parting, false)?,
                 }
             }
@@ -203,8 +254,14 @@ impl Session<'_> {
                 Answer::EndOfInput => return Err(self.close()?),
                 Answer::Interrupted => return Err(End::Ended(Ending::Interrupted)),
             };
+            let blank = self.inbox.framing().is_blank(text);
+            if self.orphans.take(last, blank) {
+                let text = String::from_utf8_lossy(text).into_owned();
+                self.console.show(&Event::NotSent(&text))?;
+                continue;
+            }
             if !begun && last {
-                if self.inbox.framing().is_blank(text) {
+                if blank {
                     continue;
                 }
                 if is_bye(text) {
@@ -218,6 +275,7 @@ impl Session<'_> {
             }
             let sent = self.inbox.send(text, last);
             begun = !last;
+            self.can_repeat = last;
             if sent != Sent::Not {
                 self.console.sent(peer)?;
             }
@@ -232,24 +290,18 @@ impl Session<'_> {
                 Sent::Not => {
                     self.can_repeat = self.console.put_back();
                     self.overhear(peer)?;
+                    // It was there to its end.
+                    if last && !self.can_repeat {
+                        self.orphans.take(last, false);
+                    }
                 }
             }
-            if last {
+            if last && sent != Sent::Not {
+                self.orphans.answered();
                 return Ok(());
             }
         }
-        // The rest of a line is for nobody else.
-        while begun {
-            match self
-                .console
-                .ask(&Prompt { peer, waiting: 0 }, &mut Until(None))?
-            {
-                Answer::Text { last, .. } => begun = !last,
-                Answer::Incoming => {}
-                Answer::EndOfInput => return Err(self.close()?),
-                Answer::Interrupted => return Err(End::Ended(Ending::Interrupted)),
-            }
-        }
+        self.orphans.answered();
         Ok(())
     }
 
@@ -257,7 +309,8 @@ impl Session<'_> {
     fn overhear(&mut self, peer: Peer) -> Result<(), End> {
         loop {
             match tell(self.console, self.inbox.overhear())? {
-                Told::More | Told::Message => {}
+                Told::More => {}
+                Told::Message => self.orphans.add_behind(),
                 Told::Nothing => return Ok(()),
                 Told::Gone(gone, parting) => self.gone(gone, parting, gone == peer)?,
             }
@@ -282,8 +335,9 @@ impl Session<'_> {
             if !(over && matches!(parting, Parting::Lost(_))) {
                 self.console.show(&Event::Gone(peer, &parting))?;
             }
-            if asked || over {
-                self.tell_unsent()?;
+            let told = (asked || over) && tell_unsent(self.console)?;
+            if asked && !told {
+                self.orphans.add();
             }
         }
         match parting {
@@ -305,14 +359,16 @@ impl Session<'_> {
         }
         Ok(End::Ended(Ending::EndOfInput))
     }
+}
 
-    /// Tells what has been typed and was not sent.
-    fn tell_unsent(&mut self) -> Result<(), Failure> {
-        match self.console.unsent()? {
-            Some(text) => self.console.show(&Event::NotSent(&text)),
-            None => Ok(()),
-        }
+/// Tells what has been typed and was not sent, if there is something; returns whether there
+/// was. Fails as the console does.
+pub fn tell_unsent(console: &mut dyn Console) -> Result<bool, Failure> {
+    let unsent = console.unsent()?;
+    if let Some(text) = &unsent {
+        console.show(&Event::NotSent(text))?;
     }
+    Ok(unsent.is_some())
 }
 
 /// Whether `text` is the word that leaves, as the tutorial's client tells it.
@@ -398,6 +454,10 @@ mod tests {
 
         fn explain(&mut self) -> Result<(), Failure> {
             Ok(())
+        }
+
+        fn answers_blindly(&self) -> bool {
+            false
         }
 
         fn unsent(&mut self) -> Result<Option<String>, Failure> {

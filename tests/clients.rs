@@ -197,7 +197,7 @@ fn a_client_that_does_not_read_is_given_up_and_the_others_are_answered() {
     });
     let mut other = raw_client(port);
     exchange(&mut other, "hello", "answer");
-    let told = "Client #1 read nothing for 10s, and was let go.\n";
+    let told = "Client #1 did not take what it was sent for 10s, and was let go.\n";
     server.stderr.wait_for(told, |bytes| {
         let text = String::from_utf8_lossy(bytes);
         text.contains(told).then_some(())
@@ -487,4 +487,94 @@ fn scripts_of_the_tutorials_kind_are_clients_among_others() {
             assert!(stdout.contains(&reply), "{stdout}");
         }
     }
+}
+
+#[test]
+fn a_client_that_goes_on_talking_in_our_turn_can_be_answered() {
+    // Without an end mark, what it says then is shown as late.
+    let (mut server, port) = Piped::serve(&["-m", "2"]);
+    let mut flood = raw_client(port);
+    flood.write_all(b"hello").unwrap();
+    server.expect("Received from client #1: hello\n");
+    let flooding = flood.try_clone().unwrap();
+    std::thread::spawn(move || while flood.write_all(&[b'x'; 1000]).is_ok() {});
+    server.stdout.wait_for("what is late", |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        text.contains("Late from client #1: x").then_some(())
+    });
+    server.write("to the flood\nto the other\n");
+    let mut other = raw_client(port);
+    exchange(&mut other, "hi", "to the other");
+    flooding.shutdown(std::net::Shutdown::Both).unwrap();
+}
+
+#[test]
+fn the_end_of_input_ends_a_server_that_is_flooded() {
+    let (mut server, port) = Piped::serve(&["-m", "2", "--framing", "line"]);
+    let mut flood = raw_client(port);
+    let flooding = flood.try_clone().unwrap();
+    std::thread::spawn(move || while flood.write_all(&b"hello\n".repeat(100)).is_ok() {});
+    server.expect("Received from client #1: hello\n");
+    server.close_stdin();
+    assert_eq!(server.exit().code(), Some(0));
+    let _ = flooding.shutdown(std::net::Shutdown::Both);
+}
+
+#[test]
+fn an_answer_is_for_whose_message_it_answers_even_if_that_one_is_gone() {
+    let (mut server, port) = Piped::serve(&["-m", "3"]);
+    let mut first = raw_client(port);
+    expect_clients(&server, 1);
+    let mut second = raw_client(port);
+    expect_clients(&server, 2);
+    let mut third = raw_client(port);
+    first.write_all(b"one").unwrap();
+    server.expect("Received from client #1: one\n");
+    // The second waits while the first is asked for, and leaves; then so does the first.
+    second.write_all(b"two").unwrap();
+    leave(second);
+    server.expect("Received from client #1: one\nReceived from client #2: two\n");
+    leave(first);
+    third.write_all(b"three").unwrap();
+    server.expect(
+        "Received from client #1: one\nReceived from client #2: two\n\
+         Received from client #3: three\n",
+    );
+    server.write("to the first\n\nto the second\nto the third\n");
+    expect_bytes(&mut third, "to the third");
+    // A server learns that its input has ended when it has to answer.
+    third.write_all(b"more").unwrap();
+    let (_, stderr) = server.finish(0);
+    assert!(
+        stderr.contains("Not sent: to the first\nNot sent: to the second\n"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_half_line_of_a_client_that_is_let_go_is_shown() {
+    let (server, port) = Piped::serve(&["-m", "2", "-f", "line", "--idle-timeout", "200ms"]);
+    let mut idle = raw_client(port);
+    idle.write_all(b"half a line").unwrap();
+    server.expect("Received from client #1: half a line\n");
+    expect_end(&mut idle);
+}
+
+#[test]
+fn the_last_answer_arrives_whole_when_the_input_ends_with_it() {
+    let (mut server, port) = Piped::serve(&["-m", "2", "-f", "line"]);
+    let mut slow = raw_client(port);
+    slow.write_all(b"tell me much\n").unwrap();
+    server.expect("Received from client #1: tell me much\n");
+    // It is asked for while the end of the answer is still on its way.
+    let mut other = raw_client(port);
+    other.write_all(b"hello\n").unwrap();
+    let answer = "y".repeat(8 << 20) + "\n";
+    let mut stdin = server.take_stdin();
+    let input = answer.clone();
+    std::thread::spawn(move || stdin.write_all(input.as_bytes()).unwrap());
+    let mut got = Vec::new();
+    slow.read_to_end(&mut got).unwrap();
+    assert!(got == answer.as_bytes(), "{} bytes", got.len());
+    server.finish(0);
 }

@@ -232,3 +232,73 @@ fn a_message_too_long_to_be_held_is_lost_with_the_connection() {
         "{stderr}"
     );
 }
+
+#[test]
+fn a_long_line_that_is_torn_by_the_loss_is_an_error() {
+    let (listener, port) = raw_server();
+    let mut client = Piped::connect(port, &["--retry", "--framing", "line"]);
+    let mut server = accept(&listener);
+    client.write("x".repeat(100_000));
+    server.read_exact(&mut vec![0; 65_000]).unwrap();
+    reset(server);
+    let (_, stderr) = client.finish(1);
+    assert!(stderr.contains("too long to be sent again"), "{stderr}");
+}
+
+#[test]
+fn a_reply_that_is_cut_off_is_none() {
+    let (listener, port) = raw_server();
+    let mut client = Piped::connect(port, &["--retry", "--framing", "line"]);
+    client.write("question\n");
+    let mut server = accept(&listener);
+    expect_bytes(&mut server, "question\n");
+    server.write_all(b"half an ans").unwrap();
+    // Until it was read, since a reset takes away what was not.
+    client.stderr.wait_for("the notice", |bytes| {
+        String::from_utf8_lossy(bytes)
+            .contains("begun a line")
+            .then_some(())
+    });
+    reset(server);
+    let mut server = accept(&listener);
+    expect_bytes(&mut server, "question\n");
+    server.write_all(b"answer\n").unwrap();
+    let (stdout, _) = client.finish(0);
+    assert_eq!(
+        stdout,
+        "Received from server: half an ans\nReceived from server: answer\n"
+    );
+}
+
+#[test]
+fn the_time_of_a_connection_is_no_time_without_one() {
+    let port = free_port();
+    let client = Piped::connect(port, &["--retry=1s"]);
+    expect_trying(&client, "(try 2)\n");
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let server = accept(&listener);
+    drop(listener);
+    // Longer than it would be tried.
+    let start = std::time::Instant::now();
+    server
+        .set_read_timeout(Some(std::time::Duration::from_millis(1200)))
+        .unwrap();
+    let _ = (&server).read(&mut [0]);
+    assert!(start.elapsed().as_millis() >= 1200);
+    reset(server);
+    expect_trying(&client, "connection reset by peer; trying again");
+}
+
+#[test]
+fn what_was_typed_is_told_when_patience_ends() {
+    let (listener, port) = raw_server();
+    let client = Terminal::connect(port, &["--retry=300ms", "--no-history"]);
+    let server = accept(&listener);
+    drop(listener);
+    client.expect_text(" ->");
+    client.type_keys("half a line");
+    client.expect_text("half a line");
+    reset(server);
+    client.expect_text("Not sent: half a line");
+    client.finish(1);
+}

@@ -54,6 +54,8 @@ pub(super) struct Editor {
     entered: Option<String>,
     /// Something of the peer's was shown since the user was asked last.
     heard: bool,
+    /// Whom the user is asked to answer.
+    asked: Option<Peer>,
 }
 
 /// A line that is not finished, and where the cursor stands in it, in bytes.
@@ -101,6 +103,7 @@ impl Editor {
             message: String::new(),
             entered: None,
             heard: false,
+            asked: None,
         })
     }
 
@@ -308,6 +311,7 @@ impl Editor {
     }
 
     fn answer(&mut self, line: String) -> Result<Answer<'_>, Failure> {
+        self.asked = None;
         self.remember(&line).map_err(Failure::Input)?;
         self.message = line;
         Ok(Answer::Text {
@@ -353,6 +357,7 @@ impl Console for Editor {
 
     fn ask(&mut self, prompt: &Prompt, watched: &mut dyn Watched) -> Result<Answer<'_>, Failure> {
         let heard = mem::take(&mut self.heard);
+        self.asked = Some(prompt.peer);
         if let Some(line) = self.entered.take() {
             let _ = writeln!(&*self.screen, "{prompt}{line}");
             return self.answer(line);
@@ -394,7 +399,12 @@ impl Console for Editor {
         true
     }
 
+    fn answers_blindly(&self) -> bool {
+        false
+    }
+
     fn unsent(&mut self) -> Result<Option<String>, Failure> {
+        self.asked = None;
         self.draft.trim();
         let line = self
             .entered
@@ -417,7 +427,10 @@ impl Console for Editor {
     }
 
     fn show(&mut self, event: &Event<'_>) -> Result<(), Failure> {
-        self.heard |= matches!(event, Event::Received(..) | Event::Late(..));
+        if let Event::Received(peer, _) | Event::Late(peer, _) = event {
+            // What another says is not what the user is about to answer.
+            self.heard |= self.asked.is_none_or(|asked| asked == *peer);
+        }
         self.output.show(event).map_err(Failure::Output)
     }
 }

@@ -93,6 +93,10 @@ impl Console for Pipe {
         self.lines.put_back()
     }
 
+    fn answers_blindly(&self) -> bool {
+        true
+    }
+
     fn unsent(&mut self) -> Result<Option<String>, Failure> {
         let half_typed = self.typed && self.asked;
         if self.lines.back != Back::Was && !half_typed {

@@ -128,9 +128,9 @@ impl Canvas {
         let rest = room.saturating_sub(on_it.width() + 6);
         let shaft = "-".repeat(rest);
         let arrow = if from < to {
-            format!("--- {on_it} {shaft}->")
+            format!("--- {on_it} {shaft}>")
         } else {
-            format!("<-- {on_it} {shaft}--")
+            format!("<-- {on_it} {shaft}-")
         };
         let mut row = self.lifelines();
         row.put(left + 1, &arrow);

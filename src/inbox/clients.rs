@@ -96,6 +96,8 @@ struct Client {
     active: Instant,
     /// Since when it has left unread what it was sent.
     unread: Option<Instant>,
+    /// That was the last that it is sent.
+    is_last: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,6 +207,7 @@ impl Clients {
                             state: State::Talking,
                             active: Instant::now(),
                             unread: None,
+                            is_last: false,
                         },
                     );
                     self.untold.push_back(Untold::Arrived(number, address));
@@ -380,7 +383,7 @@ impl Client {
                 }
                 match idle_timeout {
                     Some(timeout) if step == Step::Pending && self.active + timeout <= now => {
-                        self.talk.fault = Some(Parting::Idle(timeout));
+                        self.let_go(Parting::Idle(timeout));
                         Step::Gone
                     }
                     _ => step,
@@ -414,6 +417,9 @@ impl Client {
     /// Whether it has left unread for too long what it was sent.
     fn check_unread(&mut self, now: Instant) -> Step {
         if !self.talk.connection.has_unsent() {
+            if self.is_last {
+                let _ = self.talk.connection.close();
+            }
             self.unread = None;
             self.active = now;
             // What was read ahead is its next message.
@@ -424,8 +430,14 @@ impl Client {
         if since + STUCK > now {
             return Step::Pending;
         }
-        self.talk.fault = Some(Parting::Stuck(STUCK));
+        self.let_go(Parting::Stuck(STUCK));
         Step::Gone
+    }
+
+    /// Ends it by ourselves. What it goes on to say is not listened to.
+    fn let_go(&mut self, parting: Parting) {
+        self.talk.fault = Some(parting);
+        self.talk.connection.abandon();
     }
 }
 
@@ -590,9 +602,11 @@ impl Inbox for Clients {
         self.asked = None;
         self.closed = Some(Instant::now());
         for client in self.served.values_mut() {
-            // Who is gone already needs neither.
-            let _ = client.talk.connection.flush();
-            let _ = client.talk.connection.close();
+            client.is_last = true;
+            if !client.talk.connection.has_unsent() {
+                // Who is gone already needs no goodbye.
+                let _ = client.talk.connection.close();
+            }
             if client.state == State::Asked {
                 client.state = State::Talking;
             }
@@ -600,13 +614,21 @@ impl Inbox for Clients {
     }
 
     fn rest(&mut self) -> Option<News<'_>> {
-        let until = self.closed? + UNENDED;
+        let since = self.closed?;
         let number = loop {
-            if let Some(number) = self.next_with_part() {
-                break number;
-            }
+            let sending = |client: &Client| client.talk.connection.has_unsent();
+            let until = since
+                + if self.served.values().any(sending) {
+                    STUCK
+                } else {
+                    UNENDED
+                };
+            // Also of one who goes on and on.
             if self.served.is_empty() || until <= Instant::now() {
                 return None;
+            }
+            if let Some(number) = self.next_with_part() {
+                break number;
             }
             self.attend_until(Some(until));
         };
