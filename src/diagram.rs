@@ -3,6 +3,7 @@
 mod chars;
 mod mermaid;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -166,6 +167,9 @@ impl Diagram {
 
 /// A record, and what it is about.
 struct Scene<'a> {
+    /// When it was first written down. Who receives a message may do so before whoever has
+    /// sent it.
+    time: Cow<'a, str>,
     record: Record<'a>,
     /// Who has written it.
     writer: Part,
@@ -211,10 +215,9 @@ impl<'a> Story<'a> {
         for (index, records) in files.into_iter().enumerate() {
             story.add(index, records, &writers);
         }
-        story
-            .scenes
-            .sort_by(|one, other| one.record.time.cmp(&other.record.time));
         story.pair();
+        // Times that are written alike are in order when their texts are.
+        story.scenes.sort_by(|one, other| one.time.cmp(&other.time));
         story
     }
 
@@ -257,6 +260,7 @@ impl<'a> Story<'a> {
                 Part::Writer(index)
             };
             self.scenes.push(Scene {
+                time: record.time.clone(),
                 record,
                 writer,
                 other,
@@ -298,6 +302,11 @@ impl<'a> Story<'a> {
                 };
                 if let Some(arrived) = received.clone().find(same) {
                     received.by_ref().find(|index| *index == arrived);
+                    let first = self.scenes[sent]
+                        .time
+                        .clone()
+                        .min(self.scenes[arrived].time.clone());
+                    self.scenes[sent].time = first;
                     self.scenes[sent].twin = Twin::Drawn;
                     self.scenes[arrived].twin = Twin::Hidden;
                 }

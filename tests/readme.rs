@@ -133,6 +133,34 @@ fn a_connection_that_comes_back() {
     server.finish(0);
 }
 
+const LESSON: [&str; 3] = ["--explain", "--transcript", "diagram chat.jsonl"];
+
+#[test]
+fn a_lesson() {
+    let [explain, transcript, diagram] = LESSON;
+    let port = free_port();
+    let mut server = run(here(), explain, port, "");
+    assert_eq!(server.port(), port);
+    let folder = common::home();
+    let mut client = run(folder.path(), transcript, port, "");
+    client.write("hello\n");
+    server.expect("Received from connected client: hello\n");
+    server.write("hi there\n");
+    client.expect("Received from server: hi there\n");
+    client.write("bye\n");
+    client.finish(0);
+    let (_, told) = server.finish(0);
+    // The lines that do not tell what the client has said are those of the README.
+    for line in README.lines().filter(|line| line.contains(" -> ok: ")) {
+        let line = line.replace("5000", &port.to_string());
+        let (call, why) = line.split_once(" -> ").unwrap();
+        let line = format!("{:32} -> {why}", call.trim());
+        assert!(told.contains(&line), "{line}\n{told}");
+    }
+    let (drawn, _) = run(folder.path(), diagram, port, "").finish(0);
+    assert!(README.contains(&format!("```\n{drawn}```\n")), "{drawn}");
+}
+
 const SCRIPT: [&str; 2] = ["yes", "answer="];
 
 #[test]
@@ -362,6 +390,7 @@ fn every_command_is_run_by_one_of_these_tests() {
         &CHAT[..],
         &MANY,
         &RETRY,
+        &LESSON,
         &SCRIPT,
         &COMPLETIONS,
         &PYTHON,

@@ -214,13 +214,9 @@ impl Piped {
     pub fn port(&self) -> u16 {
         self.stderr.wait_for("Listening on", |bytes| {
             let text = String::from_utf8_lossy(bytes);
-            let line = text.split_inclusive('\n').find(|l| l.ends_with('\n'))?;
-            line.strip_prefix("Listening on ")?
-                .trim()
-                .rsplit(':')
-                .next()?
-                .parse()
-                .ok()
+            let mut lines = text.split_inclusive('\n').filter(|l| l.ends_with('\n'));
+            let address = lines.find_map(|line| line.strip_prefix("Listening on "))?;
+            address.trim().rsplit(':').next()?.parse().ok()
         })
     }
 
