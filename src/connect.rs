@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::address::Address;
 use crate::connection::{Connection, Until};
-use crate::console::{Console, Wait, Waiting};
+use crate::console::{Console, Wait};
 use crate::event::{Awaited, Event, Failure, Peer};
 use crate::explain::Log;
 use crate::framing::Wire;
@@ -74,11 +74,7 @@ pub fn run(
             tries: outage.tries,
         })?;
         let until = Instant::now() + pause;
-        let waiting = Waiting {
-            awaited: Awaited::AServer,
-            since: outage.since,
-        };
-        match console.wait(&waiting, &mut Until(Some(until)))? {
+        match console.wait(Awaited::AServer, &mut Until(Some(until)))? {
             Wait::Incoming => thread::sleep(until.saturating_duration_since(Instant::now())),
             Wait::EndOfInput => return Ok(Ending::EndOfInput),
             Wait::Interrupted => return Ok(Ending::Interrupted),

@@ -14,7 +14,6 @@ use std::env;
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
-use std::time::Instant;
 
 use crate::connection::Watched;
 use crate::event::{Awaited, Event, Failure, Peer, Prompt};
@@ -58,15 +57,6 @@ pub enum HistoryFile {
     None,
 }
 
-/// What the user waits for.
-#[derive(Debug, Clone, Copy)]
-pub struct Waiting {
-    /// For what.
-    pub awaited: Awaited,
-    /// Since when.
-    pub since: Instant,
-}
-
 /// How a wait for the peer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
@@ -98,10 +88,11 @@ pub enum Answer<'a> {
 
 /// Where the user reads and types.
 pub trait Console {
-    /// Lets the user wait for news of `watched`, and returns how that ended. A console that
+    /// Lets the user wait for what is `awaited`, until there is news of `watched`, and returns
+    /// how that ended. A console that
     /// shows no prompt returns at once and leaves the waiting to whoever reads or accepts
     /// next. Fails when the terminal cannot be read.
-    fn wait(&mut self, waiting: &Waiting, watched: &mut dyn Watched) -> Result<Wait, Failure>;
+    fn wait(&mut self, awaited: Awaited, watched: &mut dyn Watched) -> Result<Wait, Failure>;
 
     /// Asks the user for a message, or for the next part of one, until there is news of
     /// `watched`, and returns the answer. Fails when stdin cannot be read.

@@ -3,11 +3,11 @@
 mod chars;
 mod mermaid;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::event::Failure;
 use crate::sanitize::Untrusted;
@@ -112,6 +112,9 @@ impl fmt::Display for BadLine {
     }
 }
 
+/// A record, and its time.
+type Timed<'a> = (SystemTime, Record<'a>);
+
 /// Reads `files`, the transcript of one end or those of both, and returns the diagram of what
 /// they tell, with the lines that had to be left out. Fails when a file cannot be read.
 pub fn read(files: &[PathBuf]) -> Result<(Diagram, Vec<BadLine>), Failure> {
@@ -130,22 +133,28 @@ pub fn read(files: &[PathBuf]) -> Result<(Diagram, Vec<BadLine>), Failure> {
     Ok((Story::new(records).tell(), bad))
 }
 
-fn parse<'a>(text: &'a str, path: &Path, bad: &mut Vec<BadLine>) -> Vec<Record<'a>> {
+fn parse<'a>(text: &'a str, path: &Path, bad: &mut Vec<BadLine>) -> Vec<Timed<'a>> {
     let lines = text.lines().enumerate();
     lines
         .filter(|(_, line)| !line.trim().is_empty())
-        .filter_map(|(index, line)| match serde_json::from_str(line) {
+        .filter_map(|(index, line)| match parse_line(line) {
             Ok(record) => Some(record),
-            Err(error) => {
+            Err(reason) => {
                 bad.push(BadLine {
                     path: path.to_owned(),
                     number: index + 1,
-                    reason: error.to_string(),
+                    reason,
                 });
                 None
             }
         })
         .collect()
+}
+
+fn parse_line(line: &str) -> Result<(SystemTime, Record<'_>), String> {
+    let record: Record<'_> = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    let time = humantime::parse_rfc3339(&record.time).map_err(|error| error.to_string())?;
+    Ok((time, record))
 }
 
 impl Diagram {
@@ -169,7 +178,7 @@ impl Diagram {
 struct Scene<'a> {
     /// When it was first written down. Who receives a message may do so before whoever has
     /// sent it.
-    time: Cow<'a, str>,
+    time: SystemTime,
     record: Record<'a>,
     /// Who has written it.
     writer: Part,
@@ -199,10 +208,10 @@ struct Story<'a> {
 }
 
 impl<'a> Story<'a> {
-    fn new(files: Vec<Vec<Record<'a>>>) -> Self {
+    fn new(files: Vec<Vec<Timed<'a>>>) -> Self {
         let mut writers = HashMap::new();
         for (index, records) in files.iter().enumerate() {
-            for record in records {
+            for (_, record) in records {
                 if let (Kind::Connected, Some(local)) = (record.event, record.local) {
                     writers.insert(local, Part::Writer(index));
                 }
@@ -216,20 +225,19 @@ impl<'a> Story<'a> {
             story.add(index, records, &writers);
         }
         story.pair();
-        // Times that are written alike are in order when their texts are.
-        story.scenes.sort_by(|one, other| one.time.cmp(&other.time));
+        story.scenes.sort_by_key(|scene| scene.time);
         story
     }
 
-    fn add(&mut self, index: usize, records: Vec<Record<'a>>, writers: &HashMap<SocketAddr, Part>) {
+    fn add(&mut self, index: usize, records: Vec<Timed<'a>>, writers: &HashMap<SocketAddr, Part>) {
         // Until it says more: who listens is the server, and a client knows its own end.
         let connects = |record: &Record<'_>| record.event == Kind::Connected;
         let first = records
             .iter()
-            .find(|record| connects(record) || record.event == Kind::Listening);
-        let mut serves = first.is_some_and(|record| !connects(record));
+            .find(|(_, record)| connects(record) || record.event == Kind::Listening);
+        let mut serves = first.is_some_and(|(_, record)| !connects(record));
         let mut own_end = None;
-        for record in records {
+        for (time, record) in records {
             match record.event {
                 Kind::Listening => serves = true,
                 Kind::Connected => {
@@ -238,7 +246,8 @@ impl<'a> Story<'a> {
                 }
                 _ => {}
             }
-            let other = match (record.peer, own_end) {
+            let peer = record.peer.as_ref().and_then(|peer| peer.parse().ok());
+            let other = match (peer, own_end) {
                 (Some(client), _) if serves => {
                     let part = writers.get(&client).copied();
                     let part = part.unwrap_or(Part::Client(client));
@@ -260,7 +269,7 @@ impl<'a> Story<'a> {
                 Part::Writer(index)
             };
             self.scenes.push(Scene {
-                time: record.time.clone(),
+                time,
                 record,
                 writer,
                 other,
@@ -302,11 +311,7 @@ impl<'a> Story<'a> {
                 };
                 if let Some(arrived) = received.clone().find(same) {
                     received.by_ref().find(|index| *index == arrived);
-                    let first = self.scenes[sent]
-                        .time
-                        .clone()
-                        .min(self.scenes[arrived].time.clone());
-                    self.scenes[sent].time = first;
+                    self.scenes[sent].time = self.scenes[sent].time.min(self.scenes[arrived].time);
                     self.scenes[sent].twin = Twin::Drawn;
                     self.scenes[arrived].twin = Twin::Hidden;
                 }

@@ -22,7 +22,7 @@ const WHY: usize = 80;
 const SO_FAR: usize = 32;
 
 /// Who is on the other end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Peer {
     /// We serve: it has connected to us, and nobody else.
     Client,

@@ -1,11 +1,10 @@
 //! The server's side: bind, listen with a backlog, accept a client, start the session.
 
 use std::io;
-use std::time::Instant;
 
 use crate::address::{Address, is_local};
 use crate::connection::Connection;
-use crate::console::{Console, Wait, Waiting};
+use crate::console::{Console, Wait};
 use crate::event::{Awaited, Event, Failure, Peer};
 use crate::explain::Log;
 use crate::framing::Wire;
@@ -64,11 +63,7 @@ pub fn run(
         let mut clients = Clients::new(listener, terms, wire).map_err(Failure::Accept)?;
         return session::run(&mut clients, OnLoss::End, console);
     }
-    let waiting = Waiting {
-        awaited: Awaited::AClient,
-        since: Instant::now(),
-    };
-    match console.wait(&waiting, &mut listener)? {
+    match console.wait(Awaited::AClient, &mut listener)? {
         Wait::Incoming => {}
         Wait::EndOfInput => return Ok(Ending::EndOfInput),
         Wait::Interrupted => return Ok(Ending::Interrupted),

@@ -3,9 +3,8 @@
 use std::convert::Infallible;
 use std::io;
 use std::mem;
-use std::time::Instant;
 
-use crate::console::{Answer, Console, Wait, Waiting};
+use crate::console::{Answer, Console, Wait};
 use crate::event::{Event, Failure, Parting, Peer, Prompt};
 use crate::framing::Oddity;
 use crate::inbox::{Inbox, News, Sent};
@@ -204,14 +203,9 @@ impl Session<'_> {
 
     /// A peer's turn: shows what it says, as it comes.
     fn listen(&mut self) -> Result<(), End> {
-        let since = Instant::now();
         loop {
             if !self.input_ended {
-                let waiting = Waiting {
-                    awaited: self.inbox.awaited(),
-                    since,
-                };
-                match self.console.wait(&waiting, self.inbox)? {
+                match self.console.wait(self.inbox.awaited(), self.inbox)? {
                     Wait::Incoming => {}
                     Wait::EndOfInput if self.inbox.owes_reply() => self.input_ended = true,
                     Wait::EndOfInput => return Err(End::Ended(Ending::EndOfInput)),
@@ -385,6 +379,7 @@ mod tests {
 
     use super::*;
     use crate::connection::{Connection, Stream, Watched};
+    use crate::event::Awaited;
     use crate::framing::{Framing, Wire};
     use crate::inbox::One;
 
@@ -419,7 +414,7 @@ mod tests {
     }
 
     impl Console for Script {
-        fn wait(&mut self, _: &Waiting, _: &mut dyn Watched) -> Result<Wait, Failure> {
+        fn wait(&mut self, _: Awaited, _: &mut dyn Watched) -> Result<Wait, Failure> {
             Ok(self.waits.pop_front().unwrap_or(Wait::Incoming))
         }
 

@@ -1,13 +1,14 @@
 //! The record of a conversation: JSON Lines, one event a line.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -26,8 +27,8 @@ pub struct Record<'a> {
     /// What happened.
     pub event: Kind,
     /// Who is at the other end of the connection.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub peer: Option<SocketAddr>,
+    #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
+    pub peer: Option<Cow<'a, str>>,
     /// Our own end of it, or where we listen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<SocketAddr>,
@@ -87,11 +88,9 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Record<'_> {
-    fn now(event: Kind) -> Self {
+    fn of(event: Kind) -> Self {
         Self {
-            time: humantime::format_rfc3339_micros(SystemTime::now())
-                .to_string()
-                .into(),
+            time: Cow::Borrowed(""),
             event,
             peer: None,
             local: None,
@@ -117,6 +116,14 @@ struct Message {
 }
 
 impl Message {
+    /// Makes room for the next.
+    fn clear(&mut self) {
+        self.text.clear();
+        self.bytes = 0;
+        self.name = None;
+        self.late = false;
+    }
+
     fn add(&mut self, part: &[u8]) {
         let room = KEPT - self.text.len();
         self.text.extend_from_slice(&part[..part.len().min(room)]);
@@ -127,7 +134,7 @@ impl Message {
 /// What is known of a peer.
 #[derive(Debug, Default)]
 struct Known {
-    address: Option<SocketAddr>,
+    address: Option<String>,
     /// The message that it is sending.
     received: Message,
     /// The message that we are sending to it.
@@ -138,10 +145,86 @@ struct Known {
 #[derive(Debug)]
 pub struct Transcript {
     path: PathBuf,
+    peers: BTreeMap<Peer, Known>,
+    writer: Writer,
+}
+
+/// What writes the lines.
+#[derive(Debug)]
+struct Writer {
     file: File,
-    peers: HashMap<Peer, Known>,
     /// The line that is being written, kept for its memory.
     line: Vec<u8>,
+    clock: Clock,
+}
+
+impl Writer {
+    /// Writes a line in one write, so that whoever ends the program leaves a whole one.
+    fn write(&mut self, record: Record<'_>) -> io::Result<()> {
+        let record = Record {
+            time: Cow::Borrowed(self.clock.now()),
+            ..record
+        };
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, &record)?;
+        self.line.push(b'\n');
+        self.file.write_all(&self.line)
+    }
+
+    fn message(
+        &mut self,
+        kind: Kind,
+        peer: Peer,
+        address: Option<&String>,
+        message: &mut Message,
+    ) -> io::Result<()> {
+        let written = self.write(Record {
+            name: message.name.as_deref().map(Cow::Borrowed),
+            bytes: Some(message.bytes),
+            cut: message.bytes > message.text.len() as u64,
+            text: Some(String::from_utf8_lossy(&message.text)),
+            late: message.late,
+            ..about(kind, peer, address)
+        });
+        message.clear();
+        written
+    }
+}
+
+/// Tells the time as it is written; of most turns, only the last digits are new.
+#[derive(Debug, Default)]
+struct Clock {
+    second: u64,
+    text: String,
+}
+
+impl Clock {
+    fn now(&mut self) -> &str {
+        let now = SystemTime::now();
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        if self.second != since.as_secs() || self.text.is_empty() {
+            self.second = since.as_secs();
+            self.text = humantime::format_rfc3339_micros(now).to_string();
+        } else {
+            let digits = self.text.len() - "000000Z".len();
+            self.text.truncate(digits);
+            // A String takes all.
+            let _ = write!(self.text, "{:06}Z", since.subsec_micros());
+        }
+        &self.text
+    }
+}
+
+/// A record about a peer, as far as it is known.
+fn about(kind: Kind, peer: Peer, address: Option<&String>) -> Record<'_> {
+    Record {
+        peer: address.map(|address| Cow::Borrowed(&**address)),
+        client: match peer {
+            Peer::Numbered(number) => Some(number),
+            Peer::Client | Peer::Server => None,
+        },
+        ..Record::of(kind)
+    }
 }
 
 impl Transcript {
@@ -151,9 +234,12 @@ impl Transcript {
         match open(&path) {
             Ok(file) => Ok(Self {
                 path,
-                file,
-                peers: HashMap::new(),
-                line: Vec::new(),
+                peers: BTreeMap::new(),
+                writer: Writer {
+                    file,
+                    line: Vec::new(),
+                    clock: Clock::default(),
+                },
             }),
             Err(error) => Err(Failure::Transcript(path, error)),
         }
@@ -169,15 +255,15 @@ impl Transcript {
     /// when the file cannot be written.
     pub fn record(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
-            Event::Called(noted) => self.write(&Record {
-                peer: noted.peer,
+            Event::Called(noted) => self.writer.write(Record {
+                peer: noted.peer.map(|peer| peer.to_string().into()),
                 call: Some(noted.call.call().into()),
                 result: Some(noted.call.result().into()),
-                ..Record::now(Kind::Call)
+                ..Record::of(Kind::Call)
             }),
-            Event::Listening(address) => self.write(&Record {
+            Event::Listening(address) => self.writer.write(Record {
                 local: Some(*address),
-                ..Record::now(Kind::Listening)
+                ..Record::of(Kind::Listening)
             }),
             Event::ConnectionFrom(peer, address) => self.connected(*peer, *address, None),
             Event::ConnectedTo { address, local } => {
@@ -186,13 +272,14 @@ impl Transcript {
             Event::Received(peer, part) => self.received(*peer, part, false),
             Event::Late(peer, part) => self.received(*peer, part, true),
             Event::Sent { peer, text, last } => {
-                let message = &mut self.peers.entry(*peer).or_default().sent;
-                message.add(text);
+                let known = self.peers.entry(*peer).or_default();
+                known.sent.add(text);
                 if !last {
                     return Ok(());
                 }
-                let message = std::mem::take(message);
-                self.message(Kind::Sent, *peer, message)
+                let address = known.address.as_ref();
+                self.writer
+                    .message(Kind::Sent, *peer, address, &mut known.sent)
             }
             Event::Gone(peer, _)
             | Event::TryingAgain {
@@ -201,7 +288,7 @@ impl Transcript {
             } => self.gone(Kind::Left, *peer, Some(event.to_string())),
             Event::Closed(peer) => self.gone(Kind::Closed, *peer, None),
             Event::Ended => {
-                while let Some(peer) = self.peers.keys().next() {
+                while let Some((peer, _)) = self.peers.first_key_value() {
                     self.gone(Kind::Closed, *peer, None)?;
                 }
                 Ok(())
@@ -209,13 +296,13 @@ impl Transcript {
             Event::Failed(Failure::Lost(peer, _) | Failure::LostWithMessage(peer, _)) => {
                 self.gone(Kind::Error, *peer, Some(event.to_string()))
             }
-            Event::Failed(failure) => self.write(&Record {
+            Event::Failed(failure) => self.writer.write(Record {
                 text: Some(failure.to_string().into()),
-                ..Record::now(Kind::Error)
+                ..Record::of(Kind::Error)
             }),
-            notice => self.write(&Record {
+            notice => self.writer.write(Record {
                 text: Some(notice.to_string().into()),
-                ..Record::now(Kind::Notice)
+                ..Record::of(Kind::Notice)
             }),
         }
     }
@@ -226,16 +313,17 @@ impl Transcript {
         address: SocketAddr,
         local: Option<SocketAddr>,
     ) -> io::Result<()> {
-        self.peers.entry(peer).or_default().address = Some(address);
-        let record = Record {
+        let known = self.peers.entry(peer).or_default();
+        known.address = Some(address.to_string());
+        self.writer.write(Record {
             local,
-            ..self.of(Kind::Connected, peer)
-        };
-        self.write(&record)
+            ..about(Kind::Connected, peer, known.address.as_ref())
+        })
     }
 
     fn received(&mut self, peer: Peer, part: &Part<'_>, late: bool) -> io::Result<()> {
-        let message = &mut self.peers.entry(peer).or_default().received;
+        let known = self.peers.entry(peer).or_default();
+        let message = &mut known.received;
         message.add(part.text().bytes());
         message.late |= late;
         if part.first {
@@ -246,53 +334,21 @@ impl Transcript {
         if !part.last {
             return Ok(());
         }
-        let message = std::mem::take(message);
-        self.message(Kind::Received, peer, message)
-    }
-
-    fn message(&mut self, kind: Kind, peer: Peer, message: Message) -> io::Result<()> {
-        let record = Record {
-            name: message.name.map(Into::into),
-            bytes: Some(message.bytes),
-            cut: message.bytes > message.text.len() as u64,
-            text: Some(String::from_utf8_lossy(&message.text)),
-            late: message.late,
-            ..self.of(kind, peer)
-        };
-        self.write(&record)
+        self.writer
+            .message(Kind::Received, peer, known.address.as_ref(), message)
     }
 
     fn gone(&mut self, kind: Kind, peer: Peer, text: Option<String>) -> io::Result<()> {
-        let unfinished = &mut self.peers.entry(peer).or_default().received;
-        if unfinished.bytes > 0 {
-            let unfinished = std::mem::take(unfinished);
-            self.message(Kind::Received, peer, unfinished)?;
+        let mut known = self.peers.remove(&peer).unwrap_or_default();
+        let address = known.address.as_ref();
+        if known.received.bytes > 0 {
+            self.writer
+                .message(Kind::Received, peer, address, &mut known.received)?;
         }
-        let record = Record {
+        self.writer.write(Record {
             text: text.map(Into::into),
-            ..self.of(kind, peer)
-        };
-        self.peers.remove(&peer);
-        self.write(&record)
-    }
-
-    fn of(&self, kind: Kind, peer: Peer) -> Record<'static> {
-        Record {
-            peer: self.peers.get(&peer).and_then(|known| known.address),
-            client: match peer {
-                Peer::Numbered(number) => Some(number),
-                Peer::Client | Peer::Server => None,
-            },
-            ..Record::now(kind)
-        }
-    }
-
-    /// Writes a line in one write, so that whoever ends the program leaves a whole one.
-    fn write(&mut self, record: &Record<'_>) -> io::Result<()> {
-        self.line.clear();
-        serde_json::to_writer(&mut self.line, record)?;
-        self.line.push(b'\n');
-        self.file.write_all(&self.line)
+            ..about(kind, peer, address)
+        })
     }
 }
 

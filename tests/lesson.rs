@@ -112,6 +112,11 @@ fn each_failure_is_explained() {
     let (listener, port) = raw_server();
     let client = Piped::connect(port, &["--explain"]);
     let server = accept(&listener);
+    client.stderr.wait_for("the connection", |bytes| {
+        String::from_utf8_lossy(bytes)
+            .contains("Connected to")
+            .then_some(())
+    });
     reset_when_dropped(&server);
     drop(server);
     client.stderr.wait_for("the reset", |bytes| {

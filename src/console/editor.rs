@@ -7,6 +7,7 @@ use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use anstyle::Style;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -22,7 +23,7 @@ use super::helper::{Helper, OnKey, Turn, WaitingLine, lock};
 use super::interrupt::{Call, INTERRUPTED_STATUS, Interrupts};
 use super::output::Output;
 use super::screen::{Drawn, State, columns, rows};
-use super::{Answer, Console, Options, Wait, Waiting, controlling, history, inputrc};
+use super::{Answer, Console, Options, Wait, controlling, history, inputrc};
 use crate::connection::Watched;
 use crate::event::{self, Awaited, Event, Failure, Peer, Prompt};
 
@@ -54,6 +55,8 @@ pub(super) struct Editor {
     entered: Option<String>,
     /// Something of the peer's was shown since the user was asked last.
     heard: bool,
+    /// What the user waits for, and since when.
+    waiting: Option<(Awaited, Instant)>,
     /// Whom the user is asked to answer.
     asked: Option<Peer>,
 }
@@ -103,6 +106,7 @@ impl Editor {
             message: String::new(),
             entered: None,
             heard: false,
+            waiting: None,
             asked: None,
         })
     }
@@ -336,10 +340,15 @@ impl Editor {
 }
 
 impl Console for Editor {
-    fn wait(&mut self, waiting: &Waiting, watched: &mut dyn Watched) -> Result<Wait, Failure> {
+    fn wait(&mut self, awaited: Awaited, watched: &mut dyn Watched) -> Result<Wait, Failure> {
+        let since = match self.waiting {
+            Some((before, since)) if before == awaited => since,
+            _ => Instant::now(),
+        };
+        self.waiting = Some((awaited, since));
         let line = WaitingLine {
-            awaited: waiting.awaited,
-            since: waiting.since,
+            awaited,
+            since,
             so_far: watched
                 .so_far()
                 .map_or_else(String::new, |text| Awaited::so_far(text) + "  "),
@@ -357,6 +366,7 @@ impl Console for Editor {
 
     fn ask(&mut self, prompt: &Prompt, watched: &mut dyn Watched) -> Result<Answer<'_>, Failure> {
         let heard = mem::take(&mut self.heard);
+        self.waiting = None;
         self.asked = Some(prompt.peer);
         if let Some(line) = self.entered.take() {
             let _ = writeln!(&*self.screen, "{prompt}{line}");

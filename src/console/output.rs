@@ -29,6 +29,10 @@ pub(super) struct Output {
     speaker: Option<Peer>,
     /// What is being printed, kept for its memory.
     text: String,
+    /// The same for a program.
+    bytes: Vec<u8>,
+    /// The label that was printed last, and whose it is, to be printed again.
+    label_of: Option<(Peer, String)>,
     log: Log,
     transcript: Option<Transcript>,
     /// For the calls that are told.
@@ -43,6 +47,10 @@ enum Line {
     /// Behind so many columns.
     Within(usize),
 }
+
+/// So many bytes are sooner copied behind their label than written from where they stand
+/// (measured: writev(2) of three pieces costs more than this copy).
+const COPIED: usize = 4096;
 
 /// What stands before the second and later lines of a message, so that none of them can
 /// pass for a message of its own or for a notice.
@@ -64,6 +72,8 @@ impl Output {
             line: Line::Start,
             speaker: None,
             text: String::new(),
+            bytes: Vec::new(),
+            label_of: None,
             log: options.log.clone(),
             transcript,
             dim: if options.color_on(io::stderr().is_terminal()) {
@@ -154,8 +164,17 @@ impl Output {
         }
     }
 
-    /// Begins what is printed with the label of a message.
+    /// Begins what is printed with the label of a message, which is the same every time when
+    /// the message does not say whom it is from.
     fn label(&mut self, event: &Event<'_>) {
+        if let (Event::Received(peer, part), Some((whose, label))) = (event, &self.label_of)
+            && peer == whose
+            && part.name().is_none()
+            && !self.screen
+        {
+            self.text.push_str(label);
+            return;
+        }
         if self.screen {
             let columns: usize = event.to_string().graphemes(true).map(width).sum();
             self.line = Line::Within(columns + 1);
@@ -163,6 +182,11 @@ impl Output {
         let style = self.label;
         // A String takes all.
         let _ = write!(self.text, "{style}{event}{style:#} ");
+        if let Event::Received(peer, part) = event
+            && part.name().is_none()
+        {
+            self.label_of = Some((*peer, self.text.clone()));
+        }
     }
 
     fn show_part(&mut self, part: &Part<'_>) -> io::Result<()> {
@@ -219,6 +243,17 @@ impl Output {
         } else {
             Line::Start
         };
+        if bytes.len() <= COPIED {
+            self.bytes.clear();
+            self.bytes.extend_from_slice(self.text.as_bytes());
+            self.bytes.extend_from_slice(bytes);
+            self.bytes.extend_from_slice(ending.as_bytes());
+            // An empty write would be one too many.
+            return match &self.bytes[..] {
+                [] => Ok(()),
+                bytes => self.stdout.write_all(bytes),
+            };
+        }
         let mut slices = [
             IoSlice::new(self.text.as_bytes()),
             IoSlice::new(bytes),

@@ -11,9 +11,9 @@ use nix::poll::{PollFd, PollFlags};
 
 use super::interrupt::exit_on_signals;
 use super::output::Output;
-use super::{Answer, Console, Wait, Waiting};
+use super::{Answer, Console, Wait};
 use crate::connection::{PollFds, Watched, has_hung_up, is_ready, poll_until};
-use crate::event::{Event, Failure, Peer, Prompt};
+use crate::event::{Awaited, Event, Failure, Peer, Prompt};
 
 /// What is read from stdin at once, in bytes; a longer line is sent in parts.
 const BUFFER: usize = 64 * 1024;
@@ -60,7 +60,7 @@ fn write_on_terminal(text: &str) {
 }
 
 impl Console for Pipe {
-    fn wait(&mut self, _: &Waiting, _: &mut dyn Watched) -> Result<Wait, Failure> {
+    fn wait(&mut self, _: Awaited, _: &mut dyn Watched) -> Result<Wait, Failure> {
         self.explain()?;
         Ok(Wait::Incoming)
     }

@@ -1,0 +1,210 @@
+//! Many clients at one server: each says a line and waits for its answer, all at once.
+
+mod common;
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use common::roles::{self, role};
+use common::{
+    Process, Subject, interleave, lines, median, open, percentile, ratio, rounds, socketchat,
+};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tempfile::TempDir;
+
+/// What is measured of a number of clients.
+struct Cost {
+    /// Replies a second.
+    rate: f64,
+    /// How long each reply took, in seconds.
+    delays: Vec<f64>,
+    /// The server's memory for each client, in bytes; `None` for a yardstick.
+    memory: Option<f64>,
+}
+
+/// What one client may do to hold the others up.
+#[derive(Clone, Copy)]
+enum Hostile {
+    /// It sends a gigabyte and reads nothing.
+    Floods,
+    /// It stops in the middle of a character.
+    Stops,
+    /// It resets the connection.
+    Resets,
+    /// It says nothing.
+    Waits,
+    /// All of them, each as one more client.
+    All,
+}
+
+fn main() {
+    roles::play();
+    let limit = Rlimit {
+        current: Some(4096),
+        ..getrlimit(Resource::Nofile)
+    };
+    setrlimit(Resource::Nofile, limit).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+
+    println!("\nclients in lockstep: a short line and its answer\n");
+    println!(
+        "  {:34} {:>8} {:>9} {:>8} {:>8} {:>8} {:>9}",
+        "", "clients", "replies/s", "of bare", "p50 us", "p99 us", "bytes each"
+    );
+    for count in [10, 100, 1000] {
+        let turns = 20_000 / count;
+        let mut subjects = vec![
+            Subject::new("bare echo, a thread a client", || bare(count, turns)),
+            Subject::new("socketchat serve --max-clients", || {
+                served(&folder, count, turns, None)
+            }),
+        ];
+        print_table(count, &mut subjects);
+    }
+
+    println!("\nfifty clients, and one that is hostile\n");
+    let fifty = |name: &str, hostile| {
+        Subject::new(name, {
+            let folder = &folder;
+            move || served(folder, 50, 400, hostile)
+        })
+    };
+    let mut subjects = vec![
+        fifty("alone", None),
+        fifty("it sends 1 GB and does not read", Some(Hostile::Floods)),
+        fifty("it stops inside a character", Some(Hostile::Stops)),
+        fifty("it resets", Some(Hostile::Resets)),
+        fifty("it says nothing", Some(Hostile::Waits)),
+        fifty("all of these", Some(Hostile::All)),
+    ];
+    print_table(50, &mut subjects);
+    println!("\n  of bare: here, of the fifty alone");
+}
+
+fn print_table(count: usize, subjects: &mut [Subject<'_, Cost>]) {
+    let names: Vec<_> = subjects
+        .iter()
+        .map(|subject| subject.name.clone())
+        .collect();
+    let costs = interleave(subjects, rounds(5));
+    let rates: Vec<Vec<f64>> = costs
+        .iter()
+        .map(|costs| costs.iter().map(|cost| cost.rate).collect())
+        .collect();
+    for (index, name) in names.iter().enumerate() {
+        let delays: Vec<_> = costs[index]
+            .iter()
+            .flat_map(|cost| cost.delays.iter().copied())
+            .collect();
+        let memory: Vec<_> = costs[index].iter().filter_map(|cost| cost.memory).collect();
+        let memory = if memory.is_empty() {
+            "-".into()
+        } else {
+            format!("{:.0}", median(&memory))
+        };
+        println!(
+            "  {name:34} {count:>8} {:>9.0} {:>8.2} {:>8.0} {:>8.0} {memory:>9}",
+            median(&rates[index]),
+            ratio(&rates[index], &rates[0]),
+            percentile(&delays, 50) * 1e6,
+            percentile(&delays, 99) * 1e6,
+        );
+    }
+}
+
+fn bare(count: usize, turns: usize) -> Cost {
+    let mut server = Process::start(&mut role("echo-server", &[]));
+    let mut clients = connect(server.port(), count);
+    lockstep(&mut clients, turns)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "it is a number for people")]
+fn served(folder: &TempDir, count: usize, turns: usize, hostile: Option<Hostile>) -> Cost {
+    let answers = lines(folder, "hello", 4 * count * turns);
+    let mut server = Process::start(
+        socketchat(&["serve", "-p", "0", "-m", "2000", "-b", "2000", "-f", "line"])
+            .stdin(open(&answers)),
+    );
+    let port = server.port();
+    let before = server.peak_memory();
+    let held = hostile.map(|hostile| be_hostile(hostile, port));
+    let mut clients = connect(port, count);
+    let mut cost = lockstep(&mut clients, turns);
+    cost.memory = Some((server.peak_memory() - before) as f64 / count as f64);
+    for stream in held.into_iter().flatten() {
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+    cost
+}
+
+fn connect(port: u16, count: usize) -> Vec<TcpStream> {
+    (0..count)
+        .map(|_| {
+            let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            stream.set_nodelay(true).unwrap();
+            stream
+                .set_read_timeout(Some(Duration::from_secs(30)))
+                .unwrap();
+            stream
+        })
+        .collect()
+}
+
+/// Everybody says a line, then everybody waits for the answer; so many times.
+#[allow(clippy::cast_precision_loss, reason = "it is a small number")]
+fn lockstep(clients: &mut [TcpStream], turns: usize) -> Cost {
+    let mut delays = Vec::with_capacity(clients.len() * turns);
+    let start = Instant::now();
+    for _ in 0..turns {
+        let mut said = Vec::with_capacity(clients.len());
+        for client in clients.iter_mut() {
+            client.write_all(roles::PING).unwrap();
+            said.push(Instant::now());
+        }
+        for (client, said) in clients.iter_mut().zip(said) {
+            client.read_exact(&mut [0; 6]).unwrap();
+            delays.push(said.elapsed().as_secs_f64());
+        }
+    }
+    Cost {
+        rate: delays.len() as f64 / start.elapsed().as_secs_f64(),
+        delays,
+        memory: None,
+    }
+}
+
+/// Connects as a hostile client, which lasts as long as what is returned.
+fn be_hostile(hostile: Hostile, port: u16) -> Vec<TcpStream> {
+    let mut stream = connect(port, 1).remove(0);
+    match hostile {
+        Hostile::Floods => {
+            let mut flood = stream.try_clone().unwrap();
+            std::thread::spawn(move || {
+                let lines = b"flood\n".repeat(10_000);
+                let mut left = 1 << 30;
+                while left > 0 && flood.write_all(&lines).is_ok() {
+                    left -= lines.len().min(left);
+                }
+            });
+        }
+        Hostile::Stops => stream.write_all(b"half a \xc3").unwrap(),
+        Hostile::Resets => {
+            rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+            return Vec::new();
+        }
+        Hostile::Waits => {}
+        Hostile::All => {
+            return [
+                Hostile::Floods,
+                Hostile::Stops,
+                Hostile::Resets,
+                Hostile::Waits,
+            ]
+            .into_iter()
+            .flat_map(|hostile| be_hostile(hostile, port))
+            .collect();
+        }
+    }
+    vec![stream]
+}
