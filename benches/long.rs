@@ -42,7 +42,7 @@ fn main() {
             .iter()
             .map(|subject| subject.name.clone())
             .collect();
-        let costs = interleave(&mut subjects, rounds(7));
+        let costs = interleave(&mut subjects, rounds(5));
         let speeds: Vec<Vec<f64>> = costs
             .iter()
             .map(|costs| costs.iter().map(|(speed, _)| *speed).collect())

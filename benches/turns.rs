@@ -88,7 +88,7 @@ fn table(folder: &TempDir, on_one: bool) {
         .iter()
         .map(|subject| subject.name.clone())
         .collect();
-    let costs = interleave(&mut subjects, rounds(7));
+    let costs = interleave(&mut subjects, rounds(5));
     let rates: Vec<Vec<f64>> = costs
         .iter()
         .map(|costs| costs.iter().map(|cost| 1.0 / cost.seconds).collect())

@@ -99,8 +99,8 @@ Examples:
   socketchat diagram server.jsonl client.jsonl    both ends' transcripts as one
   socketchat diagram --format mermaid chat.jsonl  for Markdown")]
     Diagram {
-        /// The transcript of one end, or those of both
-        #[arg(required = true, num_args = 1..=2, value_name = "FILE")]
+        /// The transcript of one end, or those of several
+        #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
         /// How to draw it: with characters, or as Mermaid text
         #[arg(long, default_value_t, value_name = "HOW")]

@@ -11,8 +11,9 @@ mod pipe;
 mod screen;
 
 use std::env;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _};
+use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 
 use crate::connection::Watched;
@@ -130,12 +131,22 @@ pub trait Console {
 /// to, and takes over the signals that end the program. Fails when the system has no descriptors left, or the like.
 pub fn open(options: Options, transcript: Option<Transcript>) -> Result<Box<dyn Console>, Failure> {
     let output = output::Output::open(&options, transcript).map_err(Failure::Output)?;
-    let console: io::Result<Box<dyn Console>> = if can_edit() {
-        editor::Editor::open(options, output).map(|editor| Box::new(editor) as _)
-    } else {
-        pipe::Pipe::open(output).map(|pipe| Box::new(pipe) as _)
-    };
-    console.map_err(Failure::Input)
+    let too_many = can_edit() && !has_low_descriptors();
+    if can_edit() && !too_many {
+        let editor = editor::Editor::open(options, output).map_err(Failure::Input)?;
+        return Ok(Box::new(editor));
+    }
+    let mut pipe = pipe::Pipe::open(output).map_err(Failure::Input)?;
+    if too_many {
+        pipe.show(&Event::NoEditor)?;
+    }
+    Ok(Box::new(pipe))
+}
+
+/// Whether select(2) takes the descriptors that rustyline will open, with room to spare.
+fn has_low_descriptors() -> bool {
+    const MOST: i32 = 1024 - 64;
+    File::open("/dev/null").is_ok_and(|file| file.as_raw_fd() < MOST)
 }
 
 /// Whether rustyline can draw: the user types at a terminal that is not a dumb one, and
@@ -154,6 +165,6 @@ fn is_dumb() -> bool {
 }
 
 /// Opens the terminal that the program was started from (tty(4)).
-fn controlling() -> io::Result<std::fs::File> {
+fn controlling() -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open("/dev/tty")
 }

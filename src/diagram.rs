@@ -115,11 +115,14 @@ impl fmt::Display for BadLine {
 /// A record, and its time.
 type Timed<'a> = (SystemTime, Record<'a>);
 
-/// Reads `files`, the transcript of one end or those of both, and returns the diagram of what
+/// Reads `files`, the transcript of one end or those of several, and returns the diagram of what
 /// they tell, with the lines that had to be left out. Fails when a file cannot be read.
 pub fn read(files: &[PathBuf]) -> Result<(Diagram, Vec<BadLine>), Failure> {
     let mut texts = Vec::new();
-    for path in files {
+    let mut files = files.to_vec();
+    let mut seen = std::collections::HashSet::new();
+    files.retain(|path| seen.insert(path.clone()));
+    for path in &files {
         let bytes =
             std::fs::read(path).map_err(|error| Failure::ReadTranscript(path.clone(), error))?;
         texts.push(String::from_utf8_lossy(&bytes).into_owned());
@@ -127,7 +130,7 @@ pub fn read(files: &[PathBuf]) -> Result<(Diagram, Vec<BadLine>), Failure> {
     let mut bad = Vec::new();
     let records = texts
         .iter()
-        .zip(files)
+        .zip(&files)
         .map(|(text, path)| parse(text, path, &mut bad))
         .collect();
     Ok((Story::new(records).tell(), bad))
@@ -152,7 +155,15 @@ fn parse<'a>(text: &'a str, path: &Path, bad: &mut Vec<BadLine>) -> Vec<Timed<'a
 }
 
 fn parse_line(line: &str) -> Result<(SystemTime, Record<'_>), String> {
-    let record: Record<'_> = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    let record: Record<'_> = serde_json::from_str(line).map_err(|error| {
+        // It is one line, and its number is told already.
+        let reason = error.to_string();
+        reason
+            .split(" at line ")
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    })?;
     let time = humantime::parse_rfc3339(&record.time).map_err(|error| error.to_string())?;
     Ok((time, record))
 }
@@ -236,19 +247,40 @@ impl<'a> Story<'a> {
             .iter()
             .find(|(_, record)| connects(record) || record.event == Kind::Listening);
         let mut serves = first.is_some_and(|(_, record)| !connects(record));
-        let mut own_end = None;
-        for (time, record) in records {
-            match record.event {
-                Kind::Listening => serves = true,
-                Kind::Connected => {
-                    serves = record.local.is_none();
-                    own_end = record.local;
+        // Both ends may write into the same file; whom a line is about tells whose it is.
+        let mut own_ends = HashMap::new();
+        let mut calls = HashMap::new();
+        for (mut time, record) in records {
+            let peer = record.peer.as_ref().and_then(|peer| peer.parse().ok());
+            match (record.event, peer, record.local) {
+                (Kind::Listening, ..) => serves = true,
+                (Kind::Connected, Some(peer), Some(own_end)) => {
+                    own_ends.insert(peer, own_end);
+                }
+                (Kind::Connected, Some(peer), None) => {
+                    own_ends.remove(&peer);
                 }
                 _ => {}
             }
-            let peer = record.peer.as_ref().and_then(|peer| peer.parse().ok());
+            let own_end = peer.and_then(|peer: SocketAddr| own_ends.get(&peer).copied());
+            if peer.is_some() && record.event != Kind::Call {
+                serves = own_end.is_none();
+            }
+            // What was sent was on its way when the call was made.
+            let call = record.call.as_ref().and_then(|call| call.split('(').next());
+            match (record.event, call) {
+                (Kind::Call, Some("send" | "connect")) => {
+                    calls.insert(peer, time);
+                }
+                (Kind::Sent, _) => time = calls.remove(&peer).unwrap_or(time),
+                (Kind::Connected, _) if own_end.is_some() => {
+                    time = calls.remove(&None).unwrap_or(time);
+                }
+                _ => {}
+            }
             let other = match (peer, own_end) {
-                (Some(client), _) if serves => {
+                (Some(_), Some(own_end)) => Some((Part::Server, own_end)),
+                (Some(client), None) => {
                     let part = writers.get(&client).copied();
                     let part = part.unwrap_or(Part::Client(client));
                     let name = record
@@ -257,7 +289,6 @@ impl<'a> Story<'a> {
                     self.names.entry(part).or_insert(name);
                     Some((part, client))
                 }
-                (Some(_), Some(own_end)) => Some((Part::Server, own_end)),
                 _ => None,
             };
             let writer = if serves {
@@ -335,7 +366,18 @@ impl<'a> Story<'a> {
         }
         order.push(Part::Server);
         let place = |part| order.iter().position(|other| *other == part).unwrap_or(0);
-        let mut standing = HashMap::new();
+        // So many times each has written that a connection stands or ends; of what several have
+        // written, the first is drawn.
+        let mut written: HashMap<_, usize> = HashMap::new();
+        let mut drawn: HashMap<_, usize> = HashMap::new();
+        let mut is_first = |connection, is_end, writer| {
+            let written = written.entry((connection, is_end, writer)).or_default();
+            *written += 1;
+            let drawn = drawn.entry((connection, is_end)).or_default();
+            let first = *written > *drawn;
+            *drawn = (*drawn).max(*written);
+            first
+        };
         let mut steps = Vec::new();
         for scene in &self.scenes {
             let at = place(scene.writer);
@@ -343,7 +385,7 @@ impl<'a> Story<'a> {
             let arrow = |from, to, what| Step::Arrow { from, to, what };
             let step = match (record.event, scene.other) {
                 (Kind::Connected, Some((other, connection))) => {
-                    if standing.insert(connection, true).is_some() {
+                    if !is_first(connection, false, scene.writer) {
                         continue;
                     }
                     let other = place(other);
@@ -362,8 +404,7 @@ impl<'a> Story<'a> {
                     message(scene, "received, but not so sent: "),
                 ),
                 (Kind::Left | Kind::Closed | Kind::Error, Some((other, connection))) => {
-                    // Only the first end of a connection is one.
-                    if standing.insert(connection, false) != Some(true) {
+                    if !is_first(connection, true, scene.writer) {
                         continue;
                     }
                     match record.event {

@@ -173,7 +173,14 @@ pub enum Event<'a> {
         last: bool,
     },
     /// We have ended the conversation with the peer.
-    Closed(Peer),
+    Closed {
+        /// With whom.
+        peer: Peer,
+        /// There are, or will be, others; else the program ends as well.
+        goes_on: bool,
+    },
+    /// What stands on the prompt was sent before, and had no reply.
+    NotAnswered,
     /// The program fails, and will say so at its end.
     Failed(&'a Failure),
     /// The program ends, and with it every conversation that has not ended before.
@@ -209,6 +216,8 @@ pub enum Event<'a> {
     },
     /// What stood on the prompt when the conversation ended.
     NotSent(&'a str),
+    /// There are too many open descriptors for rustyline, which waits by select(2).
+    NoEditor,
     /// The transcript ends here, since it could not be written.
     NoTranscript {
         /// Its file.
@@ -248,7 +257,9 @@ impl fmt::Display for Event<'_> {
                     _ => Ok(()),
                 }
             }
-            Self::Sent { .. } | Self::Closed(_) | Self::Ended => Ok(()),
+            Self::Sent { .. } | Self::Ended => Ok(()),
+            Self::Closed { peer, .. } => write!(f, "The conversation with {peer} has ended."),
+            Self::NotAnswered => f.write_str("This had no reply; Enter sends it again:"),
             Self::Failed(failure) => failure.fmt(f),
             Self::ConnectedTo { address, .. } => write!(f, "Connected to {address}"),
             Self::Received(peer, part) => label(f, *peer, part.name()),
@@ -296,12 +307,18 @@ impl fmt::Display for Event<'_> {
                 tries,
             } => write!(
                 f,
-                "{}; trying again in {:.1} s (try {tries})",
+                "{}; trying again in {} s (try {tries})",
                 failure.briefly(),
-                pause.as_secs_f32()
+                // 0.25, 0.5, 1
+                format!("{:.2}", pause.as_secs_f32())
+                    .trim_end_matches('0')
+                    .trim_end_matches('.')
             ),
             Self::NotSent(text) => {
                 write!(f, "Not sent: {}", Untrusted(text.as_bytes()).visible())
+            }
+            Self::NoEditor => {
+                f.write_str("Too many files are open for a prompt that can be edited.")
             }
             Self::NoTranscript { path, reason } => write!(
                 f,
@@ -414,7 +431,7 @@ impl fmt::Display for Failure {
                     }
                     io::ErrorKind::TimedOut => write!(
                         f,
-                        " (is the host up, and does its firewall let port {} through?)",
+                        " (is the host up, does its firewall let port {} through, and does the server accept?)",
                         address.port
                     ),
                     _ => Ok(()),

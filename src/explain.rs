@@ -4,9 +4,9 @@
 //! result. The console tells it.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustix::io::Errno;
 
@@ -48,10 +48,17 @@ impl Log {
         })))
     }
 
-    /// Notes a call on the connection with `peer`, if it is on one, and returns its result.
+    /// The time before a call, if it is to be noted.
+    pub(crate) fn time(&self) -> Option<SystemTime> {
+        self.0.as_ref().map(|_| SystemTime::now())
+    }
+
+    /// Notes a call on the connection with `peer`, if it is on one, and returns its result. It
+    /// was made at `time`, or just now.
     pub(crate) fn note<T, E>(
         &self,
         peer: Option<SocketAddr>,
+        time: Option<SystemTime>,
         result: Result<T, E>,
         call: impl FnOnce(&Result<T, E>) -> Call,
     ) -> Result<T, E> {
@@ -60,6 +67,7 @@ impl Log {
             notes.lock().push(Noted {
                 peer,
                 names_peer: notes.names_peers,
+                time: time.unwrap_or_else(SystemTime::now),
                 call,
             });
         }
@@ -88,6 +96,8 @@ pub struct Noted {
     pub peer: Option<SocketAddr>,
     /// There may be others.
     names_peer: bool,
+    /// When it was made.
+    pub time: SystemTime,
     /// What was called, and what came of it.
     pub call: Call,
 }
@@ -118,7 +128,7 @@ pub enum Call {
     /// Taking an address.
     Bind(SocketAddr, Outcome),
     /// Asking which address that was.
-    Name(Outcome<SocketAddr>, End),
+    Name(Outcome<SocketAddr>, Which),
     /// Beginning to listen, with a backlog.
     Listen(u16, Outcome),
     /// Accepting somebody.
@@ -131,17 +141,19 @@ pub enum Call {
     Send(usize, Outcome<Bytes>),
     /// Closing our side.
     Shutdown(Outcome),
-    /// Closing the socket.
-    Close,
+    /// Closing the socket, which one.
+    Close(Which),
 }
 
-/// Which end of a connection a socket is.
+/// What a socket is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// None: it listens.
+pub enum Which {
+    /// It listens.
     Listening,
-    /// The one that has connected.
-    Connecting,
+    /// It is one end of a connection.
+    Connected,
+    /// Nothing has come of it.
+    Neither,
 }
 
 /// How long a read waits.
@@ -270,7 +282,7 @@ impl Setting {
             ),
             Self::RecvTimeout(Some(timeout)) => (
                 format!("SO_RCVTIMEO, {} ms", timeout.as_millis()),
-                "recv() waits so long for the rest of a message",
+                "recv() gives up after so long without a byte",
             ),
             Self::RecvTimeout(None) => (
                 "SO_RCVTIMEO, 0".into(),
@@ -297,7 +309,7 @@ impl Call {
             Self::Recv(room, ..) => format!("recv({room})"),
             Self::Send(count, _) => format!("send({})", bytes(*count)),
             Self::Shutdown(_) => "shutdown(write)".into(),
-            Self::Close => "close()".into(),
+            Self::Close(_) => "close()".into(),
         }
     }
 
@@ -324,9 +336,13 @@ impl Call {
             Self::Recv(_, Err(Errno::AGAIN), Patience::For(time)) => {
                 format!("nothing for {} ms", time.as_millis())
             }
-            Self::Recv(_, Err(Errno::AGAIN), _) => "nothing for now".into(),
+            Self::Recv(_, Err(Errno::AGAIN), _) => {
+                "nothing for now, and this socket does not wait".into()
+            }
             Self::Send(_, Err(Errno::AGAIN)) => "not for now".into(),
-            Self::Accept(Err(Errno::AGAIN)) => "nobody for now".into(),
+            Self::Accept(Err(Errno::AGAIN)) => {
+                "nobody for now, and this socket does not wait".into()
+            }
             Self::Connect(_, limit, Err(Errno::TIMEDOUT)) if *limit > Duration::ZERO => {
                 format!("no answer for {} ms", limit.as_millis())
             }
@@ -344,6 +360,9 @@ impl Call {
             return self.why_not(error).into();
         }
         match self {
+            Self::Resolve(host, Ok(_)) if host.parse::<IpAddr>().is_ok() => {
+                "an address already, with nothing to look up".into()
+            }
             Self::Resolve(_, Ok(_)) => "the addresses that this name has".into(),
             Self::Resolve(_, Err(_)) => "no such name, or nobody to ask for it".into(),
             Self::Set(setting, _) => setting.words().1,
@@ -351,13 +370,20 @@ impl Call {
                 "this address is ours now, with any port that is free".into()
             }
             Self::Bind(..) => "this address is ours now".into(),
-            Self::Name(_, End::Listening) => "the address that clients connect to".into(),
-            Self::Name(_, End::Connecting) => "our own end: the kernel has chosen the port".into(),
-            Self::Listen(backlog, _) => format!(
-                "the kernel completes up to {} connections before accept() takes them",
-                u32::from(*backlog) + 1
-            ),
-            Self::Accept(_) => "a new socket for this client; the listening one stays".into(),
+            Self::Name(_, Which::Listening) => "the address that clients connect to".into(),
+            Self::Name(..) => "our own end: the kernel has chosen the port".into(),
+            Self::Listen(backlog, _) => {
+                let most = u32::from(*backlog).min(most_backlog()) + 1;
+                let connections = if most == 1 {
+                    "connection"
+                } else {
+                    "connections"
+                };
+                format!(
+                    "the kernel completes up to {most} {connections} before accept() takes them"
+                )
+            }
+            Self::Accept(_) => "a new socket for this client, beside the listening one".into(),
             Self::Connect(..) => {
                 "SYN, SYN-ACK, ACK: the connection stands, though nobody may have accepted it"
                     .into()
@@ -370,8 +396,12 @@ impl Call {
                 "the kernel has no room for more".into()
             }
             Self::Socket(..) | Self::Recv(..) | Self::Send(..) => String::new(),
-            Self::Shutdown(_) => "the peer's next recv() will give 0 bytes".into(),
-            Self::Close => "this socket is done with".into(),
+            Self::Shutdown(_) => {
+                "when the peer has read what we sent, its recv() gives 0 bytes".into()
+            }
+            Self::Close(Which::Listening) => "nobody else can come now".into(),
+            Self::Close(Which::Connected) => "the connection is done with".into(),
+            Self::Close(Which::Neither) => "this socket is done with".into(),
         }
     }
 
@@ -379,7 +409,7 @@ impl Call {
         match (self, error) {
             (Self::Connect(..), Errno::CONNREFUSED) => "nothing listens on that port",
             (Self::Connect(..), Errno::TIMEDOUT) => {
-                "the host is not there, or a firewall swallows what we send"
+                "the host is not there, a firewall swallows what we send, or the backlog is full"
             }
             (Self::Connect(..), Errno::NETUNREACH | Errno::HOSTUNREACH) => {
                 "there is no way to that address"
@@ -394,13 +424,15 @@ impl Call {
             }
             (Self::Recv(_, _, Patience::For(time)), Errno::AGAIN) => {
                 if *time < crate::framing::UNENDED {
-                    "such quiet is all that tells the end of a long raw message"
+                    "such quiet is taken for the end"
                 } else {
                     "the end of the line is still missing"
                 }
             }
             (Self::Send(..), Errno::AGAIN) => "the peer does not read what we sent before",
-            (_, Errno::CONNRESET) => "the peer was killed, or left with bytes of ours unread",
+            (_, Errno::CONNRESET) => {
+                "the peer left with bytes of ours unread, or without a goodbye"
+            }
             (Self::Recv(..) | Self::Send(..), Errno::TIMEDOUT) => {
                 "the peer's host does not answer any more"
             }
@@ -420,7 +452,7 @@ impl Call {
             | Self::Shutdown(result) => result.err(),
             Self::Name(result, _) | Self::Accept(result) => result.err(),
             Self::Recv(_, result, _) | Self::Send(_, result) => result.as_ref().err().copied(),
-            Self::Resolve(..) | Self::Close => None,
+            Self::Resolve(..) | Self::Close(_) => None,
         }
     }
 }
@@ -431,4 +463,12 @@ fn bytes(count: usize) -> String {
         1 => "1 byte".into(),
         count => format!("{count} bytes"),
     }
+}
+
+/// The longest backlog that the system allows for (listen(2)).
+fn most_backlog() -> u32 {
+    let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
+    most.ok()
+        .and_then(|most| most.trim().parse().ok())
+        .unwrap_or(u32::MAX - 1)
 }

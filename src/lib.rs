@@ -21,6 +21,7 @@
 //! | [`connection`] | one peer: send, receive, over any stream |
 //! | [`explain`] | the narration of socket calls |
 //! | [`framing`] | where a message ends; no I/O |
+//! | [`wrap`] | text broken into rows |
 //! | [`sanitize`] | untrusted text made safe for a terminal |
 //! | [`address`] | `HOST:PORT`, and the order in which a name resolves |
 
@@ -42,6 +43,7 @@ pub mod serve;
 pub mod session;
 pub mod socket;
 pub mod transcript;
+pub mod wrap;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;

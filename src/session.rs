@@ -260,8 +260,9 @@ impl Session<'_> {
                 }
                 if is_bye(text) {
                     self.inbox.dismiss();
-                    self.console.show(&Event::Closed(peer))?;
-                    if self.inbox.goes_on() {
+                    let goes_on = self.inbox.goes_on();
+                    self.console.show(&Event::Closed { peer, goes_on })?;
+                    if goes_on {
                         return Ok(());
                     }
                     return Err(End::Ended(Ending::Bye));
@@ -463,7 +464,7 @@ mod tests {
             if self.closed {
                 return Err(Failure::Output(io::ErrorKind::BrokenPipe.into()));
             }
-            if let Event::Closed(_) = event {
+            if let Event::Closed { .. } = event {
                 return Ok(());
             }
             self.shown.push(match event {

@@ -11,7 +11,7 @@ use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketType, ipproto
 
 use crate::address::Address;
 use crate::connection::{PollFds, Stream, Watched, is_ready, poll_until};
-use crate::explain::{Bytes, Call, End, Log, Patience, Setting};
+use crate::explain::{Bytes, Call, Log, Patience, Setting, Which};
 
 /// Silence on the line after which the kernel asks whether the peer's host still lives.
 const KEEPALIVE_TIME: Duration = Duration::from_secs(45);
@@ -27,7 +27,7 @@ const USER_TIMEOUT: Duration = Duration::from_secs(100);
 /// Looks the host of `address` up, and returns its addresses in the order in which they are
 /// to be tried. Fails as [`Address::resolve`] does.
 pub fn resolve(address: &Address, log: &Log) -> io::Result<Vec<SocketAddr>> {
-    log.note(None, address.resolve(), |found| {
+    log.note(None, None, address.resolve(), |found| {
         let found = found.as_ref();
         Call::Resolve(
             address.host.clone(),
@@ -41,9 +41,12 @@ pub fn resolve(address: &Address, log: &Log) -> io::Result<Vec<SocketAddr>> {
 pub struct Socket {
     fd: OwnedFd,
     peer: Option<SocketAddr>,
+    which: Which,
     patience: Patience,
     /// It is reset when it is not closed.
     resets: bool,
+    /// A call has failed; there is nobody left to be told of its end.
+    is_broken: bool,
     log: Log,
 }
 
@@ -55,14 +58,16 @@ impl Socket {
             SocketAddr::V6(_) => AddressFamily::INET6,
         };
         let made = net::socket(family, SocketType::STREAM, Some(ipproto::TCP));
-        let fd = log.note(None, made, |made| {
+        let fd = log.note(None, None, made, |made| {
             Call::Socket(address, outcome(made).map(drop))
         })?;
         Ok(Self {
             fd,
             peer: None,
+            which: Which::Neither,
             patience: Patience::Endless,
             resets: false,
+            is_broken: false,
             log: log.clone(),
         })
     }
@@ -70,7 +75,7 @@ impl Socket {
     /// One that listens on `address`, with room for `backlog` connections that wait to be
     /// accepted (listen(2)). Fails when the address cannot be had.
     pub fn listen(address: SocketAddr, backlog: u16, log: &Log) -> io::Result<Self> {
-        let socket = Self::new(address, log)?;
+        let mut socket = Self::new(address, log)?;
         socket.set(Setting::ReuseAddress)?;
         if address.ip().is_unspecified() && address.is_ipv6() {
             socket.set(Setting::Ipv4Too)?;
@@ -81,16 +86,20 @@ impl Socket {
         socket.note(net::listen(&socket.fd, backlog.into()), |listening| {
             Call::Listen(backlog, *listening)
         })?;
+        socket.which = Which::Listening;
         Ok(socket)
     }
 
     /// One that is connected to `address`; fails when it is not within `timeout`.
     pub fn connect(address: SocketAddr, timeout: Duration, log: &Log) -> io::Result<Self> {
         let mut socket = Self::new(address, log)?;
-        socket.note(socket.connect_within(address, timeout), |connected| {
+        let time = log.time();
+        let connected = socket.connect_within(address, timeout);
+        log.note(None, time, connected, |connected| {
             Call::Connect(address, timeout, *connected)
         })?;
         socket.peer = Some(address);
+        socket.which = Which::Connected;
         Ok(socket)
     }
 
@@ -125,8 +134,10 @@ impl Socket {
                     let socket = Self {
                         fd,
                         peer: Some(peer),
+                        which: Which::Connected,
                         patience: Patience::Endless,
                         resets: false,
+                        is_broken: false,
                         log: self.log.clone(),
                     };
                     return Ok((socket, peer));
@@ -140,8 +151,7 @@ impl Socket {
     /// The address that it is bound to. Fails when it is broken.
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         let name = net::getsockname(&self.fd).and_then(SocketAddr::try_from);
-        let end = self.peer.map_or(End::Listening, |_| End::Connecting);
-        Ok(self.note(name, |name| Call::Name(*name, end))?)
+        Ok(self.note(name, |name| Call::Name(*name, self.which))?)
     }
 
     /// Sets what every connection of ours wants: no delay for short messages, and an end to
@@ -210,13 +220,18 @@ impl Socket {
         result: Result<T, E>,
         call: impl FnOnce(&Result<T, E>) -> Call,
     ) -> Result<T, E> {
-        self.log.note(self.peer, result, call)
+        self.log.note(self.peer, None, result, call)
     }
 }
 
 fn accept(fd: &OwnedFd) -> Result<(OwnedFd, SocketAddr), Errno> {
     let (fd, peer) = net::acceptfrom(fd)?;
     Ok((fd, peer.ok_or(Errno::CONNABORTED)?.try_into()?))
+}
+
+/// Whether a call has shown that the connection is broken.
+fn breaks(result: &Result<usize, Errno>) -> bool {
+    matches!(result, Err(error) if !matches!(*error, Errno::AGAIN | Errno::INTR))
 }
 
 /// A result, to be noted.
@@ -229,6 +244,7 @@ impl Read for Socket {
         let room = buffer.len();
         let received = net::recv(&self.fd, &mut *buffer, RecvFlags::empty());
         let received = received.map(|(count, _)| count);
+        self.is_broken |= breaks(&received);
         Ok(self.note(received, |received| {
             let bytes = received.map(|count| Bytes::of(&buffer[..count]));
             Call::Recv(room, bytes, self.patience)
@@ -238,8 +254,10 @@ impl Read for Socket {
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let time = self.log.time();
         let sent = net::send(&self.fd, bytes, SendFlags::NOSIGNAL);
-        Ok(self.note(sent, |sent| {
+        self.is_broken |= breaks(&sent);
+        Ok(self.log.note(self.peer, time, sent, |sent| {
             Call::Send(bytes.len(), sent.map(|count| Bytes::of(&bytes[..count])))
         })?)
     }
@@ -262,6 +280,9 @@ impl Stream for Socket {
     }
 
     fn close(&mut self) -> io::Result<()> {
+        if self.is_broken {
+            return Ok(());
+        }
         if std::mem::take(&mut self.resets) {
             self.set(Setting::Linger(false))?;
         }
@@ -285,7 +306,7 @@ impl Watched for Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         // The descriptor is closed by its own drop, right behind this.
-        let _ = self.note(Ok::<_, Errno>(()), |_| Call::Close);
+        let _ = self.note(Ok::<_, Errno>(()), |_| Call::Close(self.which));
     }
 }
 
@@ -326,13 +347,13 @@ mod tests {
                  connect to"
             ),
             format!(
-                "accept()                         -> {peer}: a new socket for this client; the \
-                 listening one stays"
+                "accept()                         -> {peer}: a new socket for this client, beside \
+                 the listening one"
             ),
             "recv(9)                          -> 7 bytes: 67 72 c3 bc 65 7a 69  \"gr\u{fc}ezi\""
                 .into(),
             "recv(9)                          -> 0 bytes: the peer has closed its side".into(),
-            "close()                          -> ok: this socket is done with".into(),
+            "close()                          -> ok: the connection is done with".into(),
         ];
         assert_eq!(noted, expected);
     }

@@ -161,8 +161,13 @@ struct Writer {
 impl Writer {
     /// Writes a line in one write, so that whoever ends the program leaves a whole one.
     fn write(&mut self, record: Record<'_>) -> io::Result<()> {
+        self.write_at(SystemTime::now(), record)
+    }
+
+    /// The same about what happened at another time.
+    fn write_at(&mut self, time: SystemTime, record: Record<'_>) -> io::Result<()> {
         let record = Record {
-            time: Cow::Borrowed(self.clock.now()),
+            time: Cow::Borrowed(self.clock.write(time)),
             ..record
         };
         self.line.clear();
@@ -199,12 +204,11 @@ struct Clock {
 }
 
 impl Clock {
-    fn now(&mut self) -> &str {
-        let now = SystemTime::now();
-        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    fn write(&mut self, time: SystemTime) -> &str {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         if self.second != since.as_secs() || self.text.is_empty() {
             self.second = since.as_secs();
-            self.text = humantime::format_rfc3339_micros(now).to_string();
+            self.text = humantime::format_rfc3339_micros(time).to_string();
         } else {
             let digits = self.text.len() - "000000Z".len();
             self.text.truncate(digits);
@@ -255,12 +259,15 @@ impl Transcript {
     /// when the file cannot be written.
     pub fn record(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
-            Event::Called(noted) => self.writer.write(Record {
-                peer: noted.peer.map(|peer| peer.to_string().into()),
-                call: Some(noted.call.call().into()),
-                result: Some(noted.call.result().into()),
-                ..Record::of(Kind::Call)
-            }),
+            Event::Called(noted) => {
+                let record = Record {
+                    peer: noted.peer.map(|peer| peer.to_string().into()),
+                    call: Some(noted.call.call().into()),
+                    result: Some(noted.call.result().into()),
+                    ..Record::of(Kind::Call)
+                };
+                self.writer.write_at(noted.time, record)
+            }
             Event::Listening(address) => self.writer.write(Record {
                 local: Some(*address),
                 ..Record::of(Kind::Listening)
@@ -286,7 +293,7 @@ impl Transcript {
                 failure: Failure::Lost(peer, _),
                 ..
             } => self.gone(Kind::Left, *peer, Some(event.to_string())),
-            Event::Closed(peer) => self.gone(Kind::Closed, *peer, None),
+            Event::Closed { peer, .. } => self.gone(Kind::Closed, *peer, None),
             Event::Ended => {
                 while let Some((peer, _)) = self.peers.first_key_value() {
                     self.gone(Kind::Closed, *peer, None)?;

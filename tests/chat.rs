@@ -253,7 +253,7 @@ fn a_full_backlog_lets_nobody_in_and_the_wait_for_it_is_bounded() {
         stderr,
         format!(
             "socketchat: cannot connect to localhost:{port}: connection timed out (is the host \
-             up, and does its firewall let port {port} through?)\n"
+             up, does its firewall let port {port} through, and does the server accept?)\n"
         )
     );
 }

@@ -11,7 +11,6 @@ use common::{
     PROGRAM, Piped, echo, expect_bytes, expect_end, expect_reset, leave, raw_client, signal,
 };
 use nix::sys::signal::Signal;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Sends a message and waits for this answer.
 #[track_caller]
@@ -256,21 +255,11 @@ fn hostile_clients_delay_nobody() {
     flooding.shutdown(std::net::Shutdown::Both).unwrap();
 }
 
-/// Raises the limit of descriptors of this process.
-fn allow_descriptors(count: u64) {
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    let raised = Rlimit {
-        current: Some(count),
-        maximum,
-    };
-    setrlimit(Resource::Nofile, raised).unwrap();
-}
-
 #[test]
 #[cfg(target_os = "linux")]
 fn a_thousand_clients_get_their_own_replies() {
     const CLIENTS: usize = 1000;
-    allow_descriptors(4096);
+    common::allow_descriptors(4096);
     // The limit that the server starts with is too low for them, and is raised by it.
     let mut command = Command::new("sh");
     command.args([
@@ -426,7 +415,11 @@ fn a_client_that_leaves_while_it_is_answered_ends_that_prompt_alone() {
     ]);
     terminal.type_keys("bye\r");
     expect_end(&mut clients[0]);
-    terminal.expect(&[" #2 -> bye", "waiting for a client"]);
+    terminal.expect(&[
+        " #2 -> bye",
+        "The conversation with client #2 has ended.",
+        "waiting for a client",
+    ]);
     terminal.type_keys("\x03");
     terminal.finish(130);
 }
@@ -449,7 +442,7 @@ fn what_comes_late_of_one_of_many_says_whose_it_is() {
 #[test]
 fn a_prompt_with_many_open_descriptors_is_a_prompt() {
     // rustyline waits by select(2), which takes no descriptor from 1024 on.
-    allow_descriptors(4096);
+    common::allow_descriptors(4096);
     let (terminal, port) = Terminal::serve(&["-m", "1500", "-b", "1500", "--no-history"]);
     let mut clients: Vec<_> = (0..1200).map(|_| raw_client(port)).collect();
     terminal.expect_text("waiting for 1200 clients");

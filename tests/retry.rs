@@ -29,7 +29,7 @@ fn a_server_that_is_not_there_yet_is_waited_for() {
     let mut client = Piped::connect(port, &["--retry"]);
     expect_trying(
         &client,
-        "connection refused; trying again in 0.2 s (try 1)\n",
+        "connection refused; trying again in 0.25 s (try 1)\n",
     );
     expect_trying(&client, " (try 2)\n");
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
@@ -151,7 +151,11 @@ fn a_message_without_a_reply_is_put_back_on_the_prompt() {
     reset(server);
     let mut server = accept(&listener);
     // As text that can be edited, with what was typed behind it.
-    client.expect(&[" -> gr\u{fc}ezi", "typed ahead"]);
+    client.expect(&[
+        "This had no reply; Enter sends it again:",
+        " -> gr\u{fc}ezi",
+        "typed ahead",
+    ]);
     client.type_keys("\x08\x08\x08\x08\x08\x08\x08\x08\x08\x08\x08\x08 mitenand\r");
     expect_bytes(&mut server, "gr\u{fc}ezi mitenand");
 }

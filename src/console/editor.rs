@@ -53,6 +53,8 @@ pub(super) struct Editor {
     message: String,
     /// A message that was entered, and waits for something to be shown first.
     entered: Option<String>,
+    /// The draft is a message that was sent before.
+    is_repeated: bool,
     /// Something of the peer's was shown since the user was asked last.
     heard: bool,
     /// What the user waits for, and since when.
@@ -105,6 +107,7 @@ impl Editor {
             draft: Draft::default(),
             message: String::new(),
             entered: None,
+            is_repeated: false,
             heard: false,
             waiting: None,
             asked: None,
@@ -382,6 +385,10 @@ impl Console for Editor {
         // Enter, pressed while there was nothing to answer, has begun lines, and is not to
         // leave blank ones.
         self.draft.trim();
+        if mem::take(&mut self.is_repeated) {
+            let told = self.output.show(&Event::NotAnswered);
+            told.map_err(Failure::Output)?;
+        }
         let prompted = self
             .prompt(&Turn::Ours(*prompt), Some(watched))
             .map_err(Failure::Input)?;
@@ -397,6 +404,7 @@ impl Console for Editor {
         let message = mem::take(&mut self.message);
         self.draft.trim();
         if !message.is_empty() {
+            self.is_repeated = true;
             // What was typed since stands behind it.
             if self.draft.line.is_empty() {
                 self.draft.cursor = message.len();
@@ -415,6 +423,7 @@ impl Console for Editor {
 
     fn unsent(&mut self) -> Result<Option<String>, Failure> {
         self.asked = None;
+        self.is_repeated = false;
         self.draft.trim();
         let line = self
             .entered

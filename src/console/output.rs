@@ -14,6 +14,7 @@ use crate::connection::Part;
 use crate::event::{self, Event, Peer};
 use crate::explain::Log;
 use crate::transcript::Transcript;
+use crate::wrap::wrap;
 
 /// Where every event is printed.
 #[derive(Debug)]
@@ -105,7 +106,14 @@ impl Output {
     /// Prints an event where it belongs, behind the calls that have led to it. Fails only where stdout does: a notice that
     /// nobody can read is no reason to end a conversation.
     pub(super) fn show(&mut self, event: &Event<'_>) -> io::Result<()> {
-        self.explain()?;
+        // The calls that bring the rest of a message are told when it has ended.
+        let rest = match event {
+            Event::Received(_, part) | Event::Late(_, part) => !part.first,
+            _ => false,
+        };
+        if !rest || self.line == Line::Start {
+            self.explain()?;
+        }
         self.tell(event)
     }
 
@@ -125,11 +133,21 @@ impl Output {
     fn print(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
             // The user has seen it, or will when the program has ended.
-            Event::Sent { .. } | Event::Closed(_) | Event::Failed(_) | Event::Ended => Ok(()),
+            Event::Sent { .. }
+            | Event::Closed { goes_on: false, .. }
+            | Event::Failed(_)
+            | Event::Ended => Ok(()),
             Event::Called(_) => {
                 self.end_line()?;
-                let dim = self.dim;
-                let _ = writeln!(io::stderr(), "{dim}{event}{dim:#}");
+                let (dim, event) = (self.dim, event.to_string());
+                let rows = if io::stderr().is_terminal() {
+                    wrap(&event, columns(&self.stdout).saturating_sub(INDENT.len()))
+                } else {
+                    vec![event]
+                };
+                // All but the first row of a call are indented, as those of a message are.
+                let rows = rows.join(&format!("\n{INDENT}"));
+                let _ = writeln!(io::stderr(), "{dim}{rows}{dim:#}");
                 Ok(())
             }
             Event::Received(peer, part) => {

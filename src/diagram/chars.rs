@@ -5,10 +5,13 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::{Diagram, Step, What};
 use crate::sanitize::Untrusted;
+use crate::wrap::wrap;
 
 /// The least room between two lifelines, in columns; where there is less, the clients share
 /// one.
 const LEAST_GAP: usize = 24;
+/// With less in all, nothing can be drawn.
+const LEAST_COLUMNS: usize = 30;
 /// The most, since a line that is longer is not easier to read.
 const MOST_COLUMNS: usize = 100;
 /// So many rows of a text are drawn.
@@ -18,7 +21,7 @@ const LONGEST: usize = 1000;
 
 /// Draws `diagram` on so many `columns`.
 pub(super) fn draw(diagram: &Diagram, columns: usize) -> String {
-    let columns = columns.min(MOST_COLUMNS);
+    let columns = columns.clamp(LEAST_COLUMNS, MOST_COLUMNS);
     let fit = columns / LEAST_GAP + 1;
     if diagram.parts.len() > fit.max(2) {
         return draw(&fold(diagram), columns);
@@ -118,7 +121,7 @@ impl Canvas {
         let on_it = if whole.width() + 8 <= room {
             whole
         } else {
-            for line in wrap(&words, room.saturating_sub(2)) {
+            for line in rows_of(&words, room.saturating_sub(2)) {
                 let mut row = self.lifelines();
                 row.put(left + 2, &line);
                 rows.push(row);
@@ -147,16 +150,28 @@ impl Canvas {
             (true, 0) => self.columns - line,
             (true, _) => line - self.lines[at - 1],
         };
-        for text in wrap(&text, room.saturating_sub(4)) {
+        let mut mark = '*';
+        for text in rows_of(&text, room.saturating_sub(4)) {
             let mut row = self.lifelines();
             if is_last && at > 0 {
-                row.put(line - text.width() - 2, &format!("{text} *"));
+                row.put(line - text.width() - 2, &format!("{text} {mark}"));
             } else {
-                row.put(line + 1, &format!("* {text}"));
+                row.put(line + 1, &format!("{mark} {text}"));
             }
             rows.push(row);
+            mark = ' ';
         }
     }
+}
+
+/// A text in rows, as many of them as are drawn.
+fn rows_of(text: &str, columns: usize) -> Vec<String> {
+    let mut rows = wrap(text, columns);
+    if rows.len() > MOST_ROWS {
+        rows.truncate(MOST_ROWS);
+        rows.push("...".into());
+    }
+    rows
 }
 
 /// A row of the drawing: what stands in each column; nothing behind what takes two.
@@ -182,29 +197,4 @@ impl Row {
     fn text(&self) -> String {
         self.0.concat().trim_end().to_owned()
     }
-}
-
-/// Breaks `text` into rows of so many columns, between words where that can be.
-fn wrap(text: &str, columns: usize) -> Vec<String> {
-    let columns = columns.max(4);
-    let mut rows = vec![String::new()];
-    for word in text.split_inclusive(' ') {
-        let last = rows.len() - 1;
-        if !rows[last].is_empty() && rows[last].width() + word.trim_end().width() > columns {
-            rows.push(String::new());
-        }
-        for grapheme in word.graphemes(true) {
-            let last = rows.len() - 1;
-            if rows[last].width() + grapheme.width() > columns && grapheme != " " {
-                rows.push(String::new());
-            }
-            let last = rows.len() - 1;
-            rows[last].push_str(grapheme);
-        }
-    }
-    if rows.len() > MOST_ROWS {
-        rows.truncate(MOST_ROWS);
-        rows.push("...".into());
-    }
-    rows.iter().map(|row| row.trim_end().to_owned()).collect()
 }

@@ -16,6 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
 use wait_timeout::ChildExt as _;
 
@@ -439,4 +440,16 @@ pub fn echo(server: &mut Piped) {
             }
         }
     });
+}
+
+/// Raises the limit of descriptors of this process, if it is lower.
+pub fn allow_descriptors(count: u64) {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < count) {
+        let raised = Rlimit {
+            current: Some(count),
+            ..limit
+        };
+        setrlimit(Resource::Nofile, raised).unwrap();
+    }
 }

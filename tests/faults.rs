@@ -1,0 +1,445 @@
+//! Faults on purpose: a line that is cut, slow or torn, signals, and a system that has
+//! nothing left to give.
+
+mod common;
+
+use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::AsFd as _;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use common::terminal::{Setup, Terminal};
+use common::{
+    DEADLINE, PROGRAM, Piped, accept, echo, expect_bytes, home, raw_client, raw_server,
+    reset_when_dropped, signal,
+};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+
+/// What a line does to a conversation.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    /// It ends in order.
+    Cuts,
+    /// It breaks.
+    Resets,
+    /// One direction of it ends.
+    HalfCloses,
+}
+
+/// Passes bytes on between a client that comes to `listener` and the server on `port`, until
+/// so many bytes have gone one way: to the server, or `back`. Then comes the fault.
+fn proxy(listener: &TcpListener, port: u16, back: bool, limit: usize, fault: Fault) {
+    let client = accept(listener);
+    let server = raw_client(port);
+    let mut ends = [client, server];
+    let mut open = [true, true];
+    let mut left = limit;
+    let mut buffer = [0; 4096];
+    while open != [false, false] {
+        // The direction that is to fail is looked after first.
+        let faulty = usize::from(back);
+        if open[faulty] && left == 0 {
+            match fault {
+                Fault::Cuts => return,
+                Fault::Resets => return ends.iter().for_each(reset_when_dropped),
+                Fault::HalfCloses => {
+                    let _ = ends[1 - faulty].shutdown(Shutdown::Write);
+                    open[faulty] = false;
+                    continue;
+                }
+            }
+        }
+        let mut fds = [0, 1].map(|end| {
+            let events = if open[end] {
+                PollFlags::POLLIN
+            } else {
+                PollFlags::empty()
+            };
+            PollFd::new(ends[end].as_fd(), events)
+        });
+        let deadline = PollTimeout::try_from(DEADLINE).unwrap();
+        assert!(
+            poll(&mut fds, deadline).unwrap() > 0,
+            "nothing comes any more"
+        );
+        let ready = fds.map(|fd| fd.any() != Some(false));
+        for from in [0, 1] {
+            if !ready[from] {
+                continue;
+            }
+            if !open[from] {
+                // Its end is broken as well, and nobody is left to be told.
+                return;
+            }
+            let room = if from == faulty { left } else { buffer.len() };
+            let count = ends[from].read(&mut buffer[..room.min(4096)]).unwrap_or(0);
+            if count == 0 {
+                let _ = ends[1 - from].shutdown(Shutdown::Write);
+                open[from] = false;
+                continue;
+            }
+            if from == faulty {
+                left -= count;
+            }
+            if ends[1 - from].write_all(&buffer[..count]).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+const TURNS: usize = 10;
+
+/// One conversation of ten turns over a line with a fault.
+fn converse(framing: &str, back: bool, limit: usize, fault: Fault) {
+    let what = format!("{framing}, back: {back}, after {limit} bytes: {fault:?}");
+    let (listener, front) = raw_server();
+    let mut args = vec!["--framing", framing];
+    if framing == "json" {
+        args.extend(["--name", "n"]);
+    }
+    let (mut server, port) = Piped::serve(&args);
+    let line = thread::spawn(move || proxy(&listener, port, back, limit, fault));
+    let mut client = Piped::connect(front, &args);
+    let say = |letter: char| {
+        (0..TURNS).fold(String::new(), |mut all, turn| {
+            writeln!(all, "{letter}{turn}").unwrap();
+            all
+        })
+    };
+    for (process, letter) in [(&mut server, 'a'), (&mut client, 'q')] {
+        // It may have ended already.
+        let _ = process.take_stdin().write_all(say(letter).as_bytes());
+    }
+    line.join().unwrap_or_else(|_| panic!("{what}"));
+    let mut heard = Vec::new();
+    for (mut process, letter, peer) in [(client, 'a', "server"), (server, 'q', "client")] {
+        let status = process.exit();
+        let (stdout, stderr) = process.finish_any();
+        let told = format!("{what}: {status}\n{stdout}{stderr}");
+        let label = match peer {
+            "server" => "Received from server: ",
+            _ => "Received from connected client: ",
+        };
+        let named = "Received from n: ";
+        let messages: Vec<_> = stdout
+            .lines()
+            .map(|line| {
+                let text = line.strip_prefix(label).or(line.strip_prefix(named));
+                text.unwrap_or_else(|| panic!("{told}"))
+            })
+            .collect();
+        // In order and whole, but for the one that was cut, which is the last.
+        let mut whole = 0;
+        for (turn, message) in messages.iter().enumerate() {
+            let expected = format!("{letter}{turn}");
+            if *message == expected {
+                whole += 1;
+            } else {
+                assert_eq!(turn + 1, messages.len(), "{told}");
+                assert!(expected.starts_with(message) || framing == "json", "{told}");
+            }
+        }
+        // A message that is cut off is one all the same where the line only half closes.
+        heard.push(if letter == 'q' { messages.len() } else { whole });
+        // One that breaks at once does so before it is known to stand.
+        let lost = stderr.contains(&format!("lost the connection to the {peer}: "))
+            || (limit == 0 && stderr.starts_with("socketchat: cannot connect to "));
+        let left = stderr.contains(&format!("The {peer} left.\n"));
+        match status.code() {
+            Some(1) => assert!(lost, "{told}"),
+            // Nobody says that it was they who ended it.
+            Some(0) => assert!(
+                !lost && (left || messages.len() == TURNS || letter == 'q'),
+                "{told}"
+            ),
+            _ => panic!("{told}"),
+        }
+    }
+    // What was acknowledged by a reply has arrived.
+    assert!(heard[0] <= heard[1], "{what}: {heard:?}");
+}
+
+/// At every byte of the conversation, in both directions.
+fn everywhere(framing: &str, total: usize) {
+    let next = AtomicUsize::new(0);
+    let faults = [Fault::Cuts, Fault::Resets, Fault::HalfCloses];
+    let all = 2 * faults.len() * (total + 1);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= all {
+                        return;
+                    }
+                    let (number, back) = (number / 2, number % 2 == 1);
+                    let (limit, fault) = (number / faults.len(), faults[number % faults.len()]);
+                    converse(framing, back, limit, fault);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_line_that_fails_at_every_byte_of_raw() {
+    everywhere("raw", "q0".len() * TURNS);
+}
+
+#[test]
+fn a_line_that_fails_at_every_byte_of_line() {
+    everywhere("line", "q0\n".len() * TURNS);
+}
+
+#[test]
+fn a_line_that_fails_at_every_byte_of_crlf() {
+    everywhere("crlf", "q0\r\n".len() * TURNS);
+}
+
+#[test]
+fn a_line_that_fails_at_every_byte_of_json() {
+    everywhere("json", "{\"name\":\"n\",\"text\":\"q0\"}\n".len() * TURNS);
+}
+
+/// Passes bytes on in pieces of 1.5 KB, with pauses such as a slow and lossy line makes.
+fn dawdle(mut from: TcpStream, mut to: TcpStream) {
+    let mut buffer = [0; 1500];
+    let mut pauses = [20, 250, 5, 130, 0, 90, 200].into_iter().cycle();
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        // This is the line that is tested, and no wait for anything.
+        thread::sleep(Duration::from_millis(pauses.next().unwrap()));
+        if to.write_all(&buffer[..count]).is_err() {
+            return;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Write);
+}
+
+#[test]
+fn a_slow_line_with_pauses_brings_every_message_whole() {
+    for framing in ["raw", "line", "json"] {
+        let (listener, front) = raw_server();
+        let (mut server, port) = Piped::serve(&["--framing", framing]);
+        thread::spawn(move || {
+            let client = accept(&listener);
+            let server = raw_client(port);
+            let (to, from) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            thread::spawn(move || dawdle(from, to));
+            dawdle(server, client);
+        });
+        let mut client = Piped::connect(front, &["-q", "--framing", framing]);
+        for letter in ["a", "\u{fc}"] {
+            let message = letter.repeat(5000) + "\n";
+            client.write(&message);
+            let arrived = |process: &Piped| {
+                process.stdout.wait_for("the message", |bytes| {
+                    bytes.ends_with(message.as_bytes()).then_some(())
+                });
+            };
+            arrived(&server);
+            server.write(&message);
+            arrived(&client);
+        }
+        let (stdout, _) = client.finish(0);
+        assert_eq!(stdout.lines().count(), 2, "{framing}");
+    }
+}
+
+#[test]
+fn a_signal_in_a_long_print_restores_the_terminal() {
+    for by in [
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+        Signal::SIGINT,
+    ] {
+        let (terminal, mut peer) = Terminal::connected(&["--no-history"]);
+        terminal.type_keys("go on\r");
+        expect_bytes(&mut peer, "go on");
+        let mut flood = peer.try_clone().unwrap();
+        let flooding = thread::spawn(move || while flood.write_all(&[b'x'; 10_000]).is_ok() {});
+        terminal.expect_text("xxxxxxxx");
+        signal(terminal.child.id(), by);
+        terminal.finish(130);
+        flooding.join().unwrap();
+    }
+}
+
+#[test]
+fn what_was_said_before_a_kill_is_in_the_history_and_in_the_transcript() {
+    let home = home();
+    let transcript = home.path().join("chat.jsonl");
+    let (listener, port) = raw_server();
+    let target = format!("localhost:{port}");
+    let args = [
+        "connect",
+        &target,
+        "--transcript",
+        transcript.to_str().unwrap(),
+    ];
+    let mut terminal = Setup::at_home(&home, &args).start();
+    let mut peer = accept(&listener);
+    terminal.expect_text(" ->");
+    terminal.type_keys("remember me\r");
+    expect_bytes(&mut peer, "remember me");
+    terminal.expect_text("waiting for the server");
+    signal(terminal.child.id(), Signal::SIGKILL);
+    terminal.exit();
+    let history = home.path().join(".local/state/socketchat/history");
+    let history = std::fs::read_to_string(history).unwrap();
+    assert_eq!(history.matches("remember me\n").count(), 1, "{history}");
+    let transcript = std::fs::read_to_string(transcript).unwrap();
+    assert!(
+        transcript.ends_with("\"bytes\":11,\"text\":\"remember me\"}\n"),
+        "{transcript}"
+    );
+}
+
+#[test]
+fn two_terminals_share_a_history_without_losing_lines() {
+    let home = home();
+    let mut chats: Vec<_> = (0..2)
+        .map(|_| {
+            let (listener, port) = raw_server();
+            let target = format!("localhost:{port}");
+            let terminal = Setup::at_home(&home, &["connect", &target]).start();
+            let peer = accept(&listener);
+            terminal.expect_text(" ->");
+            (terminal, peer)
+        })
+        .collect();
+    for turn in 0..10 {
+        for (number, (terminal, peer)) in chats.iter_mut().enumerate() {
+            terminal.expect_prompts(turn + 1);
+            let line = format!("{number} says {turn}");
+            terminal.type_keys(&format!("{line}\r"));
+            expect_bytes(peer, &line);
+        }
+        for (_, peer) in &mut chats {
+            peer.write_all(b"yes").unwrap();
+        }
+    }
+    drop(chats);
+    let history = home.path().join(".local/state/socketchat/history");
+    let history = std::fs::read_to_string(history).unwrap();
+    for turn in 0..10 {
+        for number in 0..2 {
+            assert!(
+                history.contains(&format!("{number} says {turn}\n")),
+                "{history}"
+            );
+        }
+    }
+}
+
+#[test]
+fn without_a_home_there_is_a_chat() {
+    let state = home();
+    let (listener, port) = raw_server();
+    let target = format!("localhost:{port}");
+    let terminal = Setup::new(&["connect", &target])
+        .env("HOME", "")
+        .env("XDG_STATE_HOME", state.path().to_str().unwrap())
+        .start();
+    let mut peer = accept(&listener);
+    terminal.expect_text(" ->");
+    terminal.type_keys("hello\r");
+    expect_bytes(&mut peer, "hello");
+    assert!(state.path().join("socketchat/history").is_file());
+}
+
+#[test]
+fn a_closed_stdin_is_an_input_that_has_ended() {
+    let (listener, port) = raw_server();
+    let mut command = Command::new("sh");
+    let script = format!("exec \"$0\" connect localhost:{port} <&-");
+    command.args(["-c", &script, PROGRAM]);
+    let client = Piped::spawn(command);
+    let mut server = accept(&listener);
+    assert_eq!(server.read(&mut [0]).unwrap(), 0);
+    client.finish(0);
+}
+
+#[test]
+#[ignore = "needs setsid"]
+fn without_a_controlling_terminal_there_is_a_chat() {
+    let (listener, port) = raw_server();
+    let mut command = Command::new("setsid");
+    command.args([
+        "--wait",
+        PROGRAM,
+        "connect",
+        "--no-history",
+        &format!("localhost:{port}"),
+    ]);
+    let terminal = Setup::program(command).start();
+    let mut peer = accept(&listener);
+    terminal.expect_text(" ->");
+    terminal.type_keys("hello\r");
+    expect_bytes(&mut peer, "hello");
+    drop(peer);
+    terminal.expect_text("The server left.");
+    terminal.finish(0);
+}
+
+#[test]
+#[ignore = "needs bash"]
+fn thousands_of_open_descriptors_leave_a_plain_prompt() {
+    let (listener, port) = raw_server();
+    let mut command = Command::new("bash");
+    let script = format!(
+        "most=$(ulimit -Hn); ulimit -n $most; ((most > 20100)) && most=20100
+         for ((fd = 3; fd < most - 90; fd++)); do eval \"exec $fd</dev/null\"; done
+         exec \"$0\" connect localhost:{port}"
+    );
+    command.args(["-c", &script, PROGRAM]);
+    let terminal = Setup::program(command).start();
+    let mut peer = accept(&listener);
+    terminal.expect_text("Too many files are open for a prompt that can be edited.");
+    terminal.expect_text(" ->");
+    terminal.type_keys("hello\r");
+    expect_bytes(&mut peer, "hello");
+    peer.write_all(b"hi").unwrap();
+    terminal.expect_text("Received from server: hi");
+    drop(peer);
+    terminal.expect_text("The server left.");
+    terminal.type_keys("\r");
+    terminal.finish(0);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_soak_of_200_000_turns_takes_no_memory() {
+    const TURNS: usize = 200_000;
+    let (mut server, port) = Piped::serve(&["--framing", "line"]);
+    echo(&mut server);
+    let mut client = Piped::connect(port, &["-q", "--framing", "line"]);
+    let mut stdin = client.take_stdin();
+    let writer = thread::spawn(move || {
+        for turn in 0..TURNS {
+            // The test may have failed by then.
+            let _ = writeln!(stdin, "{turn}");
+        }
+        stdin
+    });
+    let mut at = |turn: usize| {
+        let line = format!("\n{}\n", turn - 1);
+        client.stdout.wait_for_long(&line, |bytes| {
+            let start = bytes.len().saturating_sub(200_000);
+            let found = memchr::memmem::find(&bytes[start..], line.as_bytes());
+            found.map(|_| ())
+        });
+        [&mut server, &mut client].map(|process| process.peak_memory())
+    };
+    let (early, late) = (at(TURNS / 10), at(TURNS));
+    writer.join().unwrap();
+    for (early, late) in early.into_iter().zip(late) {
+        assert!(late <= early + 256 * 1024, "{early} and {late} bytes");
+    }
+}
