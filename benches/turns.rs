@@ -59,8 +59,11 @@ fn table(folder: &TempDir, on_one: bool) {
         chat("socketchat --framing line", &["-f", "line"]),
         chat("socketchat --framing crlf", &["-f", "crlf"]),
         chat("socketchat --framing json", &["-f", "json"]),
-        Subject::new("socketchat --transcript", || {
-            per_turn(TURNS, |turns| transcript(folder, turns))
+        Subject::new("socketchat, one --transcript", || {
+            per_turn(TURNS, |turns| transcript(folder, turns, false))
+        }),
+        Subject::new("socketchat, both --transcript", || {
+            per_turn(TURNS, |turns| transcript(folder, turns, true))
         }),
     ];
     if installed("python3") {
@@ -103,10 +106,10 @@ fn table(folder: &TempDir, on_one: bool) {
             median(&cpu)
         );
     }
-    let (plain, kept) = (&rates[2], &rates[6]);
     println!(
-        "\n  with a transcript on both ends: {:.2} of without",
-        ratio(kept, plain)
+        "\n  with a transcript at one end: {:.2} of without; at both: {:.2}",
+        ratio(&rates[6], &rates[2]),
+        ratio(&rates[7], &rates[2])
     );
     missing(&["python3", "nc", "ncat", "socat"]);
 }
@@ -149,7 +152,7 @@ fn chat(folder: &TempDir, args: &[&str], turns: usize) {
     both(&input, &[&["serve", "-p", "0"], args].concat(), args);
 }
 
-fn transcript(folder: &TempDir, turns: usize) {
+fn transcript(folder: &TempDir, turns: usize, at_both: bool) {
     let input = lines(folder, "hello", turns);
     let path = |name| {
         let path = folder.path().join(name);
@@ -157,10 +160,15 @@ fn transcript(folder: &TempDir, turns: usize) {
         path.to_str().unwrap().to_owned()
     };
     let (ours, theirs) = (path("server.jsonl"), path("client.jsonl"));
+    let connect: &[&str] = if at_both {
+        &["--transcript", &theirs]
+    } else {
+        &[]
+    };
     both(
         &input,
         &["serve", "-p", "0", "--transcript", &ours],
-        &["--transcript", &theirs],
+        connect,
     );
 }
 

@@ -65,7 +65,7 @@ pub fn run(
             ended => return ended,
         };
         let Some(pause) = outage.next_pause() else {
-            session::tell_unsent(console)?;
+            session::tell_unsent(console, true)?;
             return Err(failure);
         };
         console.show(&Event::TryingAgain {

@@ -109,9 +109,9 @@ pub trait Console {
     fn answers_blindly(&self) -> bool;
 
     /// Takes what the user has typed and not sent, to be told when it is too late; `None`
-    /// for nothing. At a terminal that cannot draw, this waits for Enter, since what is
-    /// typed is the terminal's until then. Fails when stdin cannot be read.
-    fn unsent(&mut self) -> Result<Option<String>, Failure>;
+    /// for nothing. At a terminal that cannot draw, what is typed is the terminal's until
+    /// Enter, which this waits for when all is `over`. Fails when stdin cannot be read.
+    fn unsent(&mut self, over: bool) -> Result<Option<String>, Failure>;
 
     /// Takes note that the answer that was given last was sent to `peer`. Fails as
     /// [`Console::show`] does.

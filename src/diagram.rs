@@ -279,6 +279,8 @@ impl<'a> Story<'a> {
                 _ => {}
             }
             let other = match (peer, own_end) {
+                // It is only where it was made, and may come before who is who is known.
+                _ if record.event == Kind::Call => None,
                 (Some(_), Some(own_end)) => Some((Part::Server, own_end)),
                 (Some(client), None) => {
                     let part = writers.get(&client).copied();

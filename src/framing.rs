@@ -440,6 +440,10 @@ impl Decoder {
 /// How many bytes at the end of `bytes` begin a UTF-8 character that is not whole yet:
 /// 0 to 3.
 fn unfinished_character(bytes: &[u8]) -> usize {
+    // Most messages end so, and what follows is not cheap.
+    if bytes.last().is_none_or(u8::is_ascii) {
+        return 0;
+    }
     let tail = &bytes[bytes.len().saturating_sub(3)..];
     (0..tail.len())
         .map(|start| &tail[start..])

@@ -263,6 +263,7 @@ impl Session<'_> {
                     let goes_on = self.inbox.goes_on();
                     self.console.show(&Event::Closed { peer, goes_on })?;
                     if goes_on {
+                        self.orphans.answered();
                         return Ok(());
                     }
                     return Err(End::Ended(Ending::Bye));
@@ -330,7 +331,7 @@ impl Session<'_> {
             if !(over && matches!(parting, Parting::Lost(_))) {
                 self.console.show(&Event::Gone(peer, &parting))?;
             }
-            let told = (asked || over) && tell_unsent(self.console)?;
+            let told = (asked || over) && tell_unsent(self.console, over)?;
             if asked && !told {
                 self.orphans.add();
             }
@@ -357,9 +358,9 @@ impl Session<'_> {
 }
 
 /// Tells what has been typed and was not sent, if there is something; returns whether there
-/// was. Fails as the console does.
-pub fn tell_unsent(console: &mut dyn Console) -> Result<bool, Failure> {
-    let unsent = console.unsent()?;
+/// was. When all is `over`, nothing can be typed any more. Fails as the console does.
+pub fn tell_unsent(console: &mut dyn Console, over: bool) -> Result<bool, Failure> {
+    let unsent = console.unsent(over)?;
     if let Some(text) = &unsent {
         console.show(&Event::NotSent(text))?;
     }
@@ -368,6 +369,10 @@ pub fn tell_unsent(console: &mut dyn Console) -> Result<bool, Failure> {
 
 /// Whether `text` is the word that leaves, as the tutorial's client tells it.
 fn is_bye(text: &[u8]) -> bool {
+    // The space around it may be of any kind, but most messages have none but this.
+    if text.is_ascii() {
+        return text.trim_ascii().eq_ignore_ascii_case(BYE.as_bytes());
+    }
     std::str::from_utf8(text).is_ok_and(|text| text.trim().eq_ignore_ascii_case(BYE))
 }
 
@@ -456,7 +461,7 @@ mod tests {
             false
         }
 
-        fn unsent(&mut self) -> Result<Option<String>, Failure> {
+        fn unsent(&mut self, _: bool) -> Result<Option<String>, Failure> {
             Ok(self.unsent.map(str::to_owned))
         }
 

@@ -454,6 +454,25 @@ fn calls_are_in_the_transcript_of_a_session_that_is_explained() {
         .collect();
     assert!(calls.contains(&("send(5 bytes)", "5 bytes: 68 65 6c 6c 6f  \"hello\"")));
     assert_eq!(calls.last(), Some(&("close()", "ok")));
+
+    let (drawn, _) = diagram(&[&path]).finish(0);
+    let rows: Vec<_> = drawn.lines().collect();
+    assert_eq!(
+        rows[0].split_whitespace().collect::<Vec<_>>(),
+        ["client", "server"],
+        "{drawn}"
+    );
+    let row = |text: &str| {
+        let found = rows.iter().position(|row| row.contains(text));
+        found.unwrap_or_else(|| panic!("{text}\n{drawn}"))
+    };
+    // What a call does stands behind it.
+    assert_eq!(row("* connect(") + 1, row("--- connects "), "{drawn}");
+    assert_eq!(
+        row("* send(5 bytes)") + 1,
+        row("--- hello (5 bytes) "),
+        "{drawn}"
+    );
 }
 
 /// A conversation of which both ends keep a transcript.

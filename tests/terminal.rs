@@ -562,6 +562,29 @@ fn rows_that_the_terminal_would_make_are_indented_too() {
 }
 
 #[test]
+fn a_dumb_terminal_goes_on_when_one_of_many_leaves() {
+    let terminal = Setup::new(&["serve", "--port", "0", "-m", "2"])
+        .env("TERM", "dumb")
+        .start();
+    let port = terminal.port();
+    let mut first = common::raw_client(port);
+    first.write_all(b"one").unwrap();
+    terminal.expect_text(" #1 ->");
+    let mut second = common::raw_client(port);
+    second.write_all(b"two").unwrap();
+    terminal.type_keys("to the first");
+    common::leave(first);
+    terminal.expect_text(" #2 ->");
+    // What was typed for the first is its, to the end of the line.
+    terminal.type_keys(" and more\r");
+    terminal.expect_text("Not sent: to the first and more");
+    terminal.type_keys("to the second\r");
+    expect_bytes(&mut second, "to the second");
+    terminal.type_keys("\x03");
+    terminal.finish(130);
+}
+
+#[test]
 fn a_dumb_terminal_ends_at_once_when_nothing_was_asked() {
     let (listener, port) = raw_server();
     let target = format!("localhost:{port}");

@@ -23,7 +23,8 @@ pub fn play() {
         "lines-client" => line_chat(connect(&arguments[0]), true),
         "echo-server" => echo(),
         "listen" => {
-            let _stream = accept();
+            let port = arguments[0].parse().unwrap();
+            let _client = TcpListener::bind(("127.0.0.1", port)).unwrap().accept();
         }
         "say" => connect(&arguments[0]).write_all(PING).unwrap(),
         role => panic!("no such role: {role}"),

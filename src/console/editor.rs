@@ -421,7 +421,7 @@ impl Console for Editor {
         false
     }
 
-    fn unsent(&mut self) -> Result<Option<String>, Failure> {
+    fn unsent(&mut self, _: bool) -> Result<Option<String>, Failure> {
         self.asked = None;
         self.is_repeated = false;
         self.draft.trim();

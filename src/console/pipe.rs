@@ -97,8 +97,8 @@ impl Console for Pipe {
         true
     }
 
-    fn unsent(&mut self) -> Result<Option<String>, Failure> {
-        let half_typed = self.typed && self.asked;
+    fn unsent(&mut self, over: bool) -> Result<Option<String>, Failure> {
+        let half_typed = over && self.typed && self.asked;
         if self.lines.back != Back::Was && !half_typed {
             return Ok(None);
         }
