@@ -55,12 +55,12 @@ impl Process {
         assert!(status.success(), "{status}");
     }
 
-    /// The most memory that it has had so far, in bytes.
+    /// The most memory that it has had so far, in bytes; 0 when it has ended.
     pub fn peak_memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmHWM:"));
         let kilobytes = line.and_then(|line| line.split_whitespace().nth(1));
-        kilobytes.unwrap().parse::<u64>().unwrap() * 1024
+        kilobytes.map_or(0, |kilobytes| kilobytes.parse::<u64>().unwrap() * 1024)
     }
 }
 
