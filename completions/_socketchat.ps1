@@ -53,7 +53,7 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print the messages alone: no label before them and no notices')
             [CompletionResult]::new('--vi', '--vi', [CompletionResultType]::ParameterName, 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]')
             [CompletionResult]::new('--no-history', '--no-history', [CompletionResultType]::ParameterName, 'Keep no history')
-            [CompletionResult]::new('--explain', '--explain', [CompletionResultType]::ParameterName, 'Tell every socket call: its arguments, its result, and what it is good for')
+            [CompletionResult]::new('--explain', '--explain', [CompletionResultType]::ParameterName, 'Tell the socket calls: their arguments, their results, and what they are good for')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
@@ -71,7 +71,7 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print the messages alone: no label before them and no notices')
             [CompletionResult]::new('--vi', '--vi', [CompletionResultType]::ParameterName, 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]')
             [CompletionResult]::new('--no-history', '--no-history', [CompletionResultType]::ParameterName, 'Keep no history')
-            [CompletionResult]::new('--explain', '--explain', [CompletionResultType]::ParameterName, 'Tell every socket call: its arguments, its result, and what it is good for')
+            [CompletionResult]::new('--explain', '--explain', [CompletionResultType]::ParameterName, 'Tell the socket calls: their arguments, their results, and what they are good for')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break

@@ -49,7 +49,7 @@ set edit:completion:arg-completer[socketchat] = {|@words|
             cand --quiet 'Print the messages alone: no label before them and no notices'
             cand --vi 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]'
             cand --no-history 'Keep no history'
-            cand --explain 'Tell every socket call: its arguments, its result, and what it is good for'
+            cand --explain 'Tell the socket calls: their arguments, their results, and what they are good for'
             cand -h 'Print help'
             cand --help 'Print help'
         }
@@ -66,7 +66,7 @@ set edit:completion:arg-completer[socketchat] = {|@words|
             cand --quiet 'Print the messages alone: no label before them and no notices'
             cand --vi 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]'
             cand --no-history 'Keep no history'
-            cand --explain 'Tell every socket call: its arguments, its result, and what it is good for'
+            cand --explain 'Tell the socket calls: their arguments, their results, and what they are good for'
             cand -h 'Print help'
             cand --help 'Print help'
         }

@@ -50,7 +50,7 @@ complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s k -l kee
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s q -l quiet -d 'Print the messages alone: no label before them and no notices'
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l vi -d 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]'
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l no-history -d 'Keep no history'
-complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l explain -d 'Tell every socket call: its arguments, its result, and what it is good for'
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l explain -d 'Tell the socket calls: their arguments, their results, and what they are good for'
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s h -l help -d 'Print help'
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l connect-timeout -d 'How long to try each address of the server: 500ms, 10s, 2m' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l retry -d 'Try again for so long, when the server is not there yet, and when the connection is lost [default without a value: 60s]' -r
@@ -67,7 +67,7 @@ complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l transc
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -s q -l quiet -d 'Print the messages alone: no label before them and no notices'
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l vi -d 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]'
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l no-history -d 'Keep no history'
-complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l explain -d 'Tell every socket call: its arguments, its result, and what it is good for'
+complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l explain -d 'Tell the socket calls: their arguments, their results, and what they are good for'
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -s h -l help -d 'Print help'
 complete -c socketchat -n "__fish_socketchat_using_subcommand diagram" -l format -d 'How to draw it: with characters, or as Mermaid text' -r -f -a "chars\t''
 mermaid\t''"

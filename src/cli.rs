@@ -314,7 +314,7 @@ pub struct ChatArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "For a lesson")]
 pub struct LessonArgs {
-    /// Tell every socket call: its arguments, its result, and what it is good for
+    /// Tell the socket calls: their arguments, their results, and what they are good for
     #[arg(long)]
     explain: bool,
     /// Keep what happens in this file, behind what stands there: JSON, one event a line

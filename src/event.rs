@@ -10,6 +10,7 @@ use crate::address::Address;
 use crate::connection::Part;
 use crate::explain::Noted;
 use crate::framing::{Framing, Oddity};
+use crate::reason::reason;
 use crate::sanitize::Untrusted;
 
 /// So many characters of a name are shown.
@@ -480,31 +481,9 @@ impl Failure {
     }
 }
 
-/// An I/O error in the system's words, in lower case and without its number:
-/// `connection refused`.
-#[must_use]
-pub fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let text = text
-        .strip_prefix("failed to lookup address information: ")
-        .unwrap_or(text);
-    let mut chars = text.chars();
-    chars
-        .next()
-        .map_or_else(String::new, |c| c.to_lowercase().chain(chars).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_reason_is_lower_case_and_has_no_number() {
-        let refused = io::Error::from_raw_os_error(111);
-        assert_eq!(reason(&refused), "connection refused");
-        assert_eq!(reason(&io::Error::other("")), "");
-    }
 
     #[test]
     fn waiting_is_told_in_the_unit_that_fits() {

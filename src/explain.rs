@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::io::Errno;
 
+use crate::reason::reason;
 use crate::sanitize::Untrusted;
 
 /// So many bytes of what is sent or received are shown.
@@ -347,7 +348,7 @@ impl Call {
                 format!("no answer for {} ms", limit.as_millis())
             }
             call => match call.error() {
-                Some(error) => crate::event::reason(&error.into()),
+                Some(error) => reason(&error.into()),
                 None => "ok".into(),
             },
         }

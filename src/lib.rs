@@ -10,20 +10,21 @@
 //! | --- | --- |
 //! | [`cli`] | every flag and subcommand, as clap reads them |
 //! | [`serve`] | bind, listen with a backlog, accept, start the session |
-//! | [`connect`] | resolve, connect, start the session |
-//! | [`diagram`] | a transcript, drawn |
-//! | [`session`] | the turn-taking loop that both share |
+//! | [`connect`] | resolve, connect, start the session, and again when it is lost |
+//! | [`session`] | the turn-taking loop that all share |
 //! | [`inbox`] | whom the session talks with: one peer, or many clients |
 //! | [`console`] | where the user reads and types: a terminal, or a pipe |
+//! | [`diagram`] | transcripts, drawn |
 //! | [`transcript`] | what is told, kept in a file of JSON Lines |
 //! | [`socket`] | the one place where socket calls are made, and noted |
 //! | [`event`] | everything that is ever printed, worded in one place |
-//! | [`connection`] | one peer: send, receive, over any stream |
 //! | [`explain`] | the narration of socket calls |
+//! | [`connection`] | one peer: send, receive, over any stream |
 //! | [`framing`] | where a message ends; no I/O |
 //! | [`wrap`] | text broken into rows |
 //! | [`sanitize`] | untrusted text made safe for a terminal |
 //! | [`address`] | `HOST:PORT`, and the order in which a name resolves |
+//! | [`reason`] | what the system says when something does not work |
 
 #[cfg(not(unix))]
 compile_error!("socketchat is made for Unix: it waits with poll(2) and is woken by signals");
@@ -38,6 +39,7 @@ pub mod event;
 pub mod explain;
 pub mod framing;
 pub mod inbox;
+pub mod reason;
 pub mod sanitize;
 pub mod serve;
 pub mod session;

@@ -12,6 +12,7 @@ use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketType, ipproto
 use crate::address::Address;
 use crate::connection::{PollFds, Stream, Watched, is_ready, poll_until};
 use crate::explain::{Bytes, Call, Log, Patience, Setting, Which};
+use crate::reason::reason;
 
 /// Silence on the line after which the kernel asks whether the peer's host still lives.
 const KEEPALIVE_TIME: Duration = Duration::from_secs(45);
@@ -29,10 +30,7 @@ const USER_TIMEOUT: Duration = Duration::from_secs(100);
 pub fn resolve(address: &Address, log: &Log) -> io::Result<Vec<SocketAddr>> {
     log.note(None, None, address.resolve(), |found| {
         let found = found.as_ref();
-        Call::Resolve(
-            address.host.clone(),
-            found.cloned().map_err(crate::event::reason),
-        )
+        Call::Resolve(address.host.clone(), found.cloned().map_err(reason))
     })
 }
 

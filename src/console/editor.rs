@@ -25,7 +25,8 @@ use super::output::Output;
 use super::screen::{Drawn, State, columns, rows};
 use super::{Answer, Console, Options, Wait, controlling, history, inputrc};
 use crate::connection::Watched;
-use crate::event::{self, Awaited, Event, Failure, Peer, Prompt};
+use crate::event::{Awaited, Event, Failure, Peer, Prompt};
+use crate::reason::reason;
 
 type Rustyline = rustyline::Editor<Helper, DefaultHistory>;
 
@@ -299,7 +300,7 @@ impl Editor {
                 Err(error) => self.output.show(&Event::NoHistory {
                     verb,
                     path: &path,
-                    reason: event::reason(&error),
+                    reason: reason(&error),
                 })?,
             }
         }

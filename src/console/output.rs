@@ -11,8 +11,9 @@ use unicode_segmentation::UnicodeSegmentation as _;
 use super::Options;
 use super::screen::{columns, width};
 use crate::connection::Part;
-use crate::event::{self, Event, Peer};
+use crate::event::{Event, Peer};
 use crate::explain::Log;
+use crate::reason::reason;
 use crate::transcript::Transcript;
 use crate::wrap::wrap;
 
@@ -124,7 +125,7 @@ impl Output {
         {
             self.print(&Event::NoTranscript {
                 path: transcript.path(),
-                reason: event::reason(&error),
+                reason: reason(&error),
             })?;
         }
         self.print(event)
