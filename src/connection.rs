@@ -184,6 +184,9 @@ pub struct Connection<S: Stream> {
     outbox: Vec<u8>,
     /// So many bytes have come late since we have sent something.
     late: usize,
+    /// A message that can be held is handed out whole: where there are many, none is shown in
+    /// the middle of another.
+    gathers: bool,
     /// Our side is closed.
     closed: bool,
 }
@@ -239,6 +242,7 @@ impl<S: Stream> Connection<S> {
             reading: Reading::On,
             outbox: Vec::new(),
             late: 0,
+            gathers: false,
             closed: false,
         }
     }
@@ -249,6 +253,7 @@ impl<S: Stream> Connection<S> {
         let mut connection = Self::new(stream, wire);
         connection.patience = Patience::Since(Instant::now());
         connection.buffer = vec![0; SMALL];
+        connection.gathers = true;
         connection
     }
 
@@ -389,9 +394,7 @@ impl<S: Stream> Connection<S> {
             _ => pause,
         };
         let unread = &self.buffer[self.start..self.end];
-        // Where there are many, a message that can still be held waits for its end, so that
-        // none of theirs is shown in the middle of it.
-        let gathers = matches!(self.patience, Patience::Since(_))
+        let gathers = self.gathers
             && pause == Pause::None
             && self.decoder.ends_by_quiet(unread.len())
             && !self.is_full();
@@ -446,6 +449,12 @@ impl<S: Stream> Connection<S> {
         matches!(self.reading, Reading::Left | Reading::Ended)
     }
 
+    /// Whether a message that can be held is handed out whole, which it is not when it is late
+    /// already.
+    pub fn gather(&mut self, whole: bool) {
+        self.gathers = whole;
+    }
+
     /// Takes note that so many bytes have come late, in our own turn: one who goes on and on
     /// is not listened to before the next.
     pub fn came_late(&mut self, count: usize) {
@@ -489,8 +498,11 @@ impl<S: Stream> Connection<S> {
         if let Patience::Timeout(set) = &mut self.patience
             && patience != *set
         {
-            self.stream.set_read_timeout(patience)?;
             *set = patience;
+            if let Err(error) = self.stream.set_read_timeout(patience) {
+                self.reading = Reading::Ended;
+                return Err(error);
+            }
         }
         loop {
             return match self.stream.read(&mut self.buffer[self.end..]) {

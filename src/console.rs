@@ -65,7 +65,7 @@ pub enum Wait {
     Incoming,
     /// The user pressed Ctrl-D: nothing more will be typed.
     EndOfInput,
-    /// The user pressed Ctrl-C, or the program was told to stop.
+    /// The user pressed Ctrl-C.
     Interrupted,
 }
 
@@ -83,7 +83,7 @@ pub enum Answer<'a> {
     Incoming,
     /// There is nothing more to read from the user.
     EndOfInput,
-    /// The user pressed Ctrl-C, or the program was told to stop.
+    /// The user pressed Ctrl-C.
     Interrupted,
 }
 
@@ -104,8 +104,8 @@ pub trait Console {
     /// cannot be taken back; returns whether it was one that can.
     fn put_back(&mut self) -> bool;
 
-    /// Whether the user answers every message that is shown with one line, without seeing
-    /// who has left by then; at a terminal, the prompt says whom a line is for.
+    /// Whether the user answers every message that is shown with one line, whoever has left by
+    /// then; where the prompt can be ended from outside, it says whom a line is for.
     fn answers_blindly(&self) -> bool;
 
     /// Takes what the user has typed and not sent, to be told when it is too late; `None`
@@ -117,9 +117,8 @@ pub trait Console {
     /// [`Console::show`] does.
     fn sent(&mut self, peer: Peer) -> Result<(), Failure>;
 
-    /// Tells the user which socket calls were made since they were told last. Every other
-    /// method does so before it does anything else; this is for what takes long between two
-    /// of them. Fails as [`Console::show`] does.
+    /// Tells the user which socket calls were made since they were told last. To wait, to ask
+    /// and to show do so too; this is for what takes long between two of them. Fails as [`Console::show`] does.
     fn explain(&mut self) -> Result<(), Failure>;
 
     /// Tells the user what has happened. Fails only where the conversation itself cannot

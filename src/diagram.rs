@@ -340,7 +340,12 @@ impl<'a> Story<'a> {
             for sent in sent {
                 let same = |index: &usize| {
                     let (one, other) = (&self.scenes[sent].record, &self.scenes[*index].record);
-                    one.bytes == other.bytes && one.text == other.text
+                    match (&one.text, &other.text) {
+                        (Some(one), Some(other)) if one != other => as_line(one) == as_line(other),
+                        (one_text, other_text) => {
+                            one_text == other_text && one.bytes == other.bytes
+                        }
+                    }
                 };
                 if let Some(arrived) = received.clone().find(same) {
                     received.by_ref().find(|index| *index == arrived);
@@ -445,6 +450,12 @@ impl<'a> Story<'a> {
     }
 }
 
+/// A text as a framing of lines makes it: its own line end is left out, and a newline within
+/// is a space.
+fn as_line(text: &str) -> String {
+    text.trim_end_matches(['\r', '\n']).replace('\n', " ")
+}
+
 /// Whether the peer has gone by closing the connection.
 fn has_left(record: &Record<'_>) -> bool {
     record
@@ -472,5 +483,18 @@ fn message(scene: &Scene<'_>, missing: &str) -> What {
     What::Message {
         text: format!("{before}{text}{behind}"),
         bytes: record.bytes.unwrap_or(text.len() as u64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_the_line_that_a_framing_makes_of_it() {
+        for (typed, framed) in [("hello\r", "hello"), ("a\nb\n", "a b"), ("", "")] {
+            assert_eq!(as_line(typed), as_line(framed), "{typed:?}");
+        }
+        assert_ne!(as_line("one"), as_line("onetwo"));
     }
 }

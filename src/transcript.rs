@@ -352,6 +352,10 @@ impl Transcript {
             self.writer
                 .message(Kind::Received, peer, address, &mut known.received)?;
         }
+        if known.sent.bytes > 0 {
+            self.writer
+                .message(Kind::Sent, peer, address, &mut known.sent)?;
+        }
         self.writer.write(Record {
             text: text.map(Into::into),
             ..about(kind, peer, address)

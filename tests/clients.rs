@@ -502,6 +502,24 @@ fn a_client_that_goes_on_talking_in_our_turn_can_be_answered() {
 }
 
 #[test]
+fn a_long_text_that_comes_late_is_no_turn_of_its_own() {
+    let (mut server, port) = Piped::serve(&["-m", "2"]);
+    let mut client = raw_client(port);
+    client.write_all(b"hello").unwrap();
+    server.expect("Received from client #1: hello\n");
+    client.write_all(&[b'x'; 2000]).unwrap();
+    server.stdout.wait_for("what is late", |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        text.contains(&format!("Late from client #1: {}", "x".repeat(2000)))
+            .then_some(())
+    });
+    server.write("hi\n");
+    expect_bytes(&mut client, "hi");
+    server.write("and again\n");
+    exchange(&mut client, "again", "and again");
+}
+
+#[test]
 fn the_end_of_input_ends_a_server_that_is_flooded() {
     let (mut server, port) = Piped::serve(&["-m", "2", "--framing", "line"]);
     let mut flood = raw_client(port);

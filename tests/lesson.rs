@@ -169,6 +169,18 @@ fn it_is_told_above_the_prompt_and_with_many_whose_call_it_is() {
     terminal.expect_text("\"me too\"");
 }
 
+#[test]
+fn a_call_that_brings_no_news_leaves_the_prompt_where_it_was() {
+    let (terminal, port) = Terminal::serve(&["-m", "2", "-f", "line", "--explain"]);
+    let mut client = raw_client(port);
+    terminal.expect_text("(client #1)");
+    client.write_all(b"half").unwrap();
+    terminal.expect_text("\"half\"");
+    terminal.expect_text("waiting for client #1");
+    terminal.type_keys("\x04");
+    terminal.finish(0);
+}
+
 /// What `strace` has seen of TCP sockets: the name of each call and its result, as it would
 /// be explained.
 fn traced(text: &str) -> Vec<String> {

@@ -77,6 +77,8 @@ enum Prompted {
     Incoming,
     EndOfInput,
     Interrupted,
+    /// Calls were noted that are to be told.
+    Noted,
     /// The program is to end.
     Stopped,
 }
@@ -117,7 +119,32 @@ impl Editor {
 
     /// Lets the user type until Enter in their own turn, until something calls, or until
     /// they want no more.
-    fn prompt(&mut self, turn: &Turn, watched: Option<&mut dyn Watched>) -> io::Result<Prompted> {
+    fn prompt(
+        &mut self,
+        turn: &Turn,
+        mut watched: Option<&mut dyn Watched>,
+    ) -> io::Result<Prompted> {
+        loop {
+            let prompted = self.prompt_once(
+                turn,
+                match &mut watched {
+                    Some(watched) => Some(&mut **watched),
+                    None => None,
+                },
+            )?;
+            return match prompted {
+                Prompted::Noted if self.entered.is_none() => continue,
+                Prompted::Noted => Ok(Prompted::Incoming),
+                prompted => Ok(prompted),
+            };
+        }
+    }
+
+    fn prompt_once(
+        &mut self,
+        turn: &Turn,
+        watched: Option<&mut dyn Watched>,
+    ) -> io::Result<Prompted> {
         self.output.explain()?;
         self.output.make_room()?;
         let mut rustyline = match self.rustyline.take() {
@@ -167,6 +194,7 @@ impl Editor {
             )?;
             let called = ended.call.map(|call| match call {
                 Call::Incoming => Prompted::Incoming,
+                Call::Noted => Prompted::Noted,
                 Call::Stop => Prompted::Stopped,
             });
             // The editor has no line any more, but what it drew last is known.
@@ -190,7 +218,11 @@ impl Editor {
                 Err(ReadlineError::Eof) => {
                     self.wipe(rows);
                     self.leave(turn, "");
-                    return Ok(called.unwrap_or(Prompted::EndOfInput));
+                    // Whatever else has come at that moment.
+                    return Ok(match called {
+                        Some(Prompted::Stopped) => Prompted::Stopped,
+                        _ => Prompted::EndOfInput,
+                    });
                 }
                 Err(ReadlineError::Interrupted) if drawn.interrupted || ended.unprompted => {
                     self.wipe(rows);
@@ -362,7 +394,7 @@ impl Console for Editor {
             .prompt(&Turn::Theirs(line), Some(watched))
             .map_err(Failure::Input)?;
         Ok(match prompted {
-            Prompted::Line(_) | Prompted::Incoming => Wait::Incoming,
+            Prompted::Line(_) | Prompted::Incoming | Prompted::Noted => Wait::Incoming,
             Prompted::EndOfInput => Wait::EndOfInput,
             Prompted::Interrupted | Prompted::Stopped => Wait::Interrupted,
         })
@@ -380,7 +412,7 @@ impl Console for Editor {
             match self.typed_ahead().map_err(Failure::Input)? {
                 Prompted::EndOfInput => return Ok(Answer::EndOfInput),
                 Prompted::Interrupted | Prompted::Stopped => return Ok(Answer::Interrupted),
-                Prompted::Line(_) | Prompted::Incoming => {}
+                Prompted::Line(_) | Prompted::Incoming | Prompted::Noted => {}
             }
         }
         // Enter, pressed while there was nothing to answer, has begun lines, and is not to
@@ -395,7 +427,7 @@ impl Console for Editor {
             .map_err(Failure::Input)?;
         Ok(match prompted {
             Prompted::Line(line) => return self.answer(line),
-            Prompted::Incoming => Answer::Incoming,
+            Prompted::Incoming | Prompted::Noted => Answer::Incoming,
             Prompted::EndOfInput => Answer::EndOfInput,
             Prompted::Interrupted | Prompted::Stopped => Answer::Interrupted,
         })

@@ -42,6 +42,8 @@ const PASTE: Duration = Duration::from_secs(5);
 pub(super) enum Call {
     /// There is news.
     Incoming,
+    /// There is none, but calls were noted that are to be told.
+    Noted,
     /// The program is to end.
     Stop,
 }
@@ -234,8 +236,11 @@ impl Interrupts {
             drop(fds);
             let now = Instant::now();
             let attends = ready || due.is_some_and(|due| due <= now);
-            if attends && (watched.attend() || !log.is_empty()) {
+            if attends && watched.attend() {
                 return Ok(Some(Call::Incoming));
+            }
+            if !log.is_empty() {
+                return Ok(Some(Call::Noted));
             }
             if next_tick <= now {
                 tick();

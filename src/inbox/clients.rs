@@ -269,6 +269,7 @@ impl Clients {
         let step = client.talk.advance();
         if client.talk.connection.has_found_last() {
             client.state = State::Asked;
+            client.talk.connection.gather(false);
             self.asked = Some(number);
             self.late = false;
         } else {
@@ -581,6 +582,7 @@ impl Inbox for Clients {
             self.asked = None;
             self.told = false;
             client.state = State::Talking;
+            client.talk.connection.gather(true);
             // What was read ahead is its next message, but not before others were looked after.
             client.talk.connection.is_ready();
         }
