@@ -410,13 +410,16 @@ impl<'a> Story<'a> {
                     at,
                     message(scene, "received, but not so sent: "),
                 ),
-                (Kind::Left | Kind::Closed | Kind::Error, Some((other, connection))) => {
+                (
+                    Kind::Left | Kind::Lost | Kind::Closed | Kind::Error,
+                    Some((other, connection)),
+                ) => {
                     if !is_first(connection, true, scene.writer) {
                         continue;
                     }
                     match record.event {
                         Kind::Closed => arrow(at, place(other), What::End),
-                        Kind::Left if has_left(record) => arrow(place(other), at, What::End),
+                        Kind::Left => arrow(place(other), at, What::End),
                         _ => note(at, record),
                     }
                 }
@@ -454,14 +457,6 @@ impl<'a> Story<'a> {
 /// is a space.
 fn as_line(text: &str) -> String {
     text.trim_end_matches(['\r', '\n']).replace('\n', " ")
-}
-
-/// Whether the peer has gone by closing the connection.
-fn has_left(record: &Record<'_>) -> bool {
-    record
-        .text
-        .as_ref()
-        .is_some_and(|text| text.ends_with(" left."))
 }
 
 fn note(at: usize, record: &Record<'_>) -> Step {

@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::connection::Part;
-use crate::event::{Event, Failure, Peer};
+use crate::event::{Event, Failure, Parting, Peer};
 
 /// So many bytes of a message are kept; the rest is counted.
 const KEPT: usize = 64 * 1024;
@@ -70,8 +70,10 @@ pub enum Kind {
     Sent,
     /// A message has come.
     Received,
-    /// The peer is gone.
+    /// The peer has closed the connection.
     Left,
+    /// The connection broke, or the peer was let go.
+    Lost,
     /// We have closed the connection.
     Closed,
     /// Something else was told.
@@ -288,11 +290,14 @@ impl Transcript {
                 self.writer
                     .message(Kind::Sent, *peer, address, &mut known.sent)
             }
+            Event::Gone(peer, Parting::Left) => {
+                self.gone(Kind::Left, *peer, Some(event.to_string()))
+            }
             Event::Gone(peer, _)
             | Event::TryingAgain {
                 failure: Failure::Lost(peer, _),
                 ..
-            } => self.gone(Kind::Left, *peer, Some(event.to_string())),
+            } => self.gone(Kind::Lost, *peer, Some(event.to_string())),
             Event::Closed { peer, .. } => self.gone(Kind::Closed, *peer, None),
             Event::Ended => {
                 while let Some((peer, _)) = self.peers.first_key_value() {
