@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::roles::{self, role};
 use common::{
-    Process, Subject, interleave, lines, median, open, percentile, ratio, rounds, socketchat,
+    Process, Subject, each, interleave, lines, median, open, percentile, ratio, rounds, socketchat,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
@@ -54,13 +54,13 @@ fn main() {
     );
     for count in [10, 100, 1000] {
         let turns = 20_000 / count;
-        let mut subjects = vec![
+        let subjects = vec![
             Subject::new("bare echo, a thread a client", || bare(count, turns)),
             Subject::new("socketchat serve --max-clients", || {
                 served(&folder, count, turns, None)
             }),
         ];
-        print_table(count, &mut subjects);
+        print_table(count, subjects);
     }
 
     println!("\nfifty clients, and one that is hostile\n");
@@ -70,7 +70,7 @@ fn main() {
             move || served(folder, 50, 400, hostile)
         })
     };
-    let mut subjects = vec![
+    let subjects = vec![
         fifty("alone", None),
         fifty("it sends 1 GB and does not read", Some(Hostile::Floods)),
         fifty("it stops inside a character", Some(Hostile::Stops)),
@@ -78,26 +78,19 @@ fn main() {
         fifty("it says nothing", Some(Hostile::Waits)),
         fifty("all of these", Some(Hostile::All)),
     ];
-    print_table(50, &mut subjects);
+    print_table(50, subjects);
     println!("\n  of bare: here, of the fifty alone");
 }
 
-fn print_table(count: usize, subjects: &mut [Subject<'_, Cost>]) {
-    let names: Vec<_> = subjects
-        .iter()
-        .map(|subject| subject.name.clone())
-        .collect();
-    let costs = interleave(subjects, rounds(5));
-    let rates: Vec<Vec<f64>> = costs
-        .iter()
-        .map(|costs| costs.iter().map(|cost| cost.rate).collect())
-        .collect();
-    for (index, name) in names.iter().enumerate() {
-        let delays: Vec<_> = costs[index]
+fn print_table(count: usize, subjects: Vec<Subject<'_, Cost>>) {
+    let results = interleave(subjects, rounds(5));
+    let rates = each(&results, |cost| cost.rate);
+    for (index, (name, costs)) in results.iter().enumerate() {
+        let delays: Vec<_> = costs
             .iter()
             .flat_map(|cost| cost.delays.iter().copied())
             .collect();
-        let memory: Vec<_> = costs[index].iter().filter_map(|cost| cost.memory).collect();
+        let memory: Vec<_> = costs.iter().filter_map(|cost| cost.memory).collect();
         let memory = if memory.is_empty() {
             "-".into()
         } else {

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use common::{
-    Process, Subject, free_port, installed, interleave, median, missing, open, ratio, rounds,
+    Process, Subject, each, free_port, installed, interleave, median, missing, open, ratio, rounds,
     socketchat, wait_for_listener,
 };
 use tempfile::TempDir;
@@ -38,24 +38,13 @@ fn main() {
         if installed("socat") {
             subjects.push(Subject::new("socat", || socat(&message, size)));
         }
-        let names: Vec<_> = subjects
-            .iter()
-            .map(|subject| subject.name.clone())
-            .collect();
-        let costs = interleave(&mut subjects, rounds(5));
-        let speeds: Vec<Vec<f64>> = costs
-            .iter()
-            .map(|costs| costs.iter().map(|(speed, _)| *speed).collect())
-            .collect();
-        for (index, name) in names.iter().enumerate() {
+        let results = interleave(subjects, rounds(5));
+        let speeds = each(&results, |(speed, _)| *speed);
+        for (index, (name, costs)) in results.iter().enumerate() {
             let of_socat = speeds.get(2).map_or("-".into(), |socat| {
                 format!("{:.2}", ratio(&speeds[index], socat))
             });
-            let peak = costs[index]
-                .iter()
-                .map(|(_, peak)| *peak)
-                .max()
-                .unwrap_or(0);
+            let peak = costs.iter().map(|(_, peak)| *peak).max().unwrap_or(0);
             #[allow(clippy::cast_precision_loss, reason = "it is a number for people")]
             let peak = peak as f64 / 1e6;
             println!(

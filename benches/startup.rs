@@ -43,7 +43,7 @@ s.accept()";
             listens_on(|port| program("python3", &["-c", script, &port.to_string()]))
         }));
     }
-    table("from the start until it listens", &mut listening, rounds);
+    table("from the start until it listens", listening, rounds);
 
     let mut saying = vec![
         Subject::new("bare sender", || {
@@ -82,27 +82,25 @@ s.send(input().encode())";
     }
     table(
         "from the start until its message has arrived",
-        &mut saying,
+        saying,
         rounds,
     );
     missing(&["nc", "python3"]);
 }
 
-fn table(title: &str, subjects: &mut [Subject<'_, f64>], rounds: usize) {
+fn table(title: &str, subjects: Vec<Subject<'_, f64>>, rounds: usize) {
     println!("\n{title}\n");
     println!("  {:34} {:>8} {:>8} {:>8}", "", "ms", "of bare", "of nc");
-    let names: Vec<_> = subjects
-        .iter()
-        .map(|subject| subject.name.clone())
-        .collect();
-    let times = interleave(subjects, rounds);
-    let nc = names.iter().position(|name| name.starts_with("nc"));
-    for (name, taken) in names.iter().zip(&times) {
-        let of_nc = nc.map_or("-".into(), |nc| format!("{:.2}", ratio(taken, &times[nc])));
+    let results = interleave(subjects, rounds);
+    let nc = results.iter().position(|(name, _)| name.starts_with("nc"));
+    for (name, taken) in &results {
+        let of_nc = nc.map_or("-".into(), |nc| {
+            format!("{:.2}", ratio(taken, &results[nc].1))
+        });
         println!(
             "  {name:34} {:>8.2} {:>8.2} {of_nc:>8}",
             median(taken) * 1e3,
-            ratio(taken, &times[0]),
+            ratio(taken, &results[0].1),
         );
     }
 }

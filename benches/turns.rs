@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use common::roles::{self, role};
 use common::{
-    Process, Subject, children_cpu, free_port, installed, interleave, lines, median, missing, open,
-    pinned, ratio, rounds, socketchat, wait_for_listener,
+    Process, Subject, children_cpu, each, free_port, installed, interleave, lines, median, missing,
+    open, pinned, ratio, rounds, socketchat, wait_for_listener,
 };
 use tempfile::TempDir;
 
@@ -87,23 +87,16 @@ fn table(folder: &TempDir, on_one: bool) {
             ));
         }
     }
-    let names: Vec<_> = subjects
-        .iter()
-        .map(|subject| subject.name.clone())
-        .collect();
-    let costs = interleave(&mut subjects, rounds(5));
-    let rates: Vec<Vec<f64>> = costs
-        .iter()
-        .map(|costs| costs.iter().map(|cost| 1.0 / cost.seconds).collect())
-        .collect();
-    for (index, name) in names.iter().enumerate() {
-        let cpu: Vec<_> = costs[index].iter().map(|cost| cost.cpu).collect();
+    let results = interleave(subjects, rounds(5));
+    let rates = each(&results, |cost| 1.0 / cost.seconds);
+    let cpu = each(&results, |cost| cost.cpu);
+    for (index, (name, _)) in results.iter().enumerate() {
         println!(
             "  {name:34} {:>10.0} {:>8.2} {:>10.2} {:>10.1}",
             median(&rates[index]),
             ratio(&rates[index], &rates[0]),
             ratio(&rates[index], &rates[1]),
-            median(&cpu)
+            median(&cpu[index])
         );
     }
     println!(

@@ -332,9 +332,7 @@ impl LessonArgs {
             Log::default()
         }
     }
-}
 
-impl LessonArgs {
     /// The transcript, if one is to be kept. Fails when it cannot be written.
     pub fn transcript(self) -> Result<Option<Transcript>, Failure> {
         self.transcript.map(Transcript::open).transpose()

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::address::Address;
-use crate::connection::{Connection, Until};
+use crate::connection::Connection;
 use crate::console::{Console, Wait};
 use crate::event::{Awaited, Event, Failure, Peer};
 use crate::explain::Log;
@@ -14,6 +14,7 @@ use crate::framing::Wire;
 use crate::inbox::One;
 use crate::session::{self, Ending, OnLoss};
 use crate::socket::{self, Socket};
+use crate::watch::Until;
 
 /// The first pause before the server is tried again, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(8));
@@ -46,7 +47,7 @@ pub fn run(
     };
     let mut outage = Outage::new(limit);
     loop {
-        let failure = match connect(address, patience, wire, log, console) {
+        let ended = match connect(address, patience, wire, log, console) {
             Ok(mut server) => {
                 let connected = Instant::now();
                 let ended = session::run(&mut server, OnLoss::TryAgain, console);
@@ -58,7 +59,7 @@ pub fn run(
             }
             Err(failure) => Err(failure),
         };
-        let failure = match failure {
+        let failure = match ended {
             Err(failure @ (Failure::Resolve(..) | Failure::Connect(..) | Failure::Lost(..))) => {
                 failure
             }
@@ -74,7 +75,7 @@ pub fn run(
             tries: outage.tries,
         })?;
         let until = Instant::now() + pause;
-        match console.wait(Awaited::AServer, &mut Until(Some(until)))? {
+        match console.wait(Awaited::AServer, &mut Until(until))? {
             Wait::Incoming => thread::sleep(until.saturating_duration_since(Instant::now())),
             Wait::EndOfInput => return Ok(Ending::EndOfInput),
             Wait::Interrupted => return Ok(Ending::Interrupted),

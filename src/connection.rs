@@ -5,96 +5,18 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use smallvec::SmallVec;
+use nix::poll::{PollFd, PollFlags};
 
 use crate::framing::{self, Decoder, Encoder, Framing, Oddity, Pause, Piece, Text, Wire};
 use crate::sanitize::Untrusted;
+use crate::watch::HANG_UP;
 
 /// The size of a buffer at first, in bytes, where there may be many: more than most
 /// messages have.
 const SMALL: usize = 4096;
-
-/// That the peer has closed its side, whatever it has sent before (poll(2)).
-#[cfg(target_os = "linux")]
-pub const HANG_UP: PollFlags = PollFlags::from_bits_retain(nix::libc::POLLRDHUP);
-/// Elsewhere it cannot be told before what was sent is read.
-#[cfg(not(target_os = "linux"))]
-pub const HANG_UP: PollFlags = PollFlags::empty();
-
-/// What to poll(2); so many fit without being allocated.
-pub type PollFds<'a> = SmallVec<[PollFd<'a>; 4]>;
-
-/// What a console looks after while it waits for the user.
-pub trait Watched: Send {
-    /// Adds what to poll(2) to `fds`, and returns when to look after it in any case.
-    fn poll_on<'a>(&'a self, fds: &mut PollFds<'a>) -> Option<Instant>;
-
-    /// Takes in what has come, without waiting, when one of the descriptors is ready or
-    /// when it is time; returns whether there is something to tell the user. It leaves no
-    /// descriptor ready about which there is nothing to tell.
-    fn attend(&mut self) -> bool;
-
-    /// What has come of a message whose end has not for as long as [`framing::UNENDED`].
-    fn so_far(&self) -> Option<Untrusted<'_>> {
-        None
-    }
-}
-
-/// Whether a polled descriptor has something to read, or has ended. nix does not know
-/// [`HANG_UP`], and gives `None` for it.
-#[must_use]
-pub fn is_ready(fd: &PollFd<'_>) -> bool {
-    fd.any() != Some(false)
-}
-
-/// Nobody, of whom there is news at this time, if there is one.
-#[derive(Debug, Clone, Copy)]
-pub struct Until(pub Option<Instant>);
-
-impl Watched for Until {
-    fn poll_on<'a>(&'a self, _: &mut PollFds<'a>) -> Option<Instant> {
-        self.0
-    }
-
-    fn attend(&mut self) -> bool {
-        true
-    }
-}
-
-/// Waits until one of `fds` is ready, or until `wake`; a signal ends it too. Fails when
-/// the system cannot wait.
-pub fn poll_until(fds: &mut [PollFd<'_>], wake: Option<Instant>) -> io::Result<()> {
-    let timeout = wake.map_or(PollTimeout::NONE, |wake| {
-        let left = wake.saturating_duration_since(Instant::now());
-        // Rounded up, or the last millisecond would be spun through.
-        let left = left.as_micros().div_ceil(1000);
-        i32::try_from(left).map_or(PollTimeout::MAX, |left| {
-            PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
-        })
-    });
-    match poll(fds, timeout) {
-        Ok(_) | Err(Errno::EINTR) => Ok(()),
-        Err(errno) => Err(errno.into()),
-    }
-}
-
-/// Whether what is polled is ready at this moment.
-#[must_use]
-pub fn is_ready_now(fd: PollFd<'_>) -> bool {
-    let mut fds = [fd];
-    poll(&mut fds, PollTimeout::ZERO).is_ok() && is_ready(&fds[0])
-}
-
-/// Whether a polled descriptor has ended, whatever there is to read.
-#[must_use]
-pub fn has_hung_up(fd: &PollFd<'_>) -> bool {
-    fd.revents()
-        .is_none_or(|events| events.contains(PollFlags::POLLHUP))
-}
 
 /// A stream of bytes to a peer and back.
 pub trait Stream: Read + Write + AsFd {
@@ -161,7 +83,7 @@ pub enum Progress {
 }
 
 /// A peer that messages are sent to and received from. When it is dropped, the peer reads
-/// the end.
+/// the end; but not when that is because of a panic, which is no goodbye.
 #[derive(Debug)]
 pub struct Connection<S: Stream> {
     stream: S,
@@ -178,7 +100,7 @@ pub struct Connection<S: Stream> {
     unended: Option<Instant>,
     /// Nothing has come since it was said that the message has stalled.
     stalled: bool,
-    patience: Patience,
+    quiet: Quiet,
     reading: Reading,
     /// What the stream has not taken yet of what was sent.
     outbox: Vec<u8>,
@@ -193,7 +115,7 @@ pub struct Connection<S: Stream> {
 
 /// What tells that the peer has fallen quiet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Patience {
+enum Quiet {
     /// The stream's own timeout, when it blocks; this one is set on it.
     Timeout(Option<Duration>),
     /// The clock, when it does not; then something came last.
@@ -238,7 +160,7 @@ impl<S: Stream> Connection<S> {
             found: None,
             unended: None,
             stalled: false,
-            patience: Patience::Timeout(None),
+            quiet: Quiet::Timeout(None),
             reading: Reading::On,
             outbox: Vec::new(),
             late: 0,
@@ -251,7 +173,7 @@ impl<S: Stream> Connection<S> {
     /// there may be many of them, the buffer is small at first.
     pub fn nonblocking(stream: S, wire: &Wire) -> Self {
         let mut connection = Self::new(stream, wire);
-        connection.patience = Patience::Since(Instant::now());
+        connection.quiet = Quiet::Since(Instant::now());
         connection.buffer = vec![0; SMALL];
         connection.gathers = true;
         connection
@@ -302,7 +224,7 @@ impl<S: Stream> Connection<S> {
     pub fn close(&mut self) -> io::Result<()> {
         if self.reading == Reading::On {
             self.reading = Reading::Lingering;
-            if let Patience::Since(last) = &mut self.patience {
+            if let Quiet::Since(last) = &mut self.quiet {
                 *last = Instant::now();
             }
         }
@@ -345,9 +267,13 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Hands out the part that [`Connection::advance`] has come to.
-    pub fn part(&mut self) -> Option<Part<'_>> {
+    /// Hands out the part that [`Connection::advance`] has come to. If it is `late`, in our own
+    /// turn, it counts: who goes on and on is not listened to before the next.
+    pub fn part(&mut self, late: bool) -> Option<Part<'_>> {
         let piece = self.found.take()?;
+        if late {
+            self.late += piece.consumed;
+        }
         let unread = &self.buffer[self.start..self.end];
         self.start += piece.consumed;
         let (name, text) = match piece.text {
@@ -372,11 +298,6 @@ impl<S: Stream> Connection<S> {
     /// Whether a part was found, to be handed out.
     pub fn has_found(&self) -> bool {
         self.found.is_some()
-    }
-
-    /// How long the part is that was found, in bytes on the wire.
-    pub fn found_len(&self) -> usize {
-        self.found.as_ref().map_or(0, |piece| piece.consumed)
     }
 
     /// Whether the part that was found is the last of its message.
@@ -417,8 +338,8 @@ impl<S: Stream> Connection<S> {
     /// When [`Connection::advance`] has something to say although nothing has come; only
     /// of a stream that does not block.
     pub fn deadline(&self) -> Option<Instant> {
-        match self.patience {
-            Patience::Since(last) if !self.stalled => Some(last + self.quiet_after()?),
+        match self.quiet {
+            Quiet::Since(last) if !self.stalled => Some(last + self.quiet_after()?),
             _ => None,
         }
     }
@@ -455,12 +376,6 @@ impl<S: Stream> Connection<S> {
         self.gathers = whole;
     }
 
-    /// Takes note that so many bytes have come late, in our own turn: one who goes on and on
-    /// is not listened to before the next.
-    pub fn came_late(&mut self, count: usize) {
-        self.late += count;
-    }
-
     /// What to poll to learn that there is something to read, or that the peer has left;
     /// the latter alone when there is no room to read into, or enough was read.
     pub fn poll_to_read(&self) -> PollFd<'_> {
@@ -495,7 +410,7 @@ impl<S: Stream> Connection<S> {
             }
         }
         let patience = self.quiet_after();
-        if let Patience::Timeout(set) = &mut self.patience
+        if let Quiet::Timeout(set) = &mut self.quiet
             && patience != *set
         {
             *set = patience;
@@ -513,17 +428,17 @@ impl<S: Stream> Connection<S> {
                 Ok(count) => {
                     self.end += count;
                     self.stalled = false;
-                    if let Patience::Since(last) = &mut self.patience {
+                    if let Quiet::Since(last) = &mut self.quiet {
                         *last = Instant::now();
                     }
                     Ok(Got::More)
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    Ok(match (self.patience, patience) {
-                        (Patience::Since(last), Some(patience)) if last.elapsed() < patience => {
+                    Ok(match (self.quiet, patience) {
+                        (Quiet::Since(last), Some(patience)) if last.elapsed() < patience => {
                             Got::Later
                         }
-                        (Patience::Since(_), None) => Got::Later,
+                        (Quiet::Since(_), None) => Got::Later,
                         _ => Got::Quiet,
                     })
                 }
@@ -540,7 +455,7 @@ impl<S: Stream> Connection<S> {
 
 impl<S: Stream> Drop for Connection<S> {
     fn drop(&mut self) {
-        if !self.closed {
+        if !self.closed && !thread::panicking() {
             // One that is broken has nobody to be told.
             let _ = self.stream.close();
         }
@@ -564,8 +479,6 @@ fn write(stream: &mut impl Write, bytes: &mut &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
-
     use super::*;
 
     fn pair() -> (Connection<UnixStream>, UnixStream) {
@@ -580,7 +493,7 @@ mod tests {
         loop {
             match connection.advance().unwrap() {
                 Progress::Part => {
-                    let part = connection.part().unwrap();
+                    let part = connection.part(false).unwrap();
                     assert_eq!(part.first, parts == 0);
                     text.extend_from_slice(part.text().bytes());
                     parts += 1;
@@ -645,7 +558,7 @@ mod tests {
         let sender = thread::spawn(move || theirs.write_all(sent.as_bytes()).unwrap());
         let mut got = String::new();
         while ours.advance().unwrap() == Progress::Part {
-            let part = ours.part().unwrap();
+            let part = ours.part(false).unwrap();
             got.push_str(std::str::from_utf8(part.text().bytes()).unwrap());
             if part.last {
                 break;

@@ -13,13 +13,14 @@ mod screen;
 use std::env;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _};
-use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 
-use crate::connection::Watched;
+use anstyle::Style;
+
 use crate::event::{Awaited, Event, Failure, Peer, Prompt};
 use crate::explain::Log;
 use crate::transcript::Transcript;
+use crate::watch::Watched;
 
 pub use interrupt::INTERRUPTED_STATUS;
 
@@ -39,11 +40,16 @@ pub struct Options {
 }
 
 impl Options {
-    /// Whether to use colour on what is a terminal, or is none.
-    fn color_on(&self, terminal: bool) -> bool {
+    /// The style, or a plain one where colour is not to be used; on what is a terminal, or is
+    /// none.
+    fn style(&self, style: Style, terminal: bool) -> Style {
         // The rule of <https://no-color.org>.
         let unwelcome = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        self.color.unwrap_or(terminal && !unwelcome && !is_dumb())
+        if self.color.unwrap_or(terminal && !unwelcome && !is_dumb()) {
+            style
+        } else {
+            Style::new()
+        }
     }
 }
 
@@ -90,9 +96,8 @@ pub enum Answer<'a> {
 /// Where the user reads and types.
 pub trait Console {
     /// Lets the user wait for what is `awaited`, until there is news of `watched`, and returns
-    /// how that ended. A console that
-    /// shows no prompt returns at once and leaves the waiting to whoever reads or accepts
-    /// next. Fails when the terminal cannot be read.
+    /// how that ended. A console that shows no prompt returns at once and leaves the waiting
+    /// to whoever reads or accepts next. Fails when the terminal cannot be read.
     fn wait(&mut self, awaited: Awaited, watched: &mut dyn Watched) -> Result<Wait, Failure>;
 
     /// Asks the user for a message, or for the next part of one, until there is news of
@@ -118,7 +123,8 @@ pub trait Console {
     fn sent(&mut self, peer: Peer) -> Result<(), Failure>;
 
     /// Tells the user which socket calls were made since they were told last. To wait, to ask
-    /// and to show do so too; this is for what takes long between two of them. Fails as [`Console::show`] does.
+    /// and to show do so too; this is for what takes long between two of them. Fails as
+    /// [`Console::show`] does.
     fn explain(&mut self) -> Result<(), Failure>;
 
     /// Tells the user what has happened. Fails only where the conversation itself cannot
@@ -127,30 +133,27 @@ pub trait Console {
 }
 
 /// Opens the console that fits what stdin and stdout are, which keeps a `transcript` if it is
-/// to, and takes over the signals that end the program. Fails when the system has no descriptors left, or the like.
+/// to, and takes over the signals that end the program. Fails when the system has no
+/// descriptors left, or the like.
 pub fn open(options: Options, transcript: Option<Transcript>) -> Result<Box<dyn Console>, Failure> {
     let output = output::Output::open(&options, transcript).map_err(Failure::Output)?;
-    let too_many = can_edit() && !has_low_descriptors();
-    if can_edit() && !too_many {
+    let draws = can_draw();
+    // rustyline opens some more, and waits by select(2).
+    let edits = draws && output.is_below_select();
+    if edits {
         let editor = editor::Editor::open(options, output).map_err(Failure::Input)?;
         return Ok(Box::new(editor));
     }
     let mut pipe = pipe::Pipe::open(output).map_err(Failure::Input)?;
-    if too_many {
+    if draws {
         pipe.show(&Event::NoEditor)?;
     }
     Ok(Box::new(pipe))
 }
 
-/// Whether select(2) takes the descriptors that rustyline will open, with room to spare.
-fn has_low_descriptors() -> bool {
-    const MOST: i32 = 1024 - 64;
-    File::open("/dev/null").is_ok_and(|file| file.as_raw_fd() < MOST)
-}
-
 /// Whether rustyline can draw: the user types at a terminal that is not a dumb one, and
 /// there is a terminal to draw on, were it only the controlling one.
-fn can_edit() -> bool {
+fn can_draw() -> bool {
     io::stdin().is_terminal() && !is_dumb() && (io::stdout().is_terminal() || controlling().is_ok())
 }
 

@@ -137,7 +137,7 @@ pub enum Call {
     /// Connecting, for so long at most.
     Connect(SocketAddr, Duration, Outcome),
     /// Reading so many bytes at most, and what has come.
-    Recv(usize, Outcome<Bytes>, Patience),
+    Recv(usize, Outcome<Bytes>, Waits),
     /// Writing.
     Send(usize, Outcome<Bytes>),
     /// Closing our side.
@@ -159,13 +159,13 @@ pub enum Which {
 
 /// How long a read waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patience {
+pub enum Waits {
     /// For ever.
     Endless,
     /// For so long.
     For(Duration),
     /// Not at all.
-    None,
+    Never,
 }
 
 /// What was sent or received: how many bytes, and the first of them.
@@ -334,7 +334,7 @@ impl Call {
             Self::Recv(_, Ok(bytes), _) | Self::Send(_, Ok(bytes)) if bytes.count > 0 => {
                 bytes.to_string()
             }
-            Self::Recv(_, Err(Errno::AGAIN), Patience::For(time)) => {
+            Self::Recv(_, Err(Errno::AGAIN), Waits::For(time)) => {
                 format!("nothing for {} ms", time.as_millis())
             }
             Self::Recv(_, Err(Errno::AGAIN), _) => {
@@ -423,7 +423,7 @@ impl Call {
             (Self::Accept(_), Errno::MFILE | Errno::NFILE) => {
                 "each socket is an open file, and there are as many as allowed"
             }
-            (Self::Recv(_, _, Patience::For(time)), Errno::AGAIN) => {
+            (Self::Recv(_, _, Waits::For(time)), Errno::AGAIN) => {
                 if *time < crate::framing::UNENDED {
                     "such quiet is taken for the end"
                 } else {

@@ -1,17 +1,20 @@
 //! Whom a session talks with: one peer, or many clients.
 
 mod clients;
+mod door;
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::connection::{Connection, Part, PollFds, Progress, Stream, Watched, is_ready_now};
+use crate::connection::{Connection, Part, Progress, Stream};
 use crate::event::{Awaited, Parting, Peer};
 use crate::framing::{Framing, Oddity, UNENDED};
 use crate::sanitize::Untrusted;
+use crate::watch::{PollFds, Watched, is_ready_now};
 
-pub use clients::{Clients, Terms};
+pub use clients::Clients;
+pub use door::Terms;
 
 /// Something that has come of the peers.
 #[derive(Debug)]
@@ -159,10 +162,7 @@ impl<S: Stream> Talk<S> {
         let peer = self.peer;
         match step {
             Step::Part => {
-                if late {
-                    self.connection.came_late(self.connection.found_len());
-                }
-                let part = self.connection.part()?;
+                let part = self.connection.part(late)?;
                 let first_oddity = match part.oddity {
                     None => false,
                     Some(Oddity::LongJson) => true,

@@ -21,6 +21,7 @@
 //! | [`explain`] | the narration of socket calls |
 //! | [`connection`] | one peer: send, receive, over any stream |
 //! | [`framing`] | where a message ends; no I/O |
+//! | [`watch`] | what is waited on: descriptors, by poll(2), and the time |
 //! | [`wrap`] | text broken into rows |
 //! | [`sanitize`] | untrusted text made safe for a terminal |
 //! | [`address`] | `HOST:PORT`, and the order in which a name resolves |
@@ -45,6 +46,7 @@ pub mod serve;
 pub mod session;
 pub mod socket;
 pub mod transcript;
+pub mod watch;
 pub mod wrap;
 
 use std::io::{self, Write as _};

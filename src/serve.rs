@@ -73,8 +73,7 @@ pub fn run(
     let peer = Peer::Client;
     console.show(&Event::ConnectionFrom(peer, client))?;
     stream
-        .tune()
-        .and_then(|()| stream.reset_when_killed())
+        .tune_served()
         .map_err(|error| Failure::Lost(peer, error))?;
     let mut client = One::new(Connection::new(stream, wire), peer);
     session::run(&mut client, OnLoss::End, console)

@@ -384,10 +384,11 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::*;
-    use crate::connection::{Connection, Stream, Watched};
+    use crate::connection::{Connection, Stream};
     use crate::event::Awaited;
     use crate::framing::{Framing, Wire};
     use crate::inbox::One;
+    use crate::watch::Watched;
 
     /// Runs a session with one peer that is not come back to.
     fn run(

@@ -10,9 +10,10 @@ use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketType, ipproto, sockopt};
 
 use crate::address::Address;
-use crate::connection::{PollFds, Stream, Watched, is_ready, poll_until};
-use crate::explain::{Bytes, Call, Log, Patience, Setting, Which};
+use crate::connection::Stream;
+use crate::explain::{Bytes, Call, Log, Setting, Waits, Which};
 use crate::reason::reason;
+use crate::watch::{PollFds, Watched, is_ready, poll_until};
 
 /// Silence on the line after which the kernel asks whether the peer's host still lives.
 const KEEPALIVE_TIME: Duration = Duration::from_secs(45);
@@ -40,7 +41,7 @@ pub struct Socket {
     fd: OwnedFd,
     peer: Option<SocketAddr>,
     which: Which,
-    patience: Patience,
+    waits: Waits,
     /// It is reset when it is not closed.
     resets: bool,
     /// A call has failed; there is nobody left to be told of its end.
@@ -63,7 +64,7 @@ impl Socket {
             fd,
             peer: None,
             which: Which::Neither,
-            patience: Patience::Endless,
+            waits: Waits::Endless,
             resets: false,
             is_broken: false,
             log: log.clone(),
@@ -133,7 +134,7 @@ impl Socket {
                         fd,
                         peer: Some(peer),
                         which: Which::Connected,
-                        patience: Patience::Endless,
+                        waits: Waits::Endless,
                         resets: false,
                         is_broken: false,
                         log: self.log.clone(),
@@ -166,10 +167,11 @@ impl Socket {
         Ok(())
     }
 
-    /// Has the connection reset when the program ends without closing it: a peer can then
-    /// tell that we were killed from that we said bye. Fails when the connection is broken
-    /// already.
-    pub fn reset_when_killed(&mut self) -> io::Result<()> {
+    /// Sets what every connection of a server wants: the same, and that it is reset when the
+    /// program ends without closing it. A peer can then tell that we were killed from that we
+    /// said bye. Fails when the connection is broken already.
+    pub fn tune_served(&mut self) -> io::Result<()> {
+        self.tune()?;
         self.resets = true;
         self.set(Setting::Linger(true))
     }
@@ -177,7 +179,7 @@ impl Socket {
     /// Makes every call return at once. Fails when the socket is broken.
     pub fn set_nonblocking(&mut self) -> io::Result<()> {
         rustix::io::ioctl_fionbio(&self.fd, true)?;
-        self.patience = Patience::None;
+        self.waits = Waits::Never;
         Ok(())
     }
 
@@ -245,7 +247,7 @@ impl Read for Socket {
         self.is_broken |= breaks(&received);
         Ok(self.note(received, |received| {
             let bytes = received.map(|count| Bytes::of(&buffer[..count]));
-            Call::Recv(room, bytes, self.patience)
+            Call::Recv(room, bytes, self.waits)
         })?)
     }
 }
@@ -273,7 +275,7 @@ impl AsFd for Socket {
 
 impl Stream for Socket {
     fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.patience = timeout.map_or(Patience::Endless, Patience::For);
+        self.waits = timeout.map_or(Waits::Endless, Waits::For);
         self.set(Setting::RecvTimeout(timeout))
     }
 

@@ -335,7 +335,12 @@ impl Transcript {
 
     fn received(&mut self, peer: Peer, part: &Part<'_>, late: bool) -> io::Result<()> {
         let known = self.peers.entry(peer).or_default();
-        let message = &mut known.received;
+        let (address, message) = (known.address.as_ref(), &mut known.received);
+        // One that was late, and was cut off by our answer.
+        if part.first && message.bytes > 0 {
+            self.writer
+                .message(Kind::Received, peer, address, message)?;
+        }
         message.add(part.text().bytes());
         message.late |= late;
         if part.first {
@@ -346,8 +351,7 @@ impl Transcript {
         if !part.last {
             return Ok(());
         }
-        self.writer
-            .message(Kind::Received, peer, known.address.as_ref(), message)
+        self.writer.message(Kind::Received, peer, address, message)
     }
 
     fn gone(&mut self, kind: Kind, peer: Peer, text: Option<String>) -> io::Result<()> {

@@ -4,7 +4,6 @@
 mod common;
 
 use std::io::Write as _;
-use std::net::TcpStream;
 use std::thread;
 
 use common::{Piped, accept, expect_bytes, expect_end, raw_client, raw_server};
@@ -163,17 +162,7 @@ fn a_closed_stdout_is_a_quiet_end() {
     drop(reader);
     child.stdin.as_ref().unwrap().write_all(b"hello\n").unwrap();
     expect_bytes(&mut peer, "hello");
-    // A process that another test is just starting may hold the read end for a moment, and
-    // what is written then is no error yet; what comes after it is.
-    let start = std::time::Instant::now();
-    let status = loop {
-        let _ = peer.write_all(b"nobody reads this");
-        let pace = std::time::Duration::from_millis(5);
-        if let Some(status) = common::exit_within(&mut child, pace) {
-            break status;
-        }
-        assert!(start.elapsed() < common::DEADLINE, "it does not exit");
-    };
+    let status = common::exit_of_unread(&mut child, &mut peer);
     assert_eq!(status.code(), Some(0));
     assert_eq!(
         String::from_utf8(stderr.to_end()).unwrap(),
@@ -222,24 +211,8 @@ fn a_pipe_takes_one_thread() {
 
 #[test]
 fn a_full_backlog_lets_nobody_in_and_the_wait_for_it_is_bounded() {
-    let address = socketchat::address::Address {
-        host: "localhost".into(),
-        port: 0,
-    };
-    let waiting = |backlog| {
-        let listener =
-            socketchat::serve::listen(&address, backlog, &socketchat::explain::Log::default())
-                .unwrap();
-        let socket = listener.local_address().unwrap();
-        let patience = std::time::Duration::from_millis(200);
-        // One more than the backlog are let in, and no client is accepted here.
-        let clients: Vec<_> = (0..20)
-            .map_while(|_| TcpStream::connect_timeout(&socket, patience).ok())
-            .collect();
-        (listener, clients)
-    };
-    let (listener, clients) = waiting(3);
-    let (_none, fewer) = waiting(0);
+    let (listener, clients) = common::full_server(3);
+    let (_none, fewer) = common::full_server(0);
     assert!(
         clients.len() > fewer.len() && clients.len() < 20,
         "{}",

@@ -10,7 +10,6 @@ use std::os::fd::AsFd as _;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use common::terminal::{Setup, Terminal};
 use common::{
@@ -207,14 +206,19 @@ fn a_line_that_fails_at_every_byte_of_json() {
     everywhere("json", "{\"name\":\"n\",\"text\":\"q0\"}\n".len() * TURNS);
 }
 
-/// Passes bytes on in pieces of 1.5 KB, with pauses such as a slow and lossy line makes.
+/// Passes bytes on in pieces of 1.5 KB, with pauses such as a slow and lossy line makes, in
+/// milliseconds; until whoever they are for has gone.
 fn dawdle(mut from: TcpStream, mut to: TcpStream) {
     let mut buffer = [0; 1500];
-    let mut pauses = [20, 250, 5, 130, 0, 90, 200].into_iter().cycle();
-    while let Ok(count @ 1..) = from.read(&mut buffer) {
-        // This is the line that is tested, and no wait for anything.
-        thread::sleep(Duration::from_millis(pauses.next().unwrap()));
-        if to.write_all(&buffer[..count]).is_err() {
+    let pauses: [u8; 7] = [20, 250, 5, 130, 0, 90, 200];
+    for pause in pauses.into_iter().cycle() {
+        let Ok(count @ 1..) = from.read(&mut buffer) else {
+            break;
+        };
+        let mut gone = [PollFd::new(to.as_fd(), PollFlags::empty())];
+        if poll(&mut gone, PollTimeout::from(pause)) != Ok(0)
+            || to.write_all(&buffer[..count]).is_err()
+        {
             return;
         }
     }
@@ -269,6 +273,21 @@ fn a_signal_in_a_long_print_restores_the_terminal() {
         terminal.finish(130);
         flooding.join().unwrap();
     }
+}
+
+#[test]
+fn a_prompt_whose_output_nobody_reads_any_more_is_a_quiet_end() {
+    let (listener, port) = raw_server();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let target = format!("localhost:{port}");
+    let mut terminal = Setup::new(&["connect", "--no-history", &target])
+        .stdout(writer)
+        .start();
+    let mut peer = accept(&listener);
+    terminal.expect_text(" ->");
+    drop(reader);
+    common::exit_of_unread(&mut terminal.child, &mut peer);
+    terminal.finish(0);
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 
 use common::terminal::Terminal;
 use common::{
-    PROGRAM, Piped, accept, echo, expect_bytes, free_port, leave, raw_client, raw_server,
-    reset_when_dropped, signal,
+    PROGRAM, Piped, accept, echo, expect_bytes, free_port, full_server, leave, raw_client,
+    raw_server, reset_when_dropped, signal,
 };
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -100,6 +100,17 @@ fn each_failure_is_explained() {
     let (_, stderr) = Piped::start(["serve", "--explain", "-p", &port.to_string()]).finish(1);
     assert!(
         stderr.contains(" -> address already in use: another program has this port\n"),
+        "{stderr}"
+    );
+
+    let (listener, _clients) = full_server(0);
+    let port = listener.local_address().unwrap().port();
+    let (_, stderr) = Piped::connect(port, &["--explain", "--connect-timeout", "300ms"]).finish(1);
+    assert!(
+        stderr.contains(
+            " -> no answer for 300 ms: the host is not there, a firewall swallows what we send, \
+             or the backlog is full\n"
+        ),
         "{stderr}"
     );
 
@@ -384,6 +395,42 @@ fn a_long_message_is_one_event_whose_text_is_cut() {
         assert_eq!(record["cut"], true);
         assert_eq!(record["text"].as_str().unwrap().len(), 64 * 1024);
     }
+}
+
+#[test]
+fn a_late_text_that_our_answer_cuts_off_is_an_event_of_its_own() {
+    let folder = common::home();
+    let path = path_in(&folder, "server.jsonl");
+    let (mut server, port) = Piped::serve(&["-m", "2", "--transcript", &path]);
+    let mut client = raw_client(port);
+    client.write_all(b"hello").unwrap();
+    server.expect("Received from client #1: hello\n");
+    client.write_all(&[b'x'; 2000]).unwrap();
+    server.stdout.wait_for("what is late", |bytes| {
+        bytes.ends_with(&[b'x'; 2000]).then_some(())
+    });
+    server.write("hi\nho\n");
+    expect_bytes(&mut client, "hi");
+    client.write_all(b"again").unwrap();
+    expect_bytes(&mut client, "ho");
+    client.write_all(b"and on").unwrap();
+    server.finish(0);
+    let records = transcript(Path::new(&path));
+    let late = "x".repeat(2000);
+    assert_eq!(
+        events(&records)[2..],
+        [
+            ("received", "hello"),
+            ("sent", "hi"),
+            ("received", &late),
+            ("received", "again"),
+            ("sent", "ho"),
+            ("received", "and on"),
+            ("closed", ""),
+        ]
+    );
+    assert_eq!(records[4]["late"], true);
+    assert_eq!(records[5].get("late"), None);
 }
 
 #[test]

@@ -75,20 +75,24 @@ const CHAT: [&str; 3] = [
     "serve --host 0.0.0.0",
 ];
 
-#[test]
-fn a_chat_between_two_terminals() {
-    let port = free_port();
-    let [serve, connect, exposed] = CHAT;
-    let mut server = run(here(), serve, port, "");
-    assert_eq!(server.port(), port);
-    let mut client = run(here(), connect, port, "");
+/// Has two sides say what the README has them say; returns what the server has told.
+fn talk(mut server: Piped, mut client: Piped) -> String {
     client.write("hello\n");
     server.expect("Received from connected client: hello\n");
     server.write("hi there\n");
     client.expect("Received from server: hi there\n");
     client.write("bye\n");
     client.finish(0);
-    server.finish(0);
+    server.finish(0).1
+}
+
+#[test]
+fn a_chat_between_two_terminals() {
+    let port = free_port();
+    let [serve, connect, exposed] = CHAT;
+    let server = run(here(), serve, port, "");
+    assert_eq!(server.port(), port);
+    talk(server, run(here(), connect, port, ""));
 
     let mut server = run(here(), exposed, port, "");
     assert_eq!(server.port(), port);
@@ -139,17 +143,10 @@ const LESSON: [&str; 3] = ["--explain", "--transcript", "diagram chat.jsonl"];
 fn a_lesson() {
     let [explain, transcript, diagram] = LESSON;
     let port = free_port();
-    let mut server = run(here(), explain, port, "");
+    let server = run(here(), explain, port, "");
     assert_eq!(server.port(), port);
     let folder = common::home();
-    let mut client = run(folder.path(), transcript, port, "");
-    client.write("hello\n");
-    server.expect("Received from connected client: hello\n");
-    server.write("hi there\n");
-    client.expect("Received from server: hi there\n");
-    client.write("bye\n");
-    client.finish(0);
-    let (_, told) = server.finish(0);
+    let told = talk(server, run(folder.path(), transcript, port, ""));
     // The lines that do not tell what the client has said are those of the README.
     for line in README.lines().filter(|line| line.contains(" -> ok: ")) {
         let line = line.replace("5000", &port.to_string());

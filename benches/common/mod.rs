@@ -170,16 +170,23 @@ impl<'a, T> Subject<'a, T> {
     }
 }
 
-/// Measures all of `subjects` in turn, in so many rounds; returns what each has come to in
-/// each of them.
-pub fn interleave<T>(subjects: &mut [Subject<'_, T>], rounds: usize) -> Vec<Vec<T>> {
+/// Measures all of `subjects` in turn, in so many rounds; returns the name of each, and what
+/// it has come to in each of them.
+pub fn interleave<T>(mut subjects: Vec<Subject<'_, T>>, rounds: usize) -> Vec<(String, Vec<T>)> {
     let mut results: Vec<Vec<T>> = subjects.iter().map(|_| Vec::new()).collect();
     for _ in 0..rounds {
         for (subject, results) in subjects.iter_mut().zip(&mut results) {
             results.push((subject.measure)());
         }
     }
-    results
+    let names = subjects.into_iter().map(|subject| subject.name);
+    names.zip(results).collect()
+}
+
+/// One number of all that was measured, for each subject.
+pub fn each<T>(results: &[(String, Vec<T>)], number: impl Fn(&T) -> f64) -> Vec<Vec<f64>> {
+    let of = |(_, costs): &(String, Vec<T>)| costs.iter().map(&number).collect();
+    results.iter().map(of).collect()
 }
 
 /// The median over the rounds of how `ours` compares with `theirs`.

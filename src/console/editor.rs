@@ -24,9 +24,9 @@ use super::interrupt::{Call, INTERRUPTED_STATUS, Interrupts};
 use super::output::Output;
 use super::screen::{Drawn, State, columns, rows};
 use super::{Answer, Console, Options, Wait, controlling, history, inputrc};
-use crate::connection::Watched;
 use crate::event::{Awaited, Event, Failure, Peer, Prompt};
 use crate::reason::reason;
+use crate::watch::Watched;
 
 type Rustyline = rustyline::Editor<Helper, DefaultHistory>;
 
@@ -77,10 +77,6 @@ enum Prompted {
     Incoming,
     EndOfInput,
     Interrupted,
-    /// Calls were noted that are to be told.
-    Noted,
-    /// The program is to end.
-    Stopped,
 }
 
 impl Editor {
@@ -92,11 +88,7 @@ impl Editor {
             controlling()?
         };
         let echo = Arc::default();
-        let dim = if options.color_on(true) {
-            Style::new().dimmed()
-        } else {
-            Style::new()
-        };
+        let dim = options.style(Style::new().dimmed(), true);
         Ok(Self {
             history: options.history.path(),
             options,
@@ -125,49 +117,38 @@ impl Editor {
         mut watched: Option<&mut dyn Watched>,
     ) -> io::Result<Prompted> {
         loop {
-            let prompted = self.prompt_once(
-                turn,
-                match &mut watched {
-                    Some(watched) => Some(&mut **watched),
-                    None => None,
-                },
-            )?;
-            return match prompted {
-                Prompted::Noted if self.entered.is_none() => continue,
-                Prompted::Noted => Ok(Prompted::Incoming),
-                prompted => Ok(prompted),
+            self.output.explain()?;
+            self.output.make_room()?;
+            let mut rustyline = match self.rustyline.take() {
+                Some(rustyline) => rustyline,
+                None => self.start()?,
             };
+            self.echo.turn_off();
+            let prompted = self.prompt_by(&mut rustyline, turn, reborrow(&mut watched))?;
+            self.rustyline = Some(rustyline);
+            return Ok(match prompted {
+                Ok(prompted) => prompted,
+                Err(Call::Incoming) => Prompted::Incoming,
+                // A line that was entered meanwhile is told to whoever has asked for it.
+                Err(Call::Noted) if self.entered.is_some() => Prompted::Incoming,
+                Err(Call::Noted) => continue,
+                Err(Call::Stop) => {
+                    // As at all other times: on the spot, so that what is reset then is reset.
+                    let _restored = self.echo.restore();
+                    process::exit(INTERRUPTED_STATUS.into());
+                }
+            });
         }
     }
 
-    fn prompt_once(
-        &mut self,
-        turn: &Turn,
-        watched: Option<&mut dyn Watched>,
-    ) -> io::Result<Prompted> {
-        self.output.explain()?;
-        self.output.make_room()?;
-        let mut rustyline = match self.rustyline.take() {
-            Some(rustyline) => rustyline,
-            None => self.start()?,
-        };
-        self.echo.turn_off();
-        let prompted = self.prompt_by(&mut rustyline, turn, watched)?;
-        self.rustyline = Some(rustyline);
-        if let Prompted::Stopped = prompted {
-            // As at all other times: on the spot, so that what is reset then is reset.
-            let _restored = self.echo.restore();
-            process::exit(INTERRUPTED_STATUS.into());
-        }
-        Ok(prompted)
-    }
-
+    /// Shows one prompt, and returns how the user has ended it, or else who has called them
+    /// away from it.
     fn prompt_by(
         &mut self,
         rustyline: &mut Rustyline,
         turn: &Turn,
         mut watched: Option<&mut dyn Watched>,
-    ) -> io::Result<Prompted> {
+    ) -> io::Result<Result<Prompted, Call>> {
         let prompt = turn.to_string();
         let ours = matches!(turn, Turn::Ours(_));
         if let Some(helper) = rustyline.helper_mut() {
@@ -180,10 +161,7 @@ impl Editor {
             let log = &self.options.log;
             let ended = self.interrupts.while_prompting(
                 log,
-                match &mut watched {
-                    Some(watched) => Some(&mut **watched),
-                    None => None,
-                },
+                reborrow(&mut watched),
                 || rustyline.readline_with_initial(&prompt, draft.line.split_at(draft.cursor)),
                 || lock(drawn).state,
                 || {
@@ -192,17 +170,13 @@ impl Editor {
                     }
                 },
             )?;
-            let called = ended.call.map(|call| match call {
-                Call::Incoming => Prompted::Incoming,
-                Call::Noted => Prompted::Noted,
-                Call::Stop => Prompted::Stopped,
-            });
+            let called = ended.call;
             // The editor has no line any more, but what it drew last is known.
             let drawn = lock(&self.drawn).clone();
             let columns = columns(&self.screen);
             let (rows, cursor_row) = (drawn.rows(columns), drawn.cursor_row(columns));
             match ended.value {
-                Ok(line) if ours && called.is_none() => return Ok(Prompted::Line(line)),
+                Ok(line) if ours && called.is_none() => return Ok(Ok(Prompted::Line(line))),
                 // What has come at the same moment is shown first; then it is sent.
                 Ok(line) if ours => {
                     self.wipe(rows);
@@ -220,14 +194,14 @@ impl Editor {
                     self.leave(turn, "");
                     // Whatever else has come at that moment.
                     return Ok(match called {
-                        Some(Prompted::Stopped) => Prompted::Stopped,
-                        _ => Prompted::EndOfInput,
+                        Some(Call::Stop) => Err(Call::Stop),
+                        _ => Ok(Prompted::EndOfInput),
                     });
                 }
                 Err(ReadlineError::Interrupted) if drawn.interrupted || ended.unprompted => {
                     self.wipe(rows);
                     self.leave(turn, &drawn.line);
-                    return Ok(Prompted::Interrupted);
+                    return Ok(Ok(Prompted::Interrupted));
                 }
                 Err(ReadlineError::Interrupted) => {
                     self.wipe(rows);
@@ -250,7 +224,7 @@ impl Editor {
                 Err(error) => return Err(into_io(error)),
             }
             if let Some(called) = called {
-                return Ok(called);
+                return Ok(Err(called));
             }
         }
     }
@@ -394,9 +368,9 @@ impl Console for Editor {
             .prompt(&Turn::Theirs(line), Some(watched))
             .map_err(Failure::Input)?;
         Ok(match prompted {
-            Prompted::Line(_) | Prompted::Incoming | Prompted::Noted => Wait::Incoming,
+            Prompted::Line(_) | Prompted::Incoming => Wait::Incoming,
             Prompted::EndOfInput => Wait::EndOfInput,
-            Prompted::Interrupted | Prompted::Stopped => Wait::Interrupted,
+            Prompted::Interrupted => Wait::Interrupted,
         })
     }
 
@@ -411,8 +385,8 @@ impl Console for Editor {
         if heard {
             match self.typed_ahead().map_err(Failure::Input)? {
                 Prompted::EndOfInput => return Ok(Answer::EndOfInput),
-                Prompted::Interrupted | Prompted::Stopped => return Ok(Answer::Interrupted),
-                Prompted::Line(_) | Prompted::Incoming | Prompted::Noted => {}
+                Prompted::Interrupted => return Ok(Answer::Interrupted),
+                Prompted::Line(_) | Prompted::Incoming => {}
             }
         }
         // Enter, pressed while there was nothing to answer, has begun lines, and is not to
@@ -427,9 +401,9 @@ impl Console for Editor {
             .map_err(Failure::Input)?;
         Ok(match prompted {
             Prompted::Line(line) => return self.answer(line),
-            Prompted::Incoming | Prompted::Noted => Answer::Incoming,
+            Prompted::Incoming => Answer::Incoming,
             Prompted::EndOfInput => Answer::EndOfInput,
-            Prompted::Interrupted | Prompted::Stopped => Answer::Interrupted,
+            Prompted::Interrupted => Answer::Interrupted,
         })
     }
 
@@ -508,6 +482,14 @@ impl From<Drawn> for Draft {
             line: drawn.line,
             cursor: drawn.cursor,
         }
+    }
+}
+
+/// The same for one more loan of it.
+fn reborrow<'a>(watched: &'a mut Option<&mut dyn Watched>) -> Option<&'a mut dyn Watched> {
+    match watched {
+        Some(watched) => Some(&mut **watched),
+        None => None,
     }
 }
 

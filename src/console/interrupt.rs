@@ -22,8 +22,8 @@ use signal_hook::{flag, low_level};
 
 use super::echo::Echo;
 use super::screen::State;
-use crate::connection::{PollFds, Watched, is_ready, poll_until};
 use crate::explain::Log;
+use crate::watch::{PollFds, Watched, is_ready, poll_until};
 
 /// The exit status after Ctrl-C: 128 and the number of SIGINT, as shells have it.
 pub const INTERRUPTED_STATUS: u8 = 130;
@@ -128,8 +128,8 @@ impl Interrupts {
     }
 
     /// Runs `prompt`, which lets rustyline read, and ends it when there is news of `watched`,
-    /// which for `None` has come already, or when looking after it was noted in `log`. Until then, `tick` is called every second. `state`
-    /// says how far rustyline is.
+    /// which for `None` has come already, or when looking after it was noted in `log`. Until
+    /// then, `tick` is called every second. `state` says how far rustyline is.
     ///
     /// A call does not end the prompt before it has taken in what was typed before: none
     /// of that may be taken for the answer to what is shown next.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, IoSlice, IsTerminal as _, Write as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use anstyle::Style;
 use unicode_segmentation::UnicodeSegmentation as _;
@@ -65,11 +65,7 @@ impl Output {
         Ok(Self {
             stdout: stdout.as_fd().try_clone_to_owned()?.into(),
             screen,
-            label: if options.color_on(screen) {
-                Style::new().bold()
-            } else {
-                Style::new()
-            },
+            label: options.style(Style::new().bold(), screen),
             quiet: options.quiet,
             line: Line::Start,
             speaker: None,
@@ -78,12 +74,14 @@ impl Output {
             label_of: None,
             log: options.log.clone(),
             transcript,
-            dim: if options.color_on(io::stderr().is_terminal()) {
-                Style::new().dimmed()
-            } else {
-                Style::new()
-            },
+            dim: options.style(Style::new().dimmed(), io::stderr().is_terminal()),
         })
+    }
+
+    /// Whether select(2) takes the descriptors that come behind our own, with room to spare.
+    pub(super) fn is_below_select(&self) -> bool {
+        const MOST: i32 = 1024 - 64;
+        self.stdout.as_raw_fd() < MOST
     }
 
     /// Whether notices and labels are not wanted.
@@ -104,8 +102,8 @@ impl Output {
         Ok(())
     }
 
-    /// Prints an event where it belongs, behind the calls that have led to it. Fails only where stdout does: a notice that
-    /// nobody can read is no reason to end a conversation.
+    /// Prints an event where it belongs, behind the calls that have led to it. Fails only
+    /// where stdout does: a notice that nobody can read is no reason to end a conversation.
     pub(super) fn show(&mut self, event: &Event<'_>) -> io::Result<()> {
         // The calls that bring the rest of a message are told when it has ended.
         let rest = match event {

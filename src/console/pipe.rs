@@ -12,8 +12,8 @@ use nix::poll::{PollFd, PollFlags};
 use super::interrupt::exit_on_signals;
 use super::output::Output;
 use super::{Answer, Console, Wait};
-use crate::connection::{PollFds, Watched, has_hung_up, is_ready, poll_until};
 use crate::event::{Awaited, Event, Failure, Peer, Prompt};
+use crate::watch::{PollFds, Watched, has_hung_up, is_ready, poll_until};
 
 /// What is read from stdin at once, in bytes; a longer line is sent in parts.
 const BUFFER: usize = 64 * 1024;
@@ -42,6 +42,13 @@ impl Pipe {
             prompting: false,
             asked: false,
         })
+    }
+
+    /// Ends the row of the prompt, if it stands there.
+    fn end_prompt(&mut self) {
+        if std::mem::take(&mut self.prompting) {
+            write_on_terminal("\n");
+        }
     }
 }
 
@@ -124,18 +131,14 @@ impl Console for Pipe {
     }
 
     fn explain(&mut self) -> Result<(), Failure> {
-        if self.prompting && self.output.has_calls() {
-            self.prompting = false;
-            write_on_terminal("\n");
+        if self.output.has_calls() {
+            self.end_prompt();
         }
         self.output.explain().map_err(Failure::Output)
     }
 
     fn show(&mut self, event: &Event<'_>) -> Result<(), Failure> {
-        if self.prompting {
-            self.prompting = false;
-            write_on_terminal("\n");
-        }
+        self.end_prompt();
         self.output.show(event).map_err(Failure::Output)
     }
 }

@@ -6,46 +6,21 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
-use nix::libc::EMFILE;
 use nix::poll::{PollFd, PollFlags};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::door::{Door, Terms};
 use super::{Inbox, News, Sent, Step, Talk};
-use crate::connection::{Connection, HANG_UP, PollFds, Watched, is_ready, poll_until};
+use crate::connection::Connection;
 use crate::event::{Awaited, Parting, Peer};
 use crate::framing::{Framing, UNENDED, Wire};
 use crate::sanitize::Untrusted;
 use crate::socket::Socket;
+use crate::watch::{HANG_UP, PollFds, Watched, is_ready, poll_until};
 
 /// So long a client may leave unread what it was sent, 64 KiB at most at a time.
 const STUCK: Duration = Duration::from_secs(10);
-
-/// The pause after the system could not give us a client.
-const CROWDED: Duration = Duration::from_secs(1);
-
-/// So many descriptors are left for everything but clients, the lowest ones: rustyline
-/// opens some anew for each prompt, and select(2) takes none from 1024 on.
-const RESERVED: u16 = 64;
-
-/// Whom a server serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Terms {
-    /// Up to so many clients at once, again and again; `None`: one, and then no more.
-    pub max_clients: Option<u16>,
-    /// A client that has the turn and says nothing for so long is let go.
-    pub idle_timeout: Option<Duration>,
-}
-
-impl Terms {
-    /// Whether there can be more than one client at a time.
-    #[must_use]
-    pub fn are_many(self) -> bool {
-        self.max_clients.is_some_and(|max| max > 1)
-    }
-}
 
 /// The clients of a server, and the socket that they come to.
 #[derive(Debug)]
@@ -67,25 +42,6 @@ pub struct Clients {
     told: bool,
     /// Since when our side is closed.
     closed: Option<Instant>,
-}
-
-/// Where clients come from.
-#[derive(Debug)]
-struct Door {
-    /// `None`: nobody more is let in.
-    listener: Option<Socket>,
-    /// So many clients there may be at once.
-    max: usize,
-    /// So many there can be, as far as descriptors go.
-    room: usize,
-    /// It stays open when that was one client.
-    goes_on: bool,
-    /// How many have come so far.
-    count: u32,
-    /// The system gave us no client, and is left alone until then.
-    shut_until: Option<Instant>,
-    /// That there is no room was told.
-    crowded: bool,
 }
 
 #[derive(Debug)]
@@ -125,19 +81,9 @@ impl Clients {
     /// Serves those who come to `listener` by `terms`, in messages as `wire` has them.
     ///
     /// Fails when the listening socket cannot be set up for that.
-    pub fn new(mut listener: Socket, terms: Terms, wire: &Wire) -> io::Result<Self> {
-        listener.set_nonblocking()?;
-        let max = terms.max_clients.unwrap_or(1);
+    pub fn new(listener: Socket, terms: Terms, wire: &Wire) -> io::Result<Self> {
         Ok(Self {
-            door: Door {
-                listener: Some(listener),
-                max: max.into(),
-                room: room_for(max).into(),
-                goes_on: terms.max_clients.is_some(),
-                count: 0,
-                shut_until: None,
-                crowded: false,
-            },
+            door: Door::open(listener, terms)?,
             wire: wire.clone(),
             idle_timeout: terms.idle_timeout,
             served: BTreeMap::new(),
@@ -183,22 +129,15 @@ impl Clients {
         if door {
             self.let_in();
         }
-        if self.door.shut_until.is_some_and(|until| until <= now) {
-            self.door.shut_until = None;
-        }
+        self.door.reopen(now);
     }
 
     /// Accepts those who have come, as far as there is room.
     fn let_in(&mut self) {
         while self.door.poll(self.served.len()).is_some() {
             match self.door.accept() {
-                Ok(Some((stream, address))) => {
-                    let number = self.door.count;
-                    let peer = if self.door.max > 1 {
-                        Peer::Numbered(number)
-                    } else {
-                        Peer::Client
-                    };
+                Ok(Some((stream, peer, address))) => {
+                    let number = self.door.count();
                     let connection = Connection::nonblocking(stream, &self.wire);
                     self.served.insert(
                         number,
@@ -213,21 +152,17 @@ impl Clients {
                     self.untold.push_back(Untold::Arrived(number, address));
                 }
                 Ok(None) => return,
-                Err(error) => {
-                    self.door.shut_until = Some(Instant::now() + CROWDED);
-                    self.crowded(error);
-                }
+                Err(error) => self.crowded(error),
             }
         }
-        if (self.door.room..self.door.max).contains(&self.served.len()) {
-            self.crowded(io::Error::from_raw_os_error(EMFILE));
+        if let Some(error) = self.door.shortage(self.served.len()) {
+            self.crowded(error);
         }
     }
 
     fn crowded(&mut self, error: io::Error) {
-        if !std::mem::replace(&mut self.door.crowded, true) {
-            self.untold.push_back(Untold::Crowded(error));
-        }
+        let told = self.door.once(error).map(Untold::Crowded);
+        self.untold.extend(told);
     }
 
     /// Whether there is something to tell, whatever else comes.
@@ -442,41 +377,6 @@ impl Client {
     }
 }
 
-impl Door {
-    /// What to poll for those who come, while there are so many `clients`; `None` for
-    /// nothing.
-    fn poll(&self, clients: usize) -> Option<PollFd<'_>> {
-        let listener = self.listener.as_ref()?;
-        let open = clients < self.room && self.shut_until.is_none();
-        open.then(|| PollFd::new(listener.as_fd(), PollFlags::POLLIN))
-    }
-
-    /// The next who has come, if there is one. Fails when the system cannot give us one.
-    fn accept(&mut self) -> io::Result<Option<(Socket, SocketAddr)>> {
-        while let Some(listener) = &self.listener {
-            let (mut stream, address) = match listener.accept() {
-                Ok(accepted) => accepted,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            };
-            stream.move_up(RESERVED);
-            let set_up = stream
-                .set_nonblocking()
-                .and_then(|()| stream.tune())
-                .and_then(|()| stream.reset_when_killed());
-            // One that is gone already is no reason to stop.
-            if set_up.is_ok() {
-                self.count += 1;
-                if !self.goes_on {
-                    self.listener = None;
-                }
-                return Ok(Some((stream, address)));
-            }
-        }
-        Ok(None)
-    }
-}
-
 impl Watched for Clients {
     fn poll_on<'a>(&'a self, fds: &mut PollFds<'a>) -> Option<Instant> {
         fds.extend(self.door.poll(self.served.len()));
@@ -487,7 +387,7 @@ impl Watched for Clients {
         let deadlines = self.served.values();
         deadlines
             .filter_map(|client| client.deadline(self.idle_timeout))
-            .chain(self.door.shut_until)
+            .chain(self.door.reopens())
             .min()
     }
 
@@ -596,11 +496,11 @@ impl Inbox for Clients {
     }
 
     fn goes_on(&self) -> bool {
-        self.door.listener.is_some() || !self.served.is_empty()
+        self.door.is_there() || !self.served.is_empty()
     }
 
     fn close(&mut self) {
-        self.door.listener = None;
+        self.door.close();
         self.asked = None;
         self.closed = Some(Instant::now());
         for client in self.served.values_mut() {
@@ -637,24 +537,4 @@ impl Inbox for Clients {
         let client = self.served.get_mut(&number)?;
         client.talk.news(Step::Part, false)
     }
-}
-
-/// How many clients, up to `max`, the system lets us have at once. The limit that holds
-/// before anybody has asked for more is raised as far as we may (getrlimit(2)).
-fn room_for(max: u16) -> u16 {
-    let limit = getrlimit(Resource::Nofile);
-    let wanted = u64::from(max) + u64::from(RESERVED);
-    let most = limit.maximum.unwrap_or(u64::MAX).min(wanted);
-    let mut current = limit.current.unwrap_or(u64::MAX);
-    if current < most {
-        let raised = Rlimit {
-            current: Some(most),
-            maximum: limit.maximum,
-        };
-        if setrlimit(Resource::Nofile, raised).is_ok() {
-            current = most;
-        }
-    }
-    let room = current.saturating_sub(RESERVED.into()).max(1);
-    u16::try_from(room).map_or(max, |room| room.min(max))
 }

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socketchat::explain::Log;
+use socketchat::socket::Socket;
 use tempfile::TempDir;
 use wait_timeout::ChildExt as _;
 
@@ -314,6 +316,21 @@ pub fn exit_within(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     child.wait_timeout(limit).unwrap()
 }
 
+/// Waits for the exit of `child`, to whom `peer` talks and whose output nobody reads. A process
+/// that another test is just starting may hold the read end for a moment, and what is written
+/// then is no error yet; what comes after it is.
+#[track_caller]
+pub fn exit_of_unread(child: &mut Child, peer: &mut TcpStream) -> ExitStatus {
+    let start = Instant::now();
+    loop {
+        let _ = peer.write_all(b"nobody reads this");
+        if let Some(status) = exit_within(child, Duration::from_millis(5)) {
+            return status;
+        }
+        assert!(start.elapsed() < DEADLINE, "it does not exit");
+    }
+}
+
 /// Sends a signal to a process of the test's own.
 pub fn signal(id: u32, signal: nix::sys::signal::Signal) {
     let id = nix::unistd::Pid::from_raw(id.try_into().unwrap());
@@ -333,6 +350,18 @@ pub fn raw_server() -> (std::net::TcpListener, u16) {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     (listener, port)
+}
+
+/// A server of ours that accepts nobody, with room for `backlog` who wait, and those who do:
+/// nobody else gets a connection.
+pub fn full_server(backlog: u16) -> (Socket, Vec<TcpStream>) {
+    let address = "127.0.0.1:0".parse().unwrap();
+    let listener = Socket::listen(address, backlog, &Log::default()).unwrap();
+    let address = listener.local_address().unwrap();
+    let patience = Duration::from_millis(200);
+    let clients = (0..20).map_while(|_| TcpStream::connect_timeout(&address, patience).ok());
+    let clients = clients.collect();
+    (listener, clients)
 }
 
 /// A port that was free a moment ago, for a program that cannot say which one it took.
