@@ -25,7 +25,7 @@ const SO_FAR: usize = 32;
 /// Who is on the other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Peer {
-    /// We serve: it has connected to us, and nobody else.
+    /// We serve one at a time: it has connected to us.
     Client,
     /// We serve many: it was so many-th to connect to us.
     Numbered(u32),

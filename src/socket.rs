@@ -313,6 +313,8 @@ impl Drop for Socket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::Connection;
+    use crate::framing::Wire;
 
     #[test]
     fn calls_are_noted_with_what_came_of_them() {
@@ -356,6 +358,31 @@ mod tests {
             "close()                          -> ok: the connection is done with".into(),
         ];
         assert_eq!(noted, expected);
+    }
+
+    #[test]
+    fn a_panic_is_no_goodbye() {
+        let log = Log::default();
+        let listener = Socket::listen("127.0.0.1:0".parse().unwrap(), 2, &log).unwrap();
+        let address = listener.local_address().unwrap();
+        for panics in [true, false] {
+            let mut client = Socket::connect(address, Duration::from_secs(10), &log).unwrap();
+            let (mut served, _) = listener.accept().unwrap();
+            served.tune_served().unwrap();
+            let ended = std::panic::catch_unwind(|| {
+                let _connection = Connection::new(served, &Wire::default());
+                // Without the message of a panic, which would be taken for one of the test's.
+                assert!(!panics || std::panic::resume_unwind(Box::new("so it is to be")));
+            });
+            assert_eq!(ended.is_err(), panics);
+            let read = client.read(&mut [0]).map_err(|error| error.kind());
+            let expected = if panics {
+                Err(io::ErrorKind::ConnectionReset)
+            } else {
+                Ok(0)
+            };
+            assert_eq!(read, expected);
+        }
     }
 
     #[test]

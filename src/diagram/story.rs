@@ -9,7 +9,7 @@ use crate::transcript::{Kind, Record};
 
 /// Somebody who takes part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Part {
+enum Who {
     /// Whoever has written this file, as a client.
     Writer(usize),
     /// A client that has written none, by its address.
@@ -24,9 +24,9 @@ struct Scene<'a> {
     time: SystemTime,
     record: Record<'a>,
     /// Who has written it.
-    writer: Part,
+    writer: Who,
     /// With whom it has to do, and by which connection: the client's address.
-    other: Option<(Part, SocketAddr)>,
+    other: Option<(Who, SocketAddr)>,
     /// The message that the other end has written down too.
     twin: Twin,
 }
@@ -47,7 +47,7 @@ enum Twin {
 /// What the transcripts tell, in the order of time.
 pub(super) struct Story<'a> {
     scenes: Vec<Scene<'a>>,
-    names: HashMap<Part, String>,
+    names: HashMap<Who, String>,
 }
 
 impl<'a> Story<'a> {
@@ -56,13 +56,13 @@ impl<'a> Story<'a> {
         for (index, records) in files.iter().enumerate() {
             for (_, record) in records {
                 if let (Kind::Connected, Some(local)) = (record.event, record.local) {
-                    writers.insert(local, Part::Writer(index));
+                    writers.insert(local, Who::Writer(index));
                 }
             }
         }
         let mut story = Self {
             scenes: Vec::new(),
-            names: HashMap::from([(Part::Server, "server".into())]),
+            names: HashMap::from([(Who::Server, "server".into())]),
         };
         for (index, records) in files.into_iter().enumerate() {
             story.add(index, records, &writers);
@@ -72,7 +72,7 @@ impl<'a> Story<'a> {
         story
     }
 
-    fn add(&mut self, index: usize, records: Vec<Timed<'a>>, writers: &HashMap<SocketAddr, Part>) {
+    fn add(&mut self, index: usize, records: Vec<Timed<'a>>, writers: &HashMap<SocketAddr, Who>) {
         // Until it says more: who listens is the server, and a client knows its own end.
         let connects = |record: &Record<'_>| record.event == Kind::Connected;
         let first = records
@@ -113,10 +113,10 @@ impl<'a> Story<'a> {
             let other = match (peer, own_end) {
                 // It is only where it was made, and may come before who is who is known.
                 _ if record.event == Kind::Call => None,
-                (Some(_), Some(own_end)) => Some((Part::Server, own_end)),
+                (Some(_), Some(own_end)) => Some((Who::Server, own_end)),
                 (Some(client), None) => {
                     let part = writers.get(&client).copied();
-                    let part = part.unwrap_or(Part::Client(client));
+                    let part = part.unwrap_or(Who::Client(client));
                     let name = record
                         .client
                         .map_or("client".into(), |number| format!("client #{number}"));
@@ -126,12 +126,12 @@ impl<'a> Story<'a> {
                 _ => None,
             };
             let writer = if serves {
-                Part::Server
+                Who::Server
             } else {
                 self.names
-                    .entry(Part::Writer(index))
+                    .entry(Who::Writer(index))
                     .or_insert("client".into());
-                Part::Writer(index)
+                Who::Writer(index)
             };
             self.scenes.push(Scene {
                 time,
@@ -147,7 +147,7 @@ impl<'a> Story<'a> {
     /// in their order.
     fn pair(&mut self) {
         let mut directions: HashMap<_, [Vec<usize>; 2]> = HashMap::new();
-        let mut written = HashMap::<_, Vec<Part>>::new();
+        let mut written = HashMap::<_, Vec<Who>>::new();
         for (index, scene) in self.scenes.iter().enumerate() {
             let Some((other, connection)) = scene.other else {
                 continue;
@@ -190,7 +190,7 @@ impl<'a> Story<'a> {
     }
 
     pub(super) fn tell(self) -> Diagram {
-        let mut order: Vec<Part> = Vec::new();
+        let mut order: Vec<Who> = Vec::new();
         for scene in &self.scenes {
             for part in scene
                 .other
@@ -198,12 +198,12 @@ impl<'a> Story<'a> {
                 .map(|(part, _)| *part)
                 .chain([scene.writer])
             {
-                if part != Part::Server && !order.contains(&part) {
+                if part != Who::Server && !order.contains(&part) {
                     order.push(part);
                 }
             }
         }
-        order.push(Part::Server);
+        order.push(Who::Server);
         let place = |part| order.iter().position(|other| *other == part).unwrap_or(0);
         // So many times each has written that a connection stands or ends; of what several have
         // written, the first is drawn.
