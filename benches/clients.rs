@@ -13,8 +13,16 @@ use common::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
 
+/// So many descriptors a process needs beside those of its clients; the server keeps some free.
+const SPARE: u64 = 128;
+
+/// So many connect before the server is waited for, which has room for twice as many.
+const BATCH: usize = 1000;
+
 /// What is measured of a number of clients.
 struct Cost {
+    /// How many there were.
+    clients: usize,
     /// Replies a second.
     rate: f64,
     /// How long each reply took, in seconds.
@@ -40,11 +48,7 @@ enum Hostile {
 
 fn main() {
     roles::play();
-    let limit = Rlimit {
-        current: Some(4096),
-        ..getrlimit(Resource::Nofile)
-    };
-    setrlimit(Resource::Nofile, limit).unwrap();
+    let room = raise_limit();
     let folder = tempfile::tempdir().unwrap();
 
     println!("\nclients in lockstep: a short line and its answer\n");
@@ -60,7 +64,7 @@ fn main() {
                 served(&folder, count, turns, None)
             }),
         ];
-        print_table(count, subjects);
+        print_table(subjects);
     }
 
     println!("\nfifty clients, and one that is hostile\n");
@@ -78,11 +82,46 @@ fn main() {
         fifty("it says nothing", Some(Hostile::Waits)),
         fifty("all of these", Some(Hostile::All)),
     ];
-    print_table(50, subjects);
+    print_table(subjects);
     println!("\n  of bare: here, of the fifty alone");
+
+    println!("\nten clients in lockstep, beside others that are connected and say nothing\n");
+    println!(
+        "  {:34} {:>8} {:>9} {:>8} {:>8} {:>8} {:>9}",
+        "", "clients", "replies/s", "of ten", "p50 us", "p99 us", "bytes each"
+    );
+    let crowd = |name: &str, count| {
+        Subject::new(name, {
+            let folder = &folder;
+            move || crowded(folder, room.map_or(count, |room| room.min(count)))
+        })
+    };
+    print_table(vec![
+        crowd("the ten alone", 10),
+        crowd("among 1,000", 1000),
+        crowd("among 5,000", 5000),
+        crowd("among 10,000", 10_000),
+    ]);
+    if let Some(room) = room.filter(|room| *room < 10_000) {
+        let limit = room as u64 + SPARE;
+        println!("\n  not all could be connected: a process may open {limit} files (`ulimit -Hn`)");
+    }
 }
 
-fn print_table(count: usize, subjects: Vec<Subject<'_, Cost>>) {
+/// Raises the limit of descriptors as far as it goes; returns how many clients that leaves room
+/// for, in a process at either end.
+fn raise_limit() -> Option<usize> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, raised).unwrap();
+    let room = limit.maximum?.saturating_sub(SPARE);
+    Some(room.try_into().unwrap())
+}
+
+fn print_table(subjects: Vec<Subject<'_, Cost>>) {
     let results = interleave(subjects, rounds(5));
     let rates = each(&results, |cost| cost.rate);
     for (index, (name, costs)) in results.iter().enumerate() {
@@ -97,7 +136,8 @@ fn print_table(count: usize, subjects: Vec<Subject<'_, Cost>>) {
             format!("{:.0}", median(&memory))
         };
         println!(
-            "  {name:34} {count:>8} {:>9.0} {:>8.2} {:>8.0} {:>8.0} {memory:>9}",
+            "  {name:34} {:>8} {:>9.0} {:>8.2} {:>8.0} {:>8.0} {memory:>9}",
+            costs[0].clients,
             median(&rates[index]),
             ratio(&rates[index], &rates[0]),
             percentile(&delays, 50) * 1e6,
@@ -131,6 +171,35 @@ fn served(folder: &TempDir, count: usize, turns: usize, hostile: Option<Hostile>
     cost
 }
 
+/// What ten of `count` clients have to wait for when the others say nothing.
+#[allow(clippy::cast_precision_loss, reason = "it is a number for people")]
+fn crowded(folder: &TempDir, count: usize) -> Cost {
+    const TALKING: usize = 10;
+    const TURNS: usize = 1000;
+    let answers = lines(folder, "hello", 2 * TALKING * TURNS);
+    // Declared first, so that the connections are ended by its end.
+    let mut clients = Vec::with_capacity(count);
+    let mut server = Process::start(
+        socketchat(&[
+            "serve", "-p", "0", "-m", "20000", "-b", "2000", "-f", "line",
+        ])
+        .stdin(open(&answers)),
+    );
+    let port = server.port();
+    let before = server.peak_memory();
+    while clients.len() < count {
+        let batch = BATCH.min(count - clients.len());
+        clients.extend(connect(port, batch));
+        // The last one's answer tells that the server has let all of them in.
+        let last = clients.len() - 1;
+        lockstep(&mut clients[last..], 1);
+    }
+    let mut cost = lockstep(&mut clients[..TALKING], TURNS);
+    cost.clients = count;
+    cost.memory = Some((server.peak_memory() - before) as f64 / count as f64);
+    cost
+}
+
 fn connect(port: u16, count: usize) -> Vec<TcpStream> {
     (0..count)
         .map(|_| {
@@ -161,6 +230,7 @@ fn lockstep(clients: &mut [TcpStream], turns: usize) -> Cost {
         }
     }
     Cost {
+        clients: clients.len(),
         rate: delays.len() as f64 / start.elapsed().as_secs_f64(),
         delays,
         memory: None,

@@ -7,19 +7,21 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anstyle::Style;
 use clap::builder::PossibleValue;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, ColorChoice, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::address::{self, Address, DEFAULT_PORT};
 use crate::connect::Patience;
-use crate::console;
 use crate::diagram::Format;
+use crate::endpoint::{self, DEFAULT_PORT, Endpoint};
 use crate::event::Failure;
 use crate::explain::Log;
 use crate::framing::{Framing, Wire};
-use crate::inbox::Terms;
+use crate::input::{self, HistoryFile};
+use crate::peers::Limits;
+use crate::report;
 use crate::transcript::Transcript;
 
 /// Chat over a bare TCP connection, one turn at a time.
@@ -160,7 +162,7 @@ pub struct ServeArgs {
 #[command(next_help_heading = "Where to listen")]
 pub struct ListenArgs {
     /// Name or address of this machine to listen on; 0.0.0.0 or :: for all of its addresses
-    #[arg(long, default_value = "localhost", value_parser = address::parse_host)]
+    #[arg(long, default_value = "localhost", value_parser = endpoint::parse_host)]
     host: String,
     /// Port to listen on; 0 for any that is free
     #[arg(short, long, default_value_t = DEFAULT_PORT, value_parser = parse_number)]
@@ -173,8 +175,8 @@ pub struct ListenArgs {
 impl ListenArgs {
     /// The address to listen on.
     #[must_use]
-    pub fn address(&self) -> Address {
-        Address {
+    pub fn endpoint(&self) -> Endpoint {
+        Endpoint {
             host: self.host.clone(),
             port: self.port,
         }
@@ -200,10 +202,11 @@ pub struct ClientsArgs {
 impl ClientsArgs {
     /// Whom to serve, and for how long.
     #[must_use]
-    pub fn terms(&self) -> Terms {
-        Terms {
+    pub fn limits(&self) -> Limits {
+        Limits {
             max_clients: self.max_clients.or(self.keep_open.then_some(1)),
             idle_timeout: self.idle_timeout,
+            ..Limits::default()
         }
     }
 }
@@ -229,12 +232,12 @@ pub struct TargetArgs {
     #[arg(
         default_value = "localhost",
         value_name = "HOST[:PORT]",
-        value_parser = address::parse_host_port,
+        value_parser = endpoint::parse_host_port,
         hide_default_value = true
     )]
     target: (String, Option<u16>),
     /// Port of the server, if it is not in the first argument [default: 5000]
-    #[arg(value_parser = address::parse_port)]
+    #[arg(value_parser = endpoint::parse_port)]
     port: Option<u16>,
     /// How long to try each address of the server: 500ms, 10s, 2m
     #[arg(
@@ -271,9 +274,9 @@ impl TargetArgs {
 
     /// The address to connect to.
     #[must_use]
-    pub fn address(&self) -> Address {
+    pub fn endpoint(&self) -> Endpoint {
         let (host, port) = self.target.clone();
-        Address {
+        Endpoint {
             host,
             port: port.or(self.port).unwrap_or(DEFAULT_PORT),
         }
@@ -340,40 +343,50 @@ impl LessonArgs {
 }
 
 impl ChatArgs {
-    /// How the user reads and types; calls that are noted in `log` are told.
+    /// What is told, with the calls that are noted in `log`.
     #[must_use]
-    pub fn console(self, log: &Log) -> console::Options {
-        console::Options {
+    pub fn report(&self, log: &Log) -> report::Options {
+        report::Options {
             quiet: self.quiet,
             color: match self.color {
                 ColorChoice::Auto => None,
                 ColorChoice::Always => Some(true),
                 ColorChoice::Never => Some(false),
             },
-            vi: self.vi,
-            history: match (self.no_history, self.history_file) {
-                (true, _) => console::HistoryFile::None,
-                (false, Some(path)) => console::HistoryFile::At(path),
-                (false, None) => console::HistoryFile::Default,
-            },
             log: log.clone(),
+        }
+    }
+
+    /// How the user types.
+    #[must_use]
+    pub fn input(&self) -> input::Options {
+        input::Options {
+            vi: self.vi,
+            history: match (self.no_history, &self.history_file) {
+                (true, _) => HistoryFile::None,
+                (false, Some(path)) => HistoryFile::At(path.clone()),
+                (false, None) => HistoryFile::Default,
+            },
+            dim: self
+                .report(&Log::default())
+                .style(Style::new().dimmed(), true),
         }
     }
 
     /// How messages go over the wire.
     #[must_use]
     pub fn wire(&self) -> Wire {
-        let login = || {
-            let user = nix::unistd::User::from_uid(nix::unistd::Uid::current());
-            Some(user.ok()??.name)
-        };
         Wire {
             framing: self.framing,
             // Nobody is looked up whose name will not be told.
             name: match self.framing {
-                Framing::Json => self.name.clone().or_else(login),
+                Framing::Json => self
+                    .name
+                    .clone()
+                    .or_else(|| whoami::fallible::username().ok()),
                 Framing::Raw | Framing::Line | Framing::Crlf => None,
             },
+            ..Wire::default()
         }
     }
 }
@@ -432,9 +445,9 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    fn target(args: &[&str]) -> Address {
+    fn target(args: &[&str]) -> Endpoint {
         match Cli::parse_from(["socketchat", "connect"].iter().chain(args)).command {
-            Command::Connect(args) => args.target.address(),
+            Command::Connect(args) => args.target.endpoint(),
             other => panic!("{other:?}"),
         }
     }

@@ -1,86 +1,113 @@
-//! The client's side: resolve, connect, start the session.
+//! The client's side: resolves the name, connects, converses, and reconnects if asked to.
 
 use std::io;
 use std::net::SocketAddr;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::address::Address;
-use crate::connection::Connection;
-use crate::console::{Console, Wait};
-use crate::event::{Awaited, Event, Failure, Peer};
+use crate::endpoint::Endpoint;
+use crate::engine::Engine;
+use crate::event::{Event, Failure, Peer};
 use crate::explain::Log;
 use crate::framing::Wire;
-use crate::inbox::One;
-use crate::session::{self, Ending, OnLoss};
+use crate::input::Kind;
+use crate::peers::Peers;
+use crate::session::{Ending, Rules};
 use crate::socket::{self, Socket};
-use crate::watch::Until;
 
-/// The first pause before the server is tried again, and the longest.
+/// The first and the longest pause before another attempt to connect.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(8));
 
-/// How long the server is tried.
+/// How long to try to connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// Each of its addresses for so long.
+    /// The time limit for each address.
     pub connect_timeout: Duration,
-    /// Again and again for so long, when it is not there or the connection is lost; `None`:
-    /// once.
+    /// The time limit for all attempts, after the server was not reached or the connection was
+    /// lost; `None` for a single attempt.
     pub retry: Option<Duration>,
 }
 
-/// Connects to `address`, with `patience`, and talks with the server there, in messages as
-/// `wire` has them; returns how that ended. The calls are noted in `log`.
+/// Connects to `endpoint`, as long as `patience` allows, and converses with the server in messages
+/// framed as `wire` says. Returns how the conversation ended. Records the socket calls in `log`.
 ///
-/// Fails when the name does not resolve, when no address answers, or as [`session::run`]
-/// does, and all the while `patience` allows for.
+/// Fails if the name does not resolve, if no address answers, or as [`Engine::run`] does. With
+/// [`Patience::retry`], fails for one of the first two reasons or a lost connection only when that
+/// time is up.
 pub fn run(
-    address: &Address,
+    endpoint: &Endpoint,
     patience: Patience,
     wire: &Wire,
     log: &Log,
-    console: &mut dyn Console,
+    engine: &mut Engine,
 ) -> Result<Ending, Failure> {
-    let Some(limit) = patience.retry else {
-        let mut server = connect(address, patience, wire, log, console)?;
-        return session::run(&mut server, OnLoss::End, console);
-    };
-    let mut outage = Outage::new(limit);
+    let mut outage = Outage::new(patience.retry.unwrap_or_default());
     loop {
-        let ended = match connect(address, patience, wire, log, console) {
-            Ok(mut server) => {
-                let connected = Instant::now();
-                let ended = session::run(&mut server, OnLoss::TryAgain, console);
-                outage.since += connected.elapsed();
-                if server.has_spoken() {
-                    outage = Outage::new(limit);
-                }
-                ended
-            }
-            Err(failure) => Err(failure),
-        };
-        let failure = match ended {
-            Err(failure @ (Failure::Resolve(..) | Failure::Connect(..) | Failure::Lost(..))) => {
-                failure
-            }
-            ended => return ended,
-        };
+        let ended = converse(endpoint, patience, wire, log, engine, &mut outage);
+        let failure =
+            match ended {
+                Err(
+                    failure @ (Failure::Resolve(..) | Failure::Connect(..) | Failure::Lost(..)),
+                ) if patience.retry.is_some() => failure,
+                ended => return ended,
+            };
         let Some(pause) = outage.next_pause() else {
-            session::tell_unsent(console, true)?;
+            engine.tell_unsent()?;
             return Err(failure);
         };
-        console.show(&Event::TryingAgain {
+        engine.show(&Event::TryingAgain {
             failure: &failure,
             pause,
             tries: outage.tries,
         })?;
-        let until = Instant::now() + pause;
-        match console.wait(Awaited::AServer, &mut Until(until))? {
-            Wait::Incoming => thread::sleep(until.saturating_duration_since(Instant::now())),
-            Wait::EndOfInput => return Ok(Ending::EndOfInput),
-            Wait::Interrupted => return Ok(Ending::Interrupted),
+        engine.start_input()?;
+        if let Some(ending) = engine.pause(Instant::now() + pause)? {
+            return Ok(ending);
         }
     }
+}
+
+/// Connects once, and converses until the conversation ends.
+fn converse(
+    endpoint: &Endpoint,
+    patience: Patience,
+    wire: &Wire,
+    log: &Log,
+    engine: &mut Engine,
+    outage: &mut Outage,
+) -> Result<Ending, Failure> {
+    let dialled = {
+        let (endpoint, log) = (endpoint.clone(), log.clone());
+        engine.run_aside(move || dial(&endpoint, patience.connect_timeout, &log))?
+    };
+    let (stream, address) = match dialled {
+        Ok(dialled) => dialled?,
+        Err(ending) => return Ok(ending),
+    };
+    let lost = |error| Failure::Lost(Peer::Server, error);
+    stream.tune().map_err(lost)?;
+    let local = stream.local_address().map_err(lost)?;
+    if local == address {
+        // If no program listens on a port from which the system chooses the ports of clients, TCP
+        // may connect the socket to itself (RFC 9293, simultaneous open).
+        let refused = io::ErrorKind::ConnectionRefused.into();
+        return Err(Failure::Connect(endpoint.clone(), refused));
+    }
+    engine.show(&Event::ConnectedTo { address, local })?;
+    let mut peers = Peers::new(wire, engine.kind() == Kind::Program);
+    peers.add_server(stream);
+    let rules = Rules {
+        framing: wire.framing,
+        answers_blindly: engine.kind() != Kind::Terminal,
+        retries: patience.retry.is_some(),
+        ..Rules::default()
+    };
+    let connected = Instant::now();
+    let ended = engine.run(&mut peers, rules);
+    outage.since += connected.elapsed();
+    if peers.has_heard() {
+        *outage = Outage::new(outage.limit);
+    }
+    ended
 }
 
 /// A time without a server.
@@ -100,9 +127,9 @@ impl Outage {
         }
     }
 
-    /// The pause before the next try: twice as long each time, and a random part of that
-    /// less, so that clients that have lost the same server do not come back all at once.
-    /// `None` when there is to be no other try.
+    /// Returns the pause before the next attempt, or `None` if the time is up. The pause doubles
+    /// with each attempt, up to a maximum, and is shortened at random by up to half, so that
+    /// clients that lost the same server do not all reconnect at once.
     fn next_pause(&mut self) -> Option<Duration> {
         if self.tries == 0 {
             self.since = Instant::now();
@@ -115,39 +142,25 @@ impl Outage {
             .mul_f64(0.5 + fastrand::f64() / 2.0)
             .max(first);
         self.tries += 1;
-        // The last try is when the time is up.
+        // The last attempt takes place when the time is up.
         (!left.is_zero()).then_some(pause.min(left))
     }
 }
 
-/// Resolves `server`, connects to it and says so.
-fn connect(
-    server: &Address,
-    patience: Patience,
-    wire: &Wire,
+/// Resolves `endpoint` and connects to it. Returns the connection and its address.
+fn dial(
+    endpoint: &Endpoint,
+    timeout: Duration,
     log: &Log,
-    console: &mut dyn Console,
-) -> Result<One<Socket>, Failure> {
-    let addresses =
-        socket::resolve(server, log).map_err(|error| Failure::Resolve(server.clone(), error))?;
-    console.explain()?;
-    let (stream, address) = connect_to_any(&addresses, patience.connect_timeout, log)
-        .map_err(|error| Failure::Connect(server.clone(), error))?;
-    let lost = |error| Failure::Lost(Peer::Server, error);
-    stream.tune().map_err(lost)?;
-    let local = stream.local_address().map_err(lost)?;
-    if local == address {
-        // Where nobody listens on a port that the kernel may choose for our own end, TCP
-        // connects the socket with itself (RFC 9293, simultaneous open).
-        let refused = io::ErrorKind::ConnectionRefused.into();
-        return Err(Failure::Connect(server.clone(), refused));
-    }
-    console.show(&Event::ConnectedTo { address, local })?;
-    Ok(One::new(Connection::new(stream, wire), Peer::Server))
+) -> Result<(Socket, SocketAddr), Failure> {
+    let addresses = socket::resolve(endpoint, log)
+        .map_err(|error| Failure::Resolve(endpoint.clone(), error))?;
+    connect_to_any(&addresses, timeout, log)
+        .map_err(|error| Failure::Connect(endpoint.clone(), error))
 }
 
-/// Tries each address for `timeout` and returns the first connection, with its address; when
-/// there is none, fails with what the first address answered.
+/// Tries each address for at most `timeout`. Returns the first connection and its address, or fails
+/// with the error of the first address.
 fn connect_to_any(
     addresses: &[SocketAddr],
     timeout: Duration,
@@ -171,7 +184,7 @@ mod tests {
 
     use super::*;
 
-    /// A loopback address where nothing listens.
+    /// Returns a loopback address on which nothing listens.
     fn closed() -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap()

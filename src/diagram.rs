@@ -1,4 +1,4 @@
-//! A sequence diagram of a conversation, from one transcript or from those of both ends.
+//! Reads the transcripts of one or both peers and draws them as a sequence diagram.
 
 mod chars;
 mod mermaid;
@@ -6,7 +6,7 @@ mod story;
 
 use std::collections::HashSet;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use self::story::Story;
@@ -14,18 +14,18 @@ use crate::event::Failure;
 use crate::sanitize::Untrusted;
 use crate::transcript::Record;
 
-/// How a diagram is drawn.
+/// The output format of a diagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
-    /// With characters, for a terminal.
+    /// Text for a terminal.
     #[default]
     Chars,
-    /// As Mermaid text, which other programs draw.
+    /// Mermaid source, which other programs render.
     Mermaid,
 }
 
 impl Format {
-    /// Its name, as the option `--format` takes it.
+    /// Returns the name of the format as the option `--format` takes it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -41,49 +41,63 @@ impl fmt::Display for Format {
     }
 }
 
-/// What is drawn of what happened.
+/// A row of the diagram. Participants are indices into [`Diagram::participants`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Step {
-    /// Something went from one participant to another.
-    Arrow { from: usize, to: usize, what: What },
-    /// Something happened at one of them.
+    /// An arrow from one participant to another.
+    Arrow {
+        from: usize,
+        to: usize,
+        label: Label,
+    },
+    /// A note beside a participant.
     Note { at: usize, text: String },
 }
 
-/// What goes from one to another.
+/// What an arrow stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum What {
-    Connection,
+enum Label {
+    Connect,
+    /// A message; `bytes` is its full length.
     Message {
         text: String,
         bytes: u64,
     },
-    End,
-    /// One of the others, in words that name who it was.
-    Told(String),
+    Close,
+    /// A connect or close of one of several clients, described with the client's name.
+    Described(String),
 }
 
-impl What {
-    /// What it says, and behind that what is said about it.
-    fn words(&self) -> (&str, String) {
+impl Label {
+    /// Returns the text of a message, which is empty for other labels.
+    fn text(&self) -> &str {
         match self {
-            Self::Connection => ("", "connects".into()),
-            Self::Message { text, bytes: 1 } => (text, "1 byte".into()),
-            Self::Message { text, bytes } => (text, format!("{bytes} bytes")),
-            Self::End => ("", "closes".into()),
-            Self::Told(words) => ("", words.clone()),
+            Self::Message { text, .. } => text,
+            _ => "",
+        }
+    }
+
+    /// Returns what happened, or the length of a message.
+    fn detail(&self) -> String {
+        match self {
+            Self::Connect => "connects".into(),
+            Self::Message { bytes: 1, .. } => "1 byte".into(),
+            Self::Message { bytes, .. } => format!("{bytes} bytes"),
+            Self::Close => "closes".into(),
+            Self::Described(detail) => detail.clone(),
         }
     }
 }
 
-/// Who takes part, in the order in which they stand, and what happens.
-#[derive(Debug, Default)]
+/// A sequence diagram.
+#[derive(Debug)]
 pub struct Diagram {
-    parts: Vec<String>,
+    /// The names of the participants from left to right. The server is last.
+    participants: Vec<String>,
     steps: Vec<Step>,
 }
 
-/// A line of a file that is none of a transcript.
+/// A line of a file that is not a line of a transcript.
 #[derive(Debug)]
 pub struct BadLine {
     path: PathBuf,
@@ -103,70 +117,64 @@ impl fmt::Display for BadLine {
     }
 }
 
-/// A record, and its time.
+/// A record with its time parsed.
 type Timed<'a> = (SystemTime, Record<'a>);
 
-/// Reads `files`, the transcript of one end or those of several, and returns the diagram of
-/// what they tell, with the lines that had to be left out. Fails when a file cannot be read.
+/// Reads `files`, the transcripts of one or more participants of the same conversation.
+///
+/// Returns the diagram, and the lines that were left out because they are not valid. Returns
+/// an error if a file cannot be read.
 pub fn read(files: &[PathBuf]) -> Result<(Diagram, Vec<BadLine>), Failure> {
-    let mut texts = Vec::new();
-    let mut files = files.to_vec();
     let mut seen = HashSet::new();
-    files.retain(|path| seen.insert(path.clone()));
-    for path in &files {
+    let mut texts = Vec::new();
+    for path in files.iter().filter(|path| seen.insert(*path)) {
         let bytes =
             std::fs::read(path).map_err(|error| Failure::ReadTranscript(path.clone(), error))?;
-        texts.push(String::from_utf8_lossy(&bytes).into_owned());
+        texts.push((path, String::from_utf8_lossy(&bytes).into_owned()));
     }
     let mut bad = Vec::new();
-    let records = texts
-        .iter()
-        .zip(&files)
-        .map(|(text, path)| parse(text, path, &mut bad))
-        .collect();
-    Ok((Story::new(records).tell(), bad))
-}
-
-fn parse<'a>(text: &'a str, path: &Path, bad: &mut Vec<BadLine>) -> Vec<Timed<'a>> {
-    let lines = text.lines().enumerate();
-    lines
-        .filter(|(_, line)| !line.trim().is_empty())
-        .filter_map(|(index, line)| match parse_line(line) {
-            Ok(record) => Some(record),
-            Err(reason) => {
-                bad.push(BadLine {
-                    path: path.to_owned(),
+    let mut records = Vec::new();
+    for (path, text) in &texts {
+        let mut records_of_file = Vec::new();
+        for (index, line) in text.lines().enumerate() {
+            if line.trim().is_empty() {
+                continue;
+            }
+            match parse_line(line) {
+                Ok(record) => records_of_file.push(record),
+                Err(reason) => bad.push(BadLine {
+                    path: (*path).clone(),
                     number: index + 1,
                     reason,
-                });
-                None
+                }),
             }
-        })
-        .collect()
+        }
+        records.push(records_of_file);
+    }
+    Ok((Story::new(records).into_diagram(), bad))
 }
 
-fn parse_line(line: &str) -> Result<(SystemTime, Record<'_>), String> {
+/// Parses a line of a transcript. Returns the reason if it is not valid.
+fn parse_line(line: &str) -> Result<Timed<'_>, String> {
     let record: Record<'_> = serde_json::from_str(line).map_err(|error| {
-        // It is one line, and its number is told already.
-        let reason = error.to_string();
+        // serde_json's position is wrong here: it counts lines from this line.
+        let mut reason = error.to_string();
+        reason.truncate(reason.find(" at line ").unwrap_or(reason.len()));
         reason
-            .split(" at line ")
-            .next()
-            .unwrap_or_default()
-            .to_owned()
     })?;
     let time = humantime::parse_rfc3339(&record.time).map_err(|error| error.to_string())?;
     Ok((time, record))
 }
 
 impl Diagram {
-    /// Whether there is nothing in it.
+    /// Returns whether the diagram shows nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
 
-    /// Draws it in `format`, with characters no wider than `columns`.
+    /// Draws the diagram in `format` and returns it with a newline at its end. `columns` is
+    /// the width of the terminal for [`Format::Chars`].
     #[must_use]
     pub fn draw(&self, format: Format, columns: usize) -> String {
         match format {

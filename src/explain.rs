@@ -1,105 +1,129 @@
-//! The narration of socket calls: what was called, what came of it, and why.
+//! The log of socket calls for `--explain`: each call with its result and what that means.
 //!
-//! Every call is noted by [`crate::socket`], where it is made, from its own arguments and
-//! result. The console tells it.
+//! [`crate::socket`] makes the calls and logs their actual arguments and results.
 
 use std::fmt;
+use std::io::{self, ErrorKind as Kind};
+use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use rustix::io::Errno;
-
+use crate::framing::UNENDED;
 use crate::reason::reason;
 use crate::sanitize::Untrusted;
+use crate::sys;
 
-/// So many bytes of what is sent or received are shown.
+/// The maximum number of sent or received bytes to show.
 const SHOWN: usize = 16;
 
-/// The column behind which the results of calls stand.
+/// The width to which calls are padded, in characters.
 const COLUMN: usize = 32;
 
-/// What a system call has come to.
-type Outcome<T = ()> = Result<T, Errno>;
+/// The result of a system call.
+pub(crate) type Outcome<T = ()> = Result<T, Fault>;
 
-/// Where calls are noted until they are told. One that is off notes nothing, at no cost.
-#[derive(Debug, Clone, Default)]
-pub struct Log(Option<Arc<Notes>>);
-
-#[derive(Debug)]
-struct Notes {
-    names_peers: bool,
-    noted: Mutex<Vec<Noted>>,
+/// Why a system call failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    kind: Kind,
+    reason: String,
+    out_of_descriptors: bool,
 }
 
-impl Notes {
-    fn lock(&self) -> MutexGuard<'_, Vec<Noted>> {
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+impl From<&io::Error> for Fault {
+    fn from(error: &io::Error) -> Self {
+        Self {
+            kind: error.kind(),
+            reason: reason(error),
+            out_of_descriptors: sys::is_out_of_descriptors(error),
+        }
     }
+}
+
+/// A log of calls that are not shown yet. Its default is off and records nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Log {
+    noted: Option<Arc<Mutex<Vec<Noted>>>>,
+    names_peers: bool,
 }
 
 impl Log {
-    /// One that is on. Where there may be many peers, it is told with which one each call has
-    /// to do.
+    /// Creates a log that is on. If `names_peers`, each call is shown with the address of its peer.
     #[must_use]
     pub fn on(names_peers: bool) -> Self {
-        Self(Some(Arc::new(Notes {
+        Self {
+            noted: Some(Arc::default()),
             names_peers,
-            noted: Mutex::default(),
-        })))
+        }
     }
 
-    /// The time before a call, if it is to be noted.
+    fn lock(&self) -> Option<MutexGuard<'_, Vec<Noted>>> {
+        let noted = self.noted.as_ref()?;
+        Some(noted.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns the time before a call, if the log is on.
     pub(crate) fn time(&self) -> Option<SystemTime> {
-        self.0.as_ref().map(|_| SystemTime::now())
+        self.is_on().then(SystemTime::now)
     }
 
-    /// Notes a call on the connection with `peer`, if it is on one, and returns its result. It
-    /// was made at `time`, or just now.
-    pub(crate) fn note<T, E>(
+    /// Logs a call and returns its `result`. `peer` is the address at the other end of the
+    /// connection, if there is one, and `time` when the call was made; `None` stands for now.
+    pub(crate) fn note<T>(
         &self,
         peer: Option<SocketAddr>,
         time: Option<SystemTime>,
-        result: Result<T, E>,
-        call: impl FnOnce(&Result<T, E>) -> Call,
-    ) -> Result<T, E> {
-        if let Some(notes) = &self.0 {
-            let call = call(&result);
-            notes.lock().push(Noted {
+        result: io::Result<T>,
+        call: impl FnOnce(Outcome<&T>) -> Call,
+    ) -> io::Result<T> {
+        if let Some(mut noted) = self.lock() {
+            noted.push(Noted {
                 peer,
-                names_peer: notes.names_peers,
+                names_peer: self.names_peers,
                 time: time.unwrap_or_else(SystemTime::now),
-                call,
+                call: call(result.as_ref().map_err(Fault::from)),
             });
         }
         result
     }
 
-    /// Takes the calls that were noted and not told yet, in their order.
-    #[must_use]
-    pub fn take(&self) -> Vec<Noted> {
-        self.0
-            .as_ref()
-            .map_or_else(Vec::new, |notes| std::mem::take(&mut *notes.lock()))
+    /// Logs that a socket is closed.
+    pub(crate) fn note_close(&self, peer: Option<SocketAddr>, which: Which) {
+        let _ = self.note(peer, None, Ok(()), |_| Call::Close(which));
     }
 
-    /// Whether there is nothing to take.
+    /// Returns whether the log is on.
+    pub(crate) fn is_on(&self) -> bool {
+        self.noted.is_some()
+    }
+
+    /// Takes the logged calls, in order.
+    #[must_use]
+    pub fn take(&self) -> Vec<Noted> {
+        self.lock()
+            .as_deref_mut()
+            .map(mem::take)
+            .unwrap_or_default()
+    }
+
+    /// Returns whether there is nothing to take.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.as_ref().is_none_or(|notes| notes.lock().is_empty())
+        self.lock().is_none_or(|noted| noted.is_empty())
     }
 }
 
-/// A call that was made.
+/// A logged call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Noted {
-    /// Who is at the other end, where somebody is.
+    /// The address at the other end of the connection, if there is one.
     pub peer: Option<SocketAddr>,
-    /// There may be others.
+    /// Whether to show the address.
     names_peer: bool,
-    /// When it was made.
+    /// When the call was made.
     pub time: SystemTime,
-    /// What was called, and what came of it.
+    /// The call and its result.
     pub call: Call,
 }
 
@@ -120,55 +144,55 @@ impl fmt::Display for Noted {
 /// A call, with its arguments and its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call {
-    /// Looking a name up, and what was found.
-    Resolve(String, Result<Vec<SocketAddr>, String>),
-    /// Making a socket for an address.
+    /// `getaddrinfo()`: looks up a host name.
+    Resolve(String, Outcome<Vec<SocketAddr>>),
+    /// `socket()`: creates a socket for the protocol of an address.
     Socket(SocketAddr, Outcome),
-    /// Setting an option of one.
-    Set(Setting, Outcome),
-    /// Taking an address.
+    /// `setsockopt()`: sets an option.
+    Set(Words, Outcome),
+    /// `bind()`: binds the socket to an address.
     Bind(SocketAddr, Outcome),
-    /// Asking which address that was.
+    /// `getsockname()`: returns the address that the socket is bound to.
     Name(Outcome<SocketAddr>, Which),
-    /// Beginning to listen, with a backlog.
+    /// `listen()`: starts to listen, with this backlog.
     Listen(u16, Outcome),
-    /// Accepting somebody.
+    /// `accept()`: accepts a client.
     Accept(Outcome<SocketAddr>),
-    /// Connecting, for so long at most.
+    /// `connect()`: connects to an address within this time.
     Connect(SocketAddr, Duration, Outcome),
-    /// Reading so many bytes at most, and what has come.
+    /// `recv()`: reads at most this many bytes.
     Recv(usize, Outcome<Bytes>, Waits),
-    /// Writing.
+    /// `send()`: writes this many bytes, of which some are accepted.
     Send(usize, Outcome<Bytes>),
-    /// Closing our side.
+    /// `shutdown()`: closes our side of the connection.
     Shutdown(Outcome),
-    /// Closing the socket, which one.
+    /// `close()`: closes the socket.
     Close(Which),
 }
 
 /// What a socket is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
-    /// It listens.
+    /// It listens for clients.
     Listening,
-    /// It is one end of a connection.
+    /// It is connected to a peer.
     Connected,
-    /// Nothing has come of it.
+    /// It failed to connect.
     Neither,
 }
 
 /// How long a read waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waits {
-    /// For ever.
+    /// Without a limit.
     Endless,
-    /// For so long.
+    /// For this long at most.
     For(Duration),
     /// Not at all.
     Never,
 }
 
-/// What was sent or received: how many bytes, and the first of them.
+/// Sent or received bytes: their number, and the first few of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bytes {
     count: usize,
@@ -187,11 +211,8 @@ impl Bytes {
 impl fmt::Display for Bytes {
     /// `7 bytes: 67 72 c3 bc 65 7a 69  "grüezi"`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let more = if self.count > self.first.len() {
-            "..."
-        } else {
-            ""
-        };
+        let is_cut = self.count > self.first.len();
+        let more = if is_cut { "..." } else { "" };
         write!(f, "{}:", bytes(self.count))?;
         for byte in &self.first {
             write!(f, " {byte:02x}")?;
@@ -201,7 +222,7 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// An option of a socket, and what it is set to (socket(7), tcp(7)).
+/// A socket option and its value (socket(7), tcp(7)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Setting {
     /// `SO_REUSEADDR`, on.
@@ -210,26 +231,24 @@ pub enum Setting {
     Ipv4Too,
     /// `TCP_NODELAY`, on.
     NoDelay,
-    /// `SO_KEEPALIVE`, on.
-    KeepAlive,
-    /// `TCP_KEEPIDLE`.
-    KeepIdle(Duration),
-    /// `TCP_KEEPINTVL`.
-    KeepInterval(Duration),
-    /// `TCP_KEEPCNT`.
-    KeepCount(u32),
+    /// `SO_KEEPALIVE`, on, with the silence before the first probe, the interval between probes,
+    /// and their number (`TCP_KEEPIDLE`, `TCP_KEEPINTVL`, `TCP_KEEPCNT`).
+    KeepAlive(Duration, Duration, u32),
     /// `TCP_USER_TIMEOUT`.
     UserTimeout(Duration),
-    /// `SO_LINGER`, of no seconds if it is on.
+    /// `SO_LINGER`: on with a time of zero, or off.
     Linger(bool),
-    /// `SO_RCVTIMEO`.
+    /// `SO_RCVTIMEO`; `None` removes the limit.
     RecvTimeout(Option<Duration>),
 }
 
+/// A call of `setsockopt()`: the option with its value, and its purpose.
+pub(crate) type Words = (String, String);
+
 impl Setting {
-    /// Its name and value, and what it is good for.
-    fn words(self) -> (String, String) {
-        let (value, why) = match self {
+    /// Returns the calls that make the setting.
+    pub(crate) fn calls(self) -> Vec<Words> {
+        let (option, why) = match self {
             Self::ReuseAddress => (
                 "SO_REUSEADDR, 1".into(),
                 "a server that is started again gets its port back at once",
@@ -242,36 +261,23 @@ impl Setting {
                 "TCP_NODELAY, 1".into(),
                 "a short message is sent at once, not held back for more",
             ),
-            Self::KeepAlive => (
-                "SO_KEEPALIVE, 1".into(),
-                "when the line is silent, the peer's host is asked whether it lives",
-            ),
-            Self::KeepIdle(idle) => {
-                let s = idle.as_secs();
-                return (
-                    format!("TCP_KEEPIDLE, {s}"),
-                    format!("it is asked after {s} s of silence"),
-                );
-            }
-            Self::KeepInterval(interval) => {
-                let s = interval.as_secs();
-                return (
-                    format!("TCP_KEEPINTVL, {s}"),
-                    format!("and again every {s} s"),
-                );
-            }
-            Self::KeepCount(count) => {
-                return (
-                    format!("TCP_KEEPCNT, {count}"),
-                    format!("{count} questions without an answer end the connection"),
-                );
+            Self::KeepAlive(time, interval, n) => {
+                let (time, interval) = (time.as_secs(), interval.as_secs());
+                let asked = "when the line is silent, the peer's host is asked whether it lives";
+                let after = format!("it is asked after {time} s of silence");
+                let again = format!("and again every {interval} s");
+                let ends = format!("{n} questions without an answer end the connection");
+                return vec![
+                    ("SO_KEEPALIVE, 1".into(), asked.into()),
+                    (format!("TCP_KEEPIDLE, {time}"), after),
+                    (format!("TCP_KEEPINTVL, {interval}"), again),
+                    (format!("TCP_KEEPCNT, {n}"), ends),
+                ];
             }
             Self::UserTimeout(timeout) => {
                 let ms = timeout.as_millis();
-                return (
-                    format!("TCP_USER_TIMEOUT, {ms}"),
-                    format!("and so do {ms} ms in which what we sent is not acknowledged"),
-                );
+                let why = format!("and so do {ms} ms in which what we sent is not acknowledged");
+                return vec![(format!("TCP_USER_TIMEOUT, {ms}"), why)];
             }
             Self::Linger(true) => (
                 "SO_LINGER, 0 s".into(),
@@ -290,18 +296,18 @@ impl Setting {
                 "recv() waits as long as it takes again",
             ),
         };
-        (value, why.into())
+        vec![(option, why.into())]
     }
 }
 
 impl Call {
-    /// What was called, with its arguments: `recv(65536)`.
+    /// Returns the call with its arguments: `recv(65536)`.
     #[must_use]
     pub fn call(&self) -> String {
         match self {
             Self::Resolve(host, _) => format!("getaddrinfo({host})"),
             Self::Socket(..) => "socket()".into(),
-            Self::Set(setting, _) => format!("setsockopt({})", setting.words().0),
+            Self::Set((option, _), _) => format!("setsockopt({option})"),
             Self::Bind(address, _) => format!("bind({address})"),
             Self::Name(..) => "getsockname()".into(),
             Self::Listen(backlog, _) => format!("listen(backlog = {backlog})"),
@@ -314,7 +320,7 @@ impl Call {
         }
     }
 
-    /// What came of it: `7 bytes: 67 72 c3 bc 65 7a 69  "grüezi"`, or `connection refused`.
+    /// Returns the result: `7 bytes: 67 72 c3 bc 65 7a 69  "grüezi"`, or `connection refused`.
     #[must_use]
     pub fn result(&self) -> String {
         match self {
@@ -322,154 +328,135 @@ impl Call {
                 let addresses: Vec<_> = addresses.iter().map(|a| a.ip().to_string()).collect();
                 addresses.join(", ")
             }
-            Self::Resolve(_, Err(reason)) => reason.clone(),
-            Self::Socket(address, Ok(())) => {
-                format!(
-                    "a TCP socket for IPv{}",
-                    if address.is_ipv4() { 4 } else { 6 }
-                )
-            }
+            Self::Resolve(_, Err(fault)) => fault.reason.clone(),
+            Self::Socket(SocketAddr::V4(_), Ok(())) => "a TCP socket for IPv4".into(),
+            Self::Socket(SocketAddr::V6(_), Ok(())) => "a TCP socket for IPv6".into(),
             Self::Name(Ok(address), _) | Self::Accept(Ok(address)) => address.to_string(),
             Self::Recv(_, Ok(Bytes { count: 0, .. }), _) => "0 bytes".into(),
             Self::Recv(_, Ok(bytes), _) | Self::Send(_, Ok(bytes)) if bytes.count > 0 => {
                 bytes.to_string()
             }
-            Self::Recv(_, Err(Errno::AGAIN), Waits::For(time)) => {
-                format!("nothing for {} ms", time.as_millis())
-            }
-            Self::Recv(_, Err(Errno::AGAIN), _) => {
-                "nothing for now, and this socket does not wait".into()
-            }
-            Self::Send(_, Err(Errno::AGAIN)) => "not for now".into(),
-            Self::Accept(Err(Errno::AGAIN)) => {
-                "nobody for now, and this socket does not wait".into()
-            }
-            Self::Connect(_, limit, Err(Errno::TIMEDOUT)) if *limit > Duration::ZERO => {
-                format!("no answer for {} ms", limit.as_millis())
-            }
-            call => match call.error() {
-                Some(error) => reason(&error.into()),
+            call => match call.fault() {
+                Some(fault) => call.failure(fault),
                 None => "ok".into(),
             },
         }
     }
 
-    /// Half a sentence of why, or of what it means; empty where that would only repeat.
-    #[must_use]
-    pub fn why(&self) -> String {
-        if let Some(error) = self.error() {
-            return self.why_not(error).into();
-        }
-        match self {
-            Self::Resolve(host, Ok(_)) if host.parse::<IpAddr>().is_ok() => {
-                "an address already, with nothing to look up".into()
+    fn failure(&self, fault: &Fault) -> String {
+        match (self, fault.kind) {
+            (Self::Recv(.., Waits::For(time)), sys::READ_TIMED_OUT) => {
+                format!("nothing for {} ms", time.as_millis())
             }
-            Self::Resolve(_, Ok(_)) => "the addresses that this name has".into(),
-            Self::Resolve(_, Err(_)) => "no such name, or nobody to ask for it".into(),
-            Self::Set(setting, _) => setting.words().1,
-            Self::Bind(address, _) if address.port() == 0 => {
-                "this address is ours now, with any port that is free".into()
+            (Self::Send(..), Kind::WouldBlock) => "not for now".into(),
+            (Self::Connect(_, limit, _), Kind::TimedOut) if *limit > Duration::ZERO => {
+                format!("no answer for {} ms", limit.as_millis())
             }
-            Self::Bind(..) => "this address is ours now".into(),
-            Self::Name(_, Which::Listening) => "the address that clients connect to".into(),
-            Self::Name(..) => "our own end: the kernel has chosen the port".into(),
-            Self::Listen(backlog, _) => {
-                let most = u32::from(*backlog).min(most_backlog()) + 1;
-                let connections = if most == 1 {
-                    "connection"
-                } else {
-                    "connections"
-                };
-                format!(
-                    "the kernel completes up to {most} {connections} before accept() takes them"
-                )
-            }
-            Self::Accept(_) => "a new socket for this client, beside the listening one".into(),
-            Self::Connect(..) => {
-                "SYN, SYN-ACK, ACK: the connection stands, though nobody may have accepted it"
-                    .into()
-            }
-            Self::Recv(_, Ok(Bytes { count: 0, .. }), _) => "the peer has closed its side".into(),
-            Self::Recv(room, Ok(bytes), _) if bytes.count == *room => {
-                "the buffer is full, there may be more".into()
-            }
-            Self::Send(count, Ok(bytes)) if bytes.count < *count => {
-                "the kernel has no room for more".into()
-            }
-            Self::Socket(..) | Self::Recv(..) | Self::Send(..) => String::new(),
-            Self::Shutdown(_) => {
-                "when the peer has read what we sent, its recv() gives 0 bytes".into()
-            }
-            Self::Close(Which::Listening) => "nobody else can come now".into(),
-            Self::Close(Which::Connected) => "the connection is done with".into(),
-            Self::Close(Which::Neither) => "this socket is done with".into(),
+            _ => fault.reason.clone(),
         }
     }
 
-    fn why_not(&self, error: Errno) -> &'static str {
-        match (self, error) {
-            (Self::Connect(..), Errno::CONNREFUSED) => "nothing listens on that port",
-            (Self::Connect(..), Errno::TIMEDOUT) => {
+    /// Returns what the result means or why the call failed, as half a sentence; empty if the
+    /// result says it all.
+    #[must_use]
+    pub fn why(&self) -> String {
+        if let Some(fault) = self.fault() {
+            return self.why_not(fault).into();
+        }
+        let why = match self {
+            Self::Resolve(host, Ok(_)) if host.parse::<IpAddr>().is_ok() => {
+                "an address already, with nothing to look up"
+            }
+            Self::Resolve(_, Ok(_)) => "the addresses that this name has",
+            Self::Resolve(_, Err(_)) => "no such name, or nobody to ask for it",
+            Self::Set((_, why), _) => why,
+            Self::Bind(address, _) if address.port() == 0 => {
+                "this address is ours now, with any port that is free"
+            }
+            Self::Bind(..) => "this address is ours now",
+            Self::Name(_, Which::Listening) => "the address that clients connect to",
+            Self::Name(..) => "our own end: the kernel has chosen the port",
+            Self::Listen(backlog, _) => {
+                let most = u32::from(*backlog).min(sys::most_backlog()) + 1;
+                let s = if most == 1 { "" } else { "s" };
+                return format!(
+                    "the kernel completes up to {most} connection{s} before accept() takes them"
+                );
+            }
+            Self::Accept(_) => "a new socket for this client, beside the listening one",
+            Self::Connect(..) => {
+                "SYN, SYN-ACK, ACK: the connection stands, though nobody may have accepted it"
+            }
+            Self::Recv(_, Ok(Bytes { count: 0, .. }), _) => "the peer has closed its side",
+            Self::Recv(room, Ok(bytes), _) if bytes.count == *room => {
+                "the buffer is full, there may be more"
+            }
+            Self::Send(count, Ok(bytes)) if bytes.count < *count => {
+                "the kernel has no room for more"
+            }
+            Self::Socket(..) | Self::Recv(..) | Self::Send(..) => "",
+            Self::Shutdown(_) => "when the peer has read what we sent, its recv() gives 0 bytes",
+            Self::Close(Which::Listening) => "nobody else can come now",
+            Self::Close(Which::Connected) => "the connection is done with",
+            Self::Close(Which::Neither) => "this socket is done with",
+        };
+        why.into()
+    }
+
+    fn why_not(&self, fault: &Fault) -> &'static str {
+        match (self, fault.kind) {
+            (Self::Connect(..), Kind::ConnectionRefused) => "nothing listens on that port",
+            (Self::Connect(..), Kind::TimedOut) => {
                 "the host is not there, a firewall swallows what we send, or the backlog is full"
             }
-            (Self::Connect(..), Errno::NETUNREACH | Errno::HOSTUNREACH) => {
+            (Self::Connect(..), Kind::NetworkUnreachable | Kind::HostUnreachable) => {
                 "there is no way to that address"
             }
-            (Self::Bind(..) | Self::Listen(..), Errno::ADDRINUSE) => {
-                "another program has this port"
-            }
-            (Self::Bind(..), Errno::ADDRNOTAVAIL) => "this machine does not have that address",
-            (Self::Bind(..), Errno::ACCESS) => "the ports below 1024 are the system's",
-            (Self::Accept(_), Errno::MFILE | Errno::NFILE) => {
+            (Self::Bind(..) | Self::Listen(..), Kind::AddrInUse) => "another program has this port",
+            (Self::Bind(..), Kind::AddrNotAvailable) => "this machine does not have that address",
+            (Self::Bind(..), Kind::PermissionDenied) => "the ports below 1024 are the system's",
+            (Self::Accept(_), _) if fault.out_of_descriptors => {
                 "each socket is an open file, and there are as many as allowed"
             }
-            (Self::Recv(_, _, Waits::For(time)), Errno::AGAIN) => {
-                if *time < crate::framing::UNENDED {
+            (Self::Recv(.., Waits::For(time)), sys::READ_TIMED_OUT) => {
+                if *time < UNENDED {
                     "such quiet is taken for the end"
                 } else {
                     "the end of the line is still missing"
                 }
             }
-            (Self::Send(..), Errno::AGAIN) => "the peer does not read what we sent before",
-            (_, Errno::CONNRESET) => {
+            (Self::Send(..), Kind::WouldBlock) => "the peer does not read what we sent before",
+            (_, Kind::ConnectionReset) => {
                 "the peer left with bytes of ours unread, or without a goodbye"
             }
-            (Self::Recv(..) | Self::Send(..), Errno::TIMEDOUT) => {
+            (Self::Recv(..) | Self::Send(..), Kind::TimedOut) => {
                 "the peer's host does not answer any more"
             }
-            (Self::Send(..), Errno::PIPE) => "the peer has closed the connection",
-            (Self::Shutdown(_), Errno::NOTCONN) => "the connection is over already",
+            (Self::Send(..), Kind::BrokenPipe) => "the peer has closed the connection",
+            (Self::Shutdown(_), Kind::NotConnected) => "the connection is over already",
             _ => "",
         }
     }
 
-    fn error(&self) -> Option<Errno> {
+    fn fault(&self) -> Option<&Fault> {
         match self {
             Self::Socket(_, result)
             | Self::Set(_, result)
             | Self::Bind(_, result)
             | Self::Listen(_, result)
             | Self::Connect(_, _, result)
-            | Self::Shutdown(result) => result.err(),
-            Self::Name(result, _) | Self::Accept(result) => result.err(),
-            Self::Recv(_, result, _) | Self::Send(_, result) => result.as_ref().err().copied(),
+            | Self::Shutdown(result) => result.as_ref().err(),
+            Self::Name(result, _) | Self::Accept(result) => result.as_ref().err(),
+            Self::Recv(_, result, _) | Self::Send(_, result) => result.as_ref().err(),
             Self::Resolve(..) | Self::Close(_) => None,
         }
     }
 }
 
-/// A number of bytes, in words.
+/// Returns `count` with the word for bytes: `1 byte`, `2 bytes`.
 fn bytes(count: usize) -> String {
     match count {
         1 => "1 byte".into(),
         count => format!("{count} bytes"),
     }
-}
-
-/// The longest backlog that the system allows for (listen(2)).
-fn most_backlog() -> u32 {
-    let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
-    most.ok()
-        .and_then(|most| most.trim().parse().ok())
-        .unwrap_or(u32::MAX - 1)
 }

@@ -1,52 +1,56 @@
 //! A conversation over a bare TCP connection, one turn at a time.
 //!
-//! The way of a message: keyboard or pipe → [`console`] → [`session`] → [`connection`] →
-//! [`framing`] → socket; and back: socket → [`connection`] → [`framing`] → [`session`] →
-//! [`event`] (made safe by [`sanitize`]) → [`console`] → screen or pipe.
+//! The path of a sent message: keyboard or pipe → [`input`] → [`engine`], which asks the
+//! [`session`] what to do with it → [`peers`] → [`connection`] → [`framing`] → [`socket`]. The path
+//! of a received message: socket → [`connection`] → [`framing`] → [`peers`] → [`engine`] and
+//! [`session`] → [`report`] (made safe by [`sanitize`]) → screen or pipe, and [`transcript`].
 //!
-//! A module uses those below it, and none above it:
+//! Each module uses only modules below it:
 //!
 //! | module | its one job |
 //! | --- | --- |
-//! | [`cli`] | every flag and subcommand, as clap reads them |
-//! | [`serve`] | bind, listen with a backlog, accept, start the session |
-//! | [`connect`] | resolve, connect, start the session, and again when it is lost |
-//! | [`session`] | the turn-taking loop that all share |
-//! | [`inbox`] | whom the session talks with: one peer, or many clients |
-//! | [`console`] | where the user reads and types: a terminal, or a pipe |
-//! | [`diagram`] | transcripts, drawn |
-//! | [`transcript`] | what is told, kept in a file of JSON Lines |
-//! | [`socket`] | the one place where socket calls are made, and noted |
-//! | [`event`] | everything that is ever printed, worded in one place |
+//! | [`cli`] | define all flags and subcommands, for clap |
+//! | [`serve`] | listen, then run the engine |
+//! | [`connect`] | resolve, connect, then run the engine; reconnect if the connection is lost |
+//! | [`engine`] | wait for events, pass them to the session, and carry out its actions |
+//! | [`session`] | the turn-taking of both sides, as a pure state machine |
+//! | [`peers`] | the conversations with all peers, and the listening socket, within limits |
+//! | [`input`] | read the user's input: from rustyline's thread, or as lines of a pipe |
+//! | [`report`] | show each event on the screen or a pipe, and write it to the transcript |
+//! | [`prompt`] | the state shared with rustyline's thread |
+//! | [`diagram`] | draw transcripts |
+//! | [`transcript`] | keep events in a JSON Lines file |
+//! | [`event`] | the events, and their wording |
+//! | [`connection`] | one peer: bytes and framing over any stream |
+//! | [`socket`] | the socket calls, each recorded |
 //! | [`explain`] | the narration of socket calls |
-//! | [`connection`] | one peer: send, receive, over any stream |
 //! | [`framing`] | where a message ends; no I/O |
-//! | [`watch`] | what is waited on: descriptors, by poll(2), and the time |
-//! | [`wrap`] | text broken into rows |
-//! | [`sanitize`] | untrusted text made safe for a terminal |
-//! | [`address`] | `HOST:PORT`, and the order in which a name resolves |
-//! | [`reason`] | what the system says when something does not work |
+//! | [`endpoint`] | `HOST:PORT`, and the order in which the addresses of a name are tried |
+//! | [`wrap`] | break text into rows |
+//! | [`sanitize`] | make untrusted text safe for a terminal |
+//! | [`reason`] | word the errors of the system |
+//! | [`sys`] | the few lines that differ between operating systems |
 
-#[cfg(not(unix))]
-compile_error!("socketchat is made for Unix: it waits with poll(2) and is woken by signals");
-
-pub mod address;
 pub mod cli;
 pub mod connect;
 pub mod connection;
-pub mod console;
 pub mod diagram;
+pub mod endpoint;
+pub mod engine;
 pub mod event;
 pub mod explain;
 pub mod framing;
-pub mod inbox;
+pub mod input;
+pub mod peers;
+pub mod prompt;
 pub mod reason;
+pub mod report;
 pub mod sanitize;
 pub mod serve;
 pub mod session;
 pub mod socket;
+pub mod sys;
 pub mod transcript;
-pub mod watch;
 pub mod wrap;
 
 use std::io::{self, Write as _};
@@ -55,33 +59,43 @@ use std::process::ExitCode;
 use clap::CommandFactory as _;
 
 use crate::cli::{Cli, Command};
-use crate::console::Console;
+use crate::engine::Engine;
 use crate::event::{Event, Failure};
+use crate::report::Report;
 use crate::session::Ending;
 
-/// Does what the command line asks for, and returns the exit status.
+/// Runs the command, and returns the exit status.
 ///
-/// Fails when the conversation cannot begin, or breaks; the error is worded to be printed
-/// on one line behind the program's name.
+/// Fails if the conversation cannot start or breaks, or if output cannot be written. The error is
+/// one line, to be printed after the program's name.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(args) => {
             let wire = args.chat.wire();
-            let terms = args.clients.terms();
-            let log = args.lesson.log(terms.are_many());
-            let mut console = console::open(args.chat.console(&log), args.lesson.transcript()?)?;
-            let ended = serve::listen(&args.listen.address(), args.listen.backlog, &log)
-                .and_then(|listener| serve::run(listener, terms, &wire, console.as_mut()));
-            end(ended, console.as_mut())
+            let limits = args.clients.limits();
+            let log = args.lesson.log(limits.are_many());
+            let report = args.chat.report(&log);
+            let report = Report::open(&report, args.lesson.transcript()?);
+            let report = report.map_err(Failure::Output)?;
+            let many = limits.max_clients.filter(|_| limits.are_many());
+            let mut engine =
+                Engine::new(args.chat.input(), report, many).map_err(Failure::Input)?;
+            let ended = serve::listen(&args.listen.endpoint(), args.listen.backlog, &log)
+                .and_then(|listener| serve::run(listener, limits, &wire, &mut engine));
+            end(ended, engine)
         }
         Command::Connect(args) => {
-            let address = args.target.address();
+            let endpoint = args.target.endpoint();
             let patience = args.target.patience();
             let wire = args.chat.wire();
             let log = args.lesson.log(false);
-            let mut console = console::open(args.chat.console(&log), args.lesson.transcript()?)?;
-            let ended = connect::run(&address, patience, &wire, &log, console.as_mut());
-            end(ended, console.as_mut())
+            let report = args.chat.report(&log);
+            let report = Report::open(&report, args.lesson.transcript()?);
+            let report = report.map_err(Failure::Output)?;
+            let mut engine =
+                Engine::new(args.chat.input(), report, None).map_err(Failure::Input)?;
+            let ended = connect::run(&endpoint, patience, &wire, &log, &mut engine);
+            end(ended, engine)
         }
         Command::Diagram { files, format } => {
             let (diagram, bad) = diagram::read(&files)?;
@@ -103,32 +117,31 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Prints on stdout, whose reader may have seen enough before the end.
+/// Prints `text` on stdout. It is not an error if the reader closes stdout early. Fails if stdout
+/// cannot be written.
 fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
     match io::stdout().write_all(text) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::Output(error).into())
-        }
+        Err(error) if !sys::is_reader_gone(&error) => Err(Failure::Output(error).into()),
         _ => Ok(ExitCode::SUCCESS),
     }
 }
 
-/// Tells what is still to be told of a conversation that has `ended`.
-fn end(ended: Result<Ending, Failure>, console: &mut dyn Console) -> anyhow::Result<ExitCode> {
-    // What cannot be told any more is no reason to fail, or to hide why we do.
+/// Reports how the conversation ended, and restores the terminal. Fails if the conversation did.
+fn end(ended: Result<Ending, Failure>, mut engine: Engine) -> anyhow::Result<ExitCode> {
+    // A failed report is no reason to fail, or to hide why the conversation did.
+    let _ = engine.close_prompt();
     if let Err(failure) = &ended {
-        let _ = console.show(&Event::Failed(failure));
+        let _ = engine.show(&Event::Failed(failure));
     }
-    let _ = console.show(&Event::Ended);
+    let _ = engine.show(&Event::Ended);
     Ok(ended?.into())
 }
 
 impl From<Ending> for ExitCode {
-    /// The exit status: 0 for a conversation that ended, 130 for one that was cut short
-    /// by Ctrl-C (128 and the number of SIGINT, as shells have it).
+    /// Returns the exit status: 130 for a conversation that Ctrl-C or a signal ended, otherwise 0.
     fn from(ending: Ending) -> Self {
         match ending {
-            Ending::Interrupted => console::INTERRUPTED_STATUS.into(),
+            Ending::Interrupted => sys::INTERRUPTED_STATUS.into(),
             Ending::Bye | Ending::EndOfInput | Ending::PeerLeft | Ending::OutputClosed => {
                 Self::SUCCESS
             }

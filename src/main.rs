@@ -8,7 +8,8 @@ use socketchat::cli::Cli;
 fn main() -> ExitCode {
     socketchat::run(Cli::from_command_line()).unwrap_or_else(|error| {
         // Where nobody can be told, the status still tells.
-        let _ = writeln!(stderr(), "socketchat: {error:#}");
+        let line = format!("socketchat: {error:#}\n");
+        let _ = stderr().write_all(line.as_bytes());
         ExitCode::FAILURE
     })
 }

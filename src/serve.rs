@@ -1,29 +1,28 @@
-//! The server's side: bind, listen with a backlog, accept a client, start the session.
+//! The server's side: listens, and converses with the clients that connect.
 
 use std::io;
 
-use crate::address::{Address, is_local};
-use crate::connection::Connection;
-use crate::console::{Console, Wait};
-use crate::event::{Awaited, Event, Failure, Peer};
+use crate::endpoint::{Endpoint, is_local};
+use crate::engine::Engine;
+use crate::event::{Event, Failure};
 use crate::explain::Log;
 use crate::framing::Wire;
-use crate::inbox::{Clients, One, Terms};
-use crate::session::{self, Ending, OnLoss};
-use crate::socket::{self, Socket};
+use crate::input::Kind;
+use crate::peers::{Limits, Peers};
+use crate::session::{Ending, Rules};
+use crate::socket::{self, ListeningSocket};
 
-/// Listens on the first address of `address` that this machine has, with room for
-/// `backlog` connections that wait to be accepted (listen(2)). Its calls are noted in `log`.
+/// Listens on the first address of `endpoint` that this machine has. At most `backlog` connections
+/// wait to be accepted (listen(2)). Records the socket calls in `log`.
 ///
-/// Fails when the name does not resolve, or when the address cannot be had. A port that
-/// is taken is never evaded by another address of the same name: clients would find the
-/// other program.
-pub fn listen(address: &Address, backlog: u16, log: &Log) -> Result<Socket, Failure> {
-    let addresses =
-        socket::resolve(address, log).map_err(|error| Failure::Resolve(address.clone(), error))?;
+/// Fails if the name does not resolve or the address is not available. If the port is taken, no
+/// other address of the same name is tried: clients would reach the other program.
+pub fn listen(endpoint: &Endpoint, backlog: u16, log: &Log) -> Result<ListeningSocket, Failure> {
+    let addresses = socket::resolve(endpoint, log)
+        .map_err(|error| Failure::Resolve(endpoint.clone(), error))?;
     let mut failure = None;
     for address in addresses {
-        match Socket::listen(address, backlog, log) {
+        match ListeningSocket::bind(address, backlog, log) {
             Ok(listener) => return Ok(listener),
             Err(error) => {
                 let goes_on = matches!(
@@ -38,53 +37,46 @@ pub fn listen(address: &Address, backlog: u16, log: &Log) -> Result<Socket, Fail
         }
     }
     Err(failure
-        .unwrap_or_else(|| Failure::Resolve(address.clone(), io::ErrorKind::NotFound.into())))
+        .unwrap_or_else(|| Failure::Resolve(endpoint.clone(), io::ErrorKind::NotFound.into())))
 }
 
-/// Talks with those who come to `listener`, in messages as `wire` has them, and returns how
-/// that ended.
+/// Converses with the clients that connect to `listener`, within `limits`, in messages framed as
+/// `wire` says. Returns how the conversation ended.
 ///
-/// Where only one client is served, the listening socket is closed once it is there: a
-/// second one is refused at once, and does not hang in the backlog.
+/// The listening socket stays open to the end: clients beyond the limits wait in the backlog.
 ///
-/// Fails when no client can be accepted, or as [`session::run`] does.
+/// Fails if no client can be accepted, or as [`Engine::run`] does.
 pub fn run(
-    mut listener: Socket,
-    terms: Terms,
+    listener: ListeningSocket,
+    limits: Limits,
     wire: &Wire,
-    console: &mut dyn Console,
+    engine: &mut Engine,
 ) -> Result<Ending, Failure> {
     let address = listener.local_address().map_err(Failure::Accept)?;
-    console.show(&Event::Listening(address))?;
+    engine.show(&Event::Listening(address))?;
     if !is_local(address.ip()) {
-        console.show(&Event::Exposed)?;
+        engine.show(&Event::Exposed)?;
     }
-    if terms != Terms::default() {
-        let mut clients = Clients::new(listener, terms, wire).map_err(Failure::Accept)?;
-        return session::run(&mut clients, OnLoss::End, console);
-    }
-    match console.wait(Awaited::AClient, &mut listener)? {
-        Wait::Incoming => {}
-        Wait::EndOfInput => return Ok(Ending::EndOfInput),
-        Wait::Interrupted => return Ok(Ending::Interrupted),
-    }
-    let (mut stream, client) = listener.accept().map_err(Failure::Accept)?;
-    drop(listener);
-    let peer = Peer::Client;
-    console.show(&Event::ConnectionFrom(peer, client))?;
-    stream
-        .tune_served()
-        .map_err(|error| Failure::Lost(peer, error))?;
-    let mut client = One::new(Connection::new(stream, wire), peer);
-    session::run(&mut client, OnLoss::End, console)
+    let of_a_program = engine.kind() == Kind::Program;
+    let mut peers = Peers::new(wire, of_a_program);
+    peers
+        .listen(listener, limits, engine.registry())
+        .map_err(Failure::Accept)?;
+    let rules = Rules {
+        framing: wire.framing,
+        answers_blindly: engine.kind() != Kind::Terminal,
+        retries: false,
+        stays_open: limits.max_clients.is_some(),
+    };
+    engine.run(&mut peers, rules)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn address(host: &str, port: u16) -> Address {
-        Address {
+    fn endpoint(host: &str, port: u16) -> Endpoint {
+        Endpoint {
             host: host.into(),
             port,
         }
@@ -92,24 +84,15 @@ mod tests {
 
     #[test]
     fn localhost_is_listened_on_by_ipv4() {
-        let listener = listen(&address("localhost", 0), 2, &Log::default()).unwrap();
+        let listener = listen(&endpoint("localhost", 0), 2, &Log::default()).unwrap();
         assert!(listener.local_address().unwrap().is_ipv4());
     }
 
     #[test]
-    fn the_unspecified_ipv6_address_takes_ipv4_too() {
-        let listener = listen(&address("::", 0), 2, &Log::default()).unwrap();
-        let port = listener.local_address().unwrap().port();
-        std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-        let (_, client) = listener.accept().unwrap();
-        assert!(is_local(client.ip()));
-    }
-
-    #[test]
     fn a_taken_port_is_named() {
-        let first = listen(&address("localhost", 0), 2, &Log::default()).unwrap();
+        let first = listen(&endpoint("localhost", 0), 2, &Log::default()).unwrap();
         let port = first.local_address().unwrap().port();
-        let failure = listen(&address("localhost", port), 2, &Log::default()).unwrap_err();
+        let failure = listen(&endpoint("localhost", port), 2, &Log::default()).unwrap_err();
         assert_eq!(
             failure.to_string(),
             format!(

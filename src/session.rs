@@ -1,375 +1,370 @@
-//! The turn-taking loop that `serve` and `connect` share.
+//! The turn-taking that `serve` and `connect` share: a pure state machine from events to actions,
+//! without sockets, threads or clocks.
 
-use std::convert::Infallible;
-use std::io;
-use std::mem;
+use std::collections::{BTreeMap, VecDeque};
 
-use crate::console::{Answer, Console, Wait};
-use crate::event::{Event, Failure, Parting, Peer, Prompt};
-use crate::framing::Oddity;
-use crate::inbox::{Inbox, News, Sent};
+use crate::event::{Awaited, Peer, Prompt};
+use crate::framing::Framing;
 
-/// What a user writes to leave, in any case and with any space around it; never sent.
+/// The message that ends a conversation, in any case and with any surrounding whitespace. It is
+/// never sent.
 const BYE: &str = "bye";
 
-/// How a conversation ended, when nothing failed.
+/// How a conversation ended without a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// The user said `bye`.
     Bye,
-    /// There is nothing more to read from the user.
+    /// The user's input ended.
     EndOfInput,
-    /// The peer closed the connection, or was let go, and there is nobody else.
+    /// The peer closed the connection or was let go, and no other peer is left or can follow.
     PeerLeft,
-    /// The user pressed Ctrl-C.
+    /// The user pressed Ctrl-C, or a signal told the program to stop.
     Interrupted,
-    /// Whoever read our output has closed it.
+    /// The reader of our output closed it.
     OutputClosed,
 }
 
-/// What is done when the connection is lost.
+/// The rules that differ between conversations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rules {
+    /// The framing of messages.
+    pub framing: Framing,
+    /// Whether the user answers every shown message with one line, even if the peer is gone, as a
+    /// program that reads and writes lines does. Otherwise, a prompt names the peer that a line is
+    /// for.
+    pub answers_blindly: bool,
+    /// Whether the caller reconnects when the connection is lost. Then a peer that closes the
+    /// connection in our turn counts as lost: it can say `bye` only in its own turn.
+    pub retries: bool,
+    /// Whether new clients may still connect when all others are gone.
+    pub stays_open: bool,
+}
+
+/// An event that the session handles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnLoss {
-    /// The user is told what could not be sent.
-    End,
-    /// Whoever calls tries again: what has had no reply is the user's again. A peer that
-    /// closes the connection in our own turn is lost as well, for nobody leaves in
-    /// another's turn in order.
-    TryAgain,
+pub enum Input<'a> {
+    /// A peer connected.
+    Joined(Peer),
+    /// A part of a message arrived.
+    Part {
+        /// The sender.
+        peer: Peer,
+        /// Whether the part ends the message.
+        last: bool,
+    },
+    /// The user entered a message, or a part of one that is too long to buffer.
+    Line {
+        /// The bytes to send.
+        text: &'a [u8],
+        /// Whether they end the message.
+        last: bool,
+        /// The peer that the prompt named when the line was entered; `None` without such a prompt.
+        to: Option<Peer>,
+    },
+    /// [`Action::Send`] was carried out. The value tells whether the part ended the message.
+    Sent(bool),
+    /// [`Action::Send`] failed. The value tells whether the part ended the message.
+    NotSent(bool),
+    /// The user's input ended.
+    EndOfInput,
+    /// The program is told to stop.
+    Interrupt,
+    /// The conversation with a peer ended.
+    Gone(Peer, Loss),
 }
 
-/// Talks with whom `inbox` has until the conversation ends, and returns how.
-///
-/// Fails when the connection breaks and there is nobody else to talk with, or when the user
-/// can no longer be read or written to.
-pub fn run(
-    inbox: &mut dyn Inbox,
-    on_loss: OnLoss,
-    console: &mut dyn Console,
-) -> Result<Ending, Failure> {
-    let mut session = Session {
-        inbox,
-        orphans: Orphans {
-            counts: console.answers_blindly(),
-            ..Orphans::default()
-        },
-        console,
-        on_loss,
-        input_ended: false,
-        can_repeat: true,
-        told_joined: false,
-    };
-    match session.run() {
-        Ok(never) => match never {},
-        Err(End::Ended(ending)) => Ok(ending),
-        Err(End::Failed(failure)) => Err(failure),
-    }
+/// Why a conversation with a peer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// The peer closed the connection.
+    Left,
+    /// The connection broke.
+    Lost,
+    /// We ended it because the peer took too long.
+    LetGo,
 }
 
-/// Why the loop is left, so that `?` leaves it from wherever it is.
-enum End {
-    Ended(Ending),
-    Failed(Failure),
+/// An action for the caller to carry out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Show the part that arrived.
+    Show,
+    /// Show the part that arrived as late: the message it belongs to was considered complete
+    /// before.
+    ShowLate,
+    /// Send the entered line, or part of one, to this peer.
+    Send(Peer),
+    /// End the conversation with this peer: the user said `bye`.
+    Dismiss(Peer),
+    /// Tell the user that nothing more can be sent, and that a reply is still expected.
+    TellLast,
+    /// Tell the user that the peer is gone.
+    TellGone,
+    /// Report, in the following [`Action::Fail`], that the connection was closed in our turn.
+    TellLostInTurn,
+    /// Tell the user that the text that was entered, or is on the prompt, was not sent.
+    TellUnsent,
+    /// Give the last message, which got no reply, back to the user.
+    PutBack,
+    /// Close our side of every connection, show what still arrives, and end.
+    Close,
+    /// End the conversation.
+    End(Ending),
+    /// End with an error: the connection was lost, and no other peer is left or can follow.
+    Fail,
 }
 
-impl From<Failure> for End {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            // Whoever closes our output has read enough: no reason to complain.
-            Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                Self::Ended(Ending::OutputClosed)
-            }
-            failure => Self::Failed(failure),
-        }
-    }
+/// Whose turn it is with a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// The peer's, and we have not sent it anything yet.
+    Opening,
+    /// The peer's, which owes us a reply.
+    Reply,
+    /// Ours.
+    Ours,
 }
 
-struct Session<'a> {
-    inbox: &'a mut dyn Inbox,
-    console: &'a mut dyn Console,
-    on_loss: OnLoss,
-    /// The user will type nothing more.
+/// The turn-taking with one or many peers.
+#[derive(Debug)]
+pub struct Session {
+    rules: Rules,
+    turns: BTreeMap<Peer, Turn>,
+    /// The peers that wait for an answer, the longest-waiting first. `None` stands for a peer that
+    /// is gone, but whose answer the user will still give.
+    owed: VecDeque<Option<Peer>>,
+    /// Whether a part of a line was taken, but not its end.
+    in_line: bool,
     input_ended: bool,
-    /// What could not be sent is the user's again.
-    can_repeat: bool,
-    /// What the user says to clients that are gone.
-    orphans: Orphans,
-    /// That newlines became spaces was told.
-    told_joined: bool,
 }
 
-/// The lines that answer messages whose clients are gone. In a pipe, every message that is
-/// shown is answered by a line, whoever has left by then; that line is for nobody else.
-#[derive(Default)]
-struct Orphans {
-    /// Lines are read blindly; at a terminal, the prompt tells whom they are for.
-    counts: bool,
-    /// So many come before the answer to whom we ask for.
-    before: usize,
-    /// So many come behind it.
-    behind: usize,
-    /// A part of one was read.
-    within: bool,
-}
-
-impl Orphans {
-    /// A message was shown, and whoever said it is gone.
-    fn add(&mut self) {
-        self.before += usize::from(self.counts);
-    }
-
-    /// The same, while somebody else is asked for, whose message was shown before.
-    fn add_behind(&mut self) {
-        self.behind += usize::from(self.counts);
-    }
-
-    /// Who was asked for was answered, or is gone.
-    fn answered(&mut self) {
-        self.before += mem::take(&mut self.behind);
-    }
-
-    /// Whether a line, or a part of one, is for nobody; a blank line answers nothing.
-    fn take(&mut self, last: bool, blank: bool) -> bool {
-        if self.before == 0 || (blank && last && !self.within) {
-            return false;
-        }
-        self.within = !last;
-        self.before -= usize::from(last);
-        true
-    }
-}
-
-/// What has come of telling news.
-enum Told {
-    /// There may be more.
-    More,
-    /// There is nothing more to tell for now.
-    Nothing,
-    /// A message has ended.
-    Message,
-    /// A peer is gone.
-    Gone(Peer, Parting),
-}
-
-/// Tells the user what has come of the peers.
-fn tell(console: &mut dyn Console, news: Option<News<'_>>) -> Result<Told, Failure> {
-    match news {
-        None => return Ok(Told::Nothing),
-        Some(News::Arrived(peer, address)) => {
-            console.show(&Event::ConnectionFrom(peer, address))?;
-        }
-        Some(News::Crowded(error)) => console.show(&Event::Crowded(&error))?,
-        Some(News::Part {
-            peer,
-            part,
-            late,
-            first_oddity,
-        }) => {
-            if let Some(oddity) = &part.oddity
-                && (first_oddity || *oddity != Oddity::Json)
-            {
-                console.show(&Event::Odd {
-                    oddity,
-                    first: first_oddity,
-                })?;
-            }
-            console.show(&if late {
-                Event::Late(peer, &part)
-            } else {
-                Event::Received(peer, &part)
-            })?;
-            if part.last && !late {
-                return Ok(Told::Message);
-            }
-        }
-        Some(News::Stalled(peer)) => {
-            console.show(&Event::Unended(peer))?;
-            return Ok(Told::Nothing);
-        }
-        Some(News::Gone(peer, parting)) => return Ok(Told::Gone(peer, parting)),
-    }
-    Ok(Told::More)
-}
-
-impl Session<'_> {
-    fn run(&mut self) -> Result<Infallible, End> {
-        loop {
-            match self.inbox.asked() {
-                Some(peer) => self.speak(peer)?,
-                None => self.listen()?,
-            }
+impl Session {
+    /// Creates a session without peers.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            turns: BTreeMap::new(),
+            owed: VecDeque::new(),
+            in_line: false,
+            input_ended: false,
         }
     }
 
-    /// A peer's turn: shows what it says, as it comes.
-    fn listen(&mut self) -> Result<(), End> {
-        loop {
-            if !self.input_ended {
-                match self.console.wait(self.inbox.awaited(), self.inbox)? {
-                    Wait::Incoming => {}
-                    Wait::EndOfInput if self.inbox.owes_reply() => self.input_ended = true,
-                    Wait::EndOfInput => return Err(End::Ended(Ending::EndOfInput)),
-                    Wait::Interrupted => return Err(End::Ended(Ending::Interrupted)),
-                }
-            }
-            loop {
-                match tell(self.console, self.inbox.receive())? {
-                    Told::More => {}
-                    Told::Nothing => break,
-                    Told::Message => {
-                        if self.inbox.asked().is_none() {
-                            self.orphans.add();
-                        }
-                        return Ok(());
-                    }
-                    Told::Gone(peer, parting) => self.gone(peer, parting, false)?,
-                }
-            }
+    /// Returns the peer that the next line answers, and how many others wait for an answer.
+    #[must_use]
+    pub fn prompt(&self) -> Prompt {
+        Prompt {
+            peer: self.asked(),
+            waiting: self.owed.iter().flatten().count().saturating_sub(1),
         }
     }
 
-    /// The user's turn: sends what is typed to `peer`, up to the end of a message.
-    fn speak(&mut self, peer: Peer) -> Result<(), End> {
-        let mut begun = false;
-        while self.inbox.asked() == Some(peer) {
-            if self.input_ended {
-                return Err(self.close()?);
-            }
-            let prompt = Prompt {
-                peer,
-                waiting: self.inbox.waiting(),
-            };
-            let (text, last) = match self.console.ask(&prompt, self.inbox)? {
-                Answer::Text { text, last } => (text, last),
-                Answer::Incoming => {
-                    self.overhear(peer)?;
-                    continue;
-                }
-                Answer::EndOfInput => return Err(self.close()?),
-                Answer::Interrupted => return Err(End::Ended(Ending::Interrupted)),
-            };
-            let blank = self.inbox.framing().is_blank(text);
-            if self.orphans.take(last, blank) {
-                let text = String::from_utf8_lossy(text).into_owned();
-                self.console.show(&Event::NotSent(&text))?;
-                continue;
-            }
-            if !begun && last {
-                if blank {
-                    continue;
-                }
-                if is_bye(text) {
-                    self.inbox.dismiss();
-                    let goes_on = self.inbox.goes_on();
-                    self.console.show(&Event::Closed { peer, goes_on })?;
-                    if goes_on {
-                        self.orphans.answered();
-                        return Ok(());
-                    }
-                    return Err(End::Ended(Ending::Bye));
-                }
-            }
-            let sent = self.inbox.send(text, last);
-            begun = !last;
-            self.can_repeat = last;
-            if sent != Sent::Not {
-                self.console.sent(peer)?;
-            }
-            match sent {
-                Sent::Whole => {}
-                Sent::Joined => {
-                    if !mem::replace(&mut self.told_joined, true) {
-                        let framing = self.inbox.framing();
-                        self.console.show(&Event::Joined(framing))?;
-                    }
-                }
-                Sent::Not => {
-                    self.can_repeat = self.console.put_back();
-                    self.overhear(peer)?;
-                    // It was there to its end.
-                    if last && !self.can_repeat {
-                        self.orphans.take(last, false);
-                    }
-                }
-            }
-            if last && sent != Sent::Not {
-                self.orphans.answered();
-                return Ok(());
-            }
-        }
-        self.orphans.answered();
-        Ok(())
+    /// Returns whether the next line of the user is wanted.
+    #[must_use]
+    pub fn wants_line(&self) -> bool {
+        !self.owed.is_empty()
     }
 
-    /// Tells what has come while `peer` is asked for.
-    fn overhear(&mut self, peer: Peer) -> Result<(), End> {
-        loop {
-            match tell(self.console, self.inbox.overhear())? {
-                Told::More => {}
-                Told::Message => self.orphans.add_behind(),
-                Told::Nothing => return Ok(()),
-                Told::Gone(gone, parting) => self.gone(gone, parting, gone == peer)?,
-            }
+    /// Returns whether it is our turn with `peer`.
+    #[must_use]
+    pub fn is_ours(&self, peer: Peer) -> bool {
+        self.turns.get(&peer) == Some(&Turn::Ours)
+    }
+
+    /// Returns the framing of messages.
+    #[must_use]
+    pub fn framing(&self) -> Framing {
+        self.rules.framing
+    }
+
+    /// Returns what the user waits for when it is not our turn.
+    #[must_use]
+    pub fn awaited(&self) -> Awaited {
+        match self.turns.first_key_value() {
+            None => Awaited::AClient,
+            Some((peer, _)) if self.turns.len() == 1 => Awaited::TurnOf(*peer),
+            Some(_) => Awaited::Clients(self.turns.len()),
         }
     }
 
-    /// Tells that `peer` is gone, and what could not be sent to it if it was `asked` for.
-    fn gone(&mut self, peer: Peer, parting: Parting, asked: bool) -> Result<(), End> {
-        let over = !self.inbox.goes_on();
-        let comes_back = self.on_loss == OnLoss::TryAgain;
-        let parting = match parting {
-            Parting::Left if asked && comes_back => {
-                Parting::Lost(io::Error::other("it was closed in our turn"))
+    /// Handles an event. Appends the actions to carry out to `actions`, in order.
+    pub fn handle(&mut self, input: Input<'_>, actions: &mut Vec<Action>) {
+        match input {
+            Input::Joined(peer) => self.joined(peer),
+            Input::Part { peer, last } => self.part(peer, last, actions),
+            Input::Line { text, last, to } => self.line(text, last, to, actions),
+            Input::Sent(last) => self.sent(last),
+            Input::NotSent(last) => self.not_sent(last, actions),
+            Input::EndOfInput => self.end_of_input(actions),
+            Input::Interrupt => {
+                actions.extend([Action::TellUnsent, Action::End(Ending::Interrupted)]);
             }
-            parting => parting,
+            Input::Gone(peer, loss) => self.gone(peer, loss, actions),
+        }
+    }
+
+    /// Returns the connected peer that has waited longest for an answer.
+    #[must_use]
+    pub fn asked(&self) -> Option<Peer> {
+        self.owed.iter().copied().flatten().next()
+    }
+
+    fn joined(&mut self, peer: Peer) {
+        // The client has the first turn.
+        if peer == Peer::Server {
+            self.turns.insert(peer, Turn::Ours);
+            self.owed.push_back(Some(peer));
+        } else {
+            self.turns.insert(peer, Turn::Opening);
+        }
+    }
+
+    fn part(&mut self, peer: Peer, last: bool, actions: &mut Vec<Action>) {
+        let Some(turn) = self.turns.get_mut(&peer) else {
+            return;
         };
-        if comes_back && matches!(parting, Parting::Lost(_)) {
-            if self.inbox.owes_reply() {
-                self.can_repeat = self.console.put_back();
+        let ours = *turn == Turn::Ours;
+        if ours && !self.rules.framing.marks_the_end() {
+            actions.push(Action::ShowLate);
+            return;
+        }
+        actions.push(Action::Show);
+        if !last {
+            return;
+        }
+        // A message that is shown in our turn is from a peer that has left, and needs no answer. A
+        // user who answers blindly cannot know this, and answers it too.
+        if !ours || self.rules.answers_blindly {
+            *turn = Turn::Ours;
+            self.owed.push_back(Some(peer));
+        }
+        if self.input_ended {
+            actions.push(Action::Close);
+        }
+    }
+
+    fn line(&mut self, text: &[u8], last: bool, to: Option<Peer>, actions: &mut Vec<Action>) {
+        let blank = last && !self.in_line && self.rules.framing.is_blank(text);
+        match self.owed.front() {
+            _ if blank => {}
+            Some(Some(peer)) if to.is_none_or(|to| to == *peer) => {
+                let peer = *peer;
+                if last && !self.in_line && is_bye(text) {
+                    self.dismiss(peer, actions);
+                } else {
+                    actions.push(Action::Send(peer));
+                }
+            }
+            Some(None) => {
+                actions.push(Action::TellUnsent);
+                self.in_line = !last;
+                if last {
+                    self.owed.pop_front();
+                }
+            }
+            // The peer that the line is for is gone.
+            Some(Some(_)) | None => actions.push(Action::TellUnsent),
+        }
+    }
+
+    fn dismiss(&mut self, peer: Peer, actions: &mut Vec<Action>) {
+        self.owed.pop_front();
+        self.remove(peer);
+        actions.push(Action::Dismiss(peer));
+        if !self.goes_on() {
+            actions.push(Action::End(Ending::Bye));
+        }
+    }
+
+    fn sent(&mut self, last: bool) {
+        self.in_line = !last;
+        if last
+            && let Some(Some(peer)) = self.owed.pop_front()
+            // The peer may have sent another message that is still to be answered.
+            && !(self.rules.answers_blindly && self.owed.contains(&Some(peer)))
+            && let Some(turn) = self.turns.get_mut(&peer)
+        {
+            *turn = Turn::Reply;
+        }
+    }
+
+    fn not_sent(&mut self, last: bool, actions: &mut Vec<Action>) {
+        if self.rules.retries {
+            actions.push(Action::PutBack);
+            return;
+        }
+        actions.push(Action::TellUnsent);
+        // The rest of the line has no recipient either.
+        self.in_line = !last;
+        if last {
+            self.owed.pop_front();
+        } else if let Some(front) = self.owed.front_mut() {
+            *front = None;
+        }
+    }
+
+    fn end_of_input(&mut self, actions: &mut Vec<Action>) {
+        self.input_ended = true;
+        actions.push(match self.turns.first_key_value() {
+            _ if !self.owed.is_empty() => Action::Close,
+            Some((Peer::Client | Peer::Server, Turn::Reply)) => Action::TellLast,
+            _ => Action::End(Ending::EndOfInput),
+        });
+    }
+
+    fn gone(&mut self, peer: Peer, loss: Loss, actions: &mut Vec<Action>) {
+        let turn = self.remove(peer);
+        let over = !self.goes_on();
+        let closed_in_turn = self.rules.retries && loss == Loss::Left && turn == Some(Turn::Ours);
+        let is_lost = loss == Loss::Lost || closed_in_turn;
+        if is_lost && self.rules.retries {
+            if turn == Some(Turn::Reply) || self.in_line {
+                actions.push(Action::PutBack);
+            }
+            if closed_in_turn {
+                actions.push(Action::TellLostInTurn);
+            }
+            actions.push(Action::Fail);
+            return;
+        }
+        if !(over && is_lost) {
+            actions.push(Action::TellGone);
+        }
+        if over {
+            actions.extend([
+                Action::TellUnsent,
+                if is_lost {
+                    Action::Fail
+                } else {
+                    Action::End(Ending::PeerLeft)
+                },
+            ]);
+        }
+    }
+
+    /// Removes a peer. Returns whose turn it was.
+    fn remove(&mut self, peer: Peer) -> Option<Turn> {
+        if self.rules.answers_blindly {
+            for owed in &mut self.owed {
+                owed.take_if(|owed| *owed == peer);
             }
         } else {
-            if !(over && matches!(parting, Parting::Lost(_))) {
-                self.console.show(&Event::Gone(peer, &parting))?;
-            }
-            let told = (asked || over) && tell_unsent(self.console, over)?;
-            if asked && !told {
-                self.orphans.add();
-            }
+            self.owed.retain(|owed| *owed != Some(peer));
         }
-        match parting {
-            Parting::Lost(error) if over && !self.can_repeat && comes_back => {
-                Err(Failure::LostWithMessage(peer, error).into())
-            }
-            Parting::Lost(error) if over => Err(Failure::Lost(peer, error).into()),
-            _ if over => Err(End::Ended(Ending::PeerLeft)),
-            _ => Ok(()),
-        }
+        self.turns.remove(&peer)
     }
 
-    /// Ends the conversation because the user has nothing more to say, and shows what the
-    /// peers had still to say: a reply may be of several messages.
-    fn close(&mut self) -> Result<End, Failure> {
-        self.inbox.close();
-        while let Some(news) = self.inbox.rest() {
-            tell(self.console, Some(news))?;
-        }
-        Ok(End::Ended(Ending::EndOfInput))
+    fn goes_on(&self) -> bool {
+        // After the end of the input, new clients could not be answered.
+        (self.rules.stays_open && !self.input_ended) || !self.turns.is_empty()
     }
 }
 
-/// Tells what has been typed and was not sent, if there is something; returns whether there
-/// was. When all is `over`, nothing can be typed any more. Fails as the console does.
-pub fn tell_unsent(console: &mut dyn Console, over: bool) -> Result<bool, Failure> {
-    let unsent = console.unsent(over)?;
-    if let Some(text) = &unsent {
-        console.show(&Event::NotSent(text))?;
-    }
-    Ok(unsent.is_some())
-}
-
-/// Whether `text` is the word that leaves, as the tutorial's client tells it.
+/// Returns whether `text` is [`BYE`]. The tutorial's client ends a conversation by the same rule.
 fn is_bye(text: &[u8]) -> bool {
-    // The space around it may be of any kind, but most messages have none but this.
+    // Unicode whitespace counts too, but checking for it is slower, and most messages are ASCII.
     if text.is_ascii() {
         return text.trim_ascii().eq_ignore_ascii_case(BYE.as_bytes());
     }
@@ -377,482 +372,4 @@ fn is_bye(text: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::VecDeque;
-    use std::io::{Read as _, Write as _};
-    use std::net::Shutdown;
-    use std::os::unix::net::UnixStream;
-
-    use super::*;
-    use crate::connection::{Connection, Stream};
-    use crate::event::Awaited;
-    use crate::framing::{Framing, Wire};
-    use crate::inbox::One;
-    use crate::watch::Watched;
-
-    /// Runs a session with one peer that is not come back to.
-    fn run(
-        connection: Connection<impl Stream + Send>,
-        peer: Peer,
-        script: &mut Script,
-    ) -> Result<Ending, Failure> {
-        super::run(&mut One::new(connection, peer), OnLoss::End, script)
-    }
-
-    /// What the user does at a prompt, in a script.
-    enum Act {
-        Type(&'static str),
-        /// A part of a message that is too long to be held.
-        Begin(&'static str),
-        NoticeThePeer,
-        Interrupt,
-        EndInput,
-    }
-
-    /// A user who waits patiently, but for `waits`, and then does `acts`.
-    #[derive(Default)]
-    struct Script {
-        waits: VecDeque<Wait>,
-        acts: VecDeque<Act>,
-        answered: Option<&'static str>,
-        unsent: Option<&'static str>,
-        closed: bool,
-        shown: Vec<String>,
-    }
-
-    impl Console for Script {
-        fn wait(&mut self, _: Awaited, _: &mut dyn Watched) -> Result<Wait, Failure> {
-            Ok(self.waits.pop_front().unwrap_or(Wait::Incoming))
-        }
-
-        fn ask(&mut self, _: &Prompt, watched: &mut dyn Watched) -> Result<Answer<'_>, Failure> {
-            let mut text = |text: &'static str, last: bool| {
-                self.answered = last.then_some(text);
-                Answer::Text {
-                    text: text.as_bytes(),
-                    last,
-                }
-            };
-            Ok(match self.acts.pop_front().unwrap_or(Act::EndInput) {
-                Act::Type(line) => text(line, true),
-                Act::Begin(part) => text(part, false),
-                Act::NoticeThePeer => {
-                    watched.attend();
-                    Answer::Incoming
-                }
-                Act::Interrupt => Answer::Interrupted,
-                Act::EndInput => Answer::EndOfInput,
-            })
-        }
-
-        fn put_back(&mut self) -> bool {
-            self.unsent = self.answered.take();
-            self.unsent.is_some()
-        }
-
-        fn sent(&mut self, _: Peer) -> Result<(), Failure> {
-            Ok(())
-        }
-
-        fn explain(&mut self) -> Result<(), Failure> {
-            Ok(())
-        }
-
-        fn answers_blindly(&self) -> bool {
-            false
-        }
-
-        fn unsent(&mut self, _: bool) -> Result<Option<String>, Failure> {
-            Ok(self.unsent.map(str::to_owned))
-        }
-
-        fn show(&mut self, event: &Event<'_>) -> Result<(), Failure> {
-            if self.closed {
-                return Err(Failure::Output(io::ErrorKind::BrokenPipe.into()));
-            }
-            if let Event::Closed { .. } = event {
-                return Ok(());
-            }
-            self.shown.push(match event {
-                Event::Received(_, part) => format!("{event} {}", part.text().visible()),
-                Event::Late(_, part) => part.text().visible().into_owned(),
-                event => event.to_string(),
-            });
-            Ok(())
-        }
-    }
-
-    /// Runs a session of `script` with `peer`, whose every answer is `answers` at once,
-    /// and who then closes its side; returns how it ended, what was sent, what was shown.
-    fn run_with(
-        peer: Peer,
-        script: Script,
-        answers: &str,
-    ) -> (Result<Ending, Failure>, String, Vec<String>) {
-        run_framed(Framing::Raw, peer, script, answers)
-    }
-
-    fn run_framed(
-        framing: Framing,
-        peer: Peer,
-        mut script: Script,
-        answers: &str,
-    ) -> (Result<Ending, Failure>, String, Vec<String>) {
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
-        theirs.write_all(answers.as_bytes()).unwrap();
-        theirs.shutdown(Shutdown::Write).unwrap();
-        let wire = Wire {
-            framing,
-            name: Some("me".into()),
-        };
-        let ended = run(Connection::new(ours, &wire), peer, &mut script);
-        let mut sent = String::new();
-        // What we left unread makes the end a reset, after all that was sent.
-        let _ = theirs.read_to_string(&mut sent);
-        (ended, sent, script.shown)
-    }
-
-    fn acts(acts: impl IntoIterator<Item = Act>) -> Script {
-        Script {
-            acts: acts.into_iter().collect(),
-            ..Script::default()
-        }
-    }
-
-    #[test]
-    fn the_connecting_side_speaks_first() {
-        let script = acts([Act::Type("hello"), Act::Type("bye")]);
-        let (ended, sent, shown) = run_with(Peer::Server, script, "hi");
-        assert_eq!(ended.unwrap(), Ending::Bye);
-        assert_eq!(sent, "hello");
-        assert_eq!(shown, ["Received from server: hi"]);
-    }
-
-    #[test]
-    fn the_serving_side_listens_first() {
-        let (ended, sent, shown) = run_with(Peer::Client, acts([Act::Type("answer")]), "hi");
-        assert_eq!(ended.unwrap(), Ending::PeerLeft);
-        assert_eq!(sent, "answer");
-        assert_eq!(
-            shown,
-            ["Received from connected client: hi", "The client left."]
-        );
-    }
-
-    #[test]
-    fn an_empty_line_asks_again_and_is_not_sent() {
-        let script = acts([Act::Type(""), Act::Type(" "), Act::Type("bye")]);
-        let (ended, sent, _) = run_with(Peer::Server, script, "hi");
-        assert_eq!((ended.unwrap(), sent.as_str()), (Ending::Bye, " "));
-    }
-
-    #[test]
-    fn a_message_in_parts_is_one_turn_whatever_the_parts_say() {
-        let script = acts([
-            Act::Begin("by"),
-            Act::Begin("bye"),
-            Act::Type(""),
-            Act::Type("bye"),
-        ]);
-        let (ended, sent, shown) = run_with(Peer::Server, script, "hi");
-        assert_eq!((ended.unwrap(), sent.as_str()), (Ending::Bye, "bybye"));
-        assert_eq!(shown.len(), 1);
-    }
-
-    #[test]
-    fn bye_is_told_from_a_message_about_it() {
-        for bye in ["bye", "BYE", " Bye\t", "\u{a0}bye\u{2003}"] {
-            assert!(is_bye(bye.as_bytes()), "{bye:?}");
-        }
-        for other in ["", "bye!", "good bye", "by e", "b\u{fffd}ye"] {
-            assert!(!is_bye(other.as_bytes()), "{other:?}");
-        }
-        assert!(!is_bye(b"bye\xff"));
-    }
-
-    #[test]
-    fn what_comes_in_our_turn_is_shown_and_is_no_reply() {
-        let script = acts([Act::NoticeThePeer, Act::Type("hello")]);
-        let (ended, sent, shown) = run_with(Peer::Server, script, "late");
-        assert_eq!((ended.unwrap(), sent.as_str()), (Ending::PeerLeft, "hello"));
-        assert_eq!(shown, ["late", "The server left."]);
-    }
-
-    #[test]
-    fn a_peer_that_leaves_in_our_turn_is_told_with_what_was_not_sent() {
-        let script = Script {
-            unsent: Some("half"),
-            ..acts([Act::NoticeThePeer])
-        };
-        let (ended, sent, shown) = run_with(Peer::Server, script, "");
-        assert_eq!((ended.unwrap(), sent.as_str()), (Ending::PeerLeft, ""));
-        assert_eq!(shown, ["The server left.", "Not sent: half"]);
-    }
-
-    #[test]
-    fn what_a_closed_connection_does_not_take_is_told() {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        drop(theirs);
-        let mut script = acts([Act::Type("lost")]);
-        let connection = Connection::new(ours, &Wire::default());
-        let ended = run(connection, Peer::Server, &mut script).unwrap();
-        assert_eq!(ended, Ending::PeerLeft);
-        assert_eq!(script.shown, ["The server left.", "Not sent: lost"]);
-    }
-
-    #[test]
-    fn the_end_of_input_waits_for_a_reply_that_is_owed() {
-        let script = Script {
-            waits: [Wait::EndOfInput].into(),
-            ..acts([Act::Type("last"), Act::Type("never asked for")])
-        };
-        let (ended, sent, shown) = run_with(Peer::Server, script, "reply");
-        assert_eq!(
-            (ended.unwrap(), sent.as_str()),
-            (Ending::EndOfInput, "last")
-        );
-        assert_eq!(shown, ["Received from server: reply"]);
-    }
-
-    #[test]
-    fn the_end_of_input_ends_at_once_when_nothing_is_owed() {
-        let script = Script {
-            waits: [Wait::EndOfInput].into(),
-            ..Script::default()
-        };
-        let (ended, _, shown) = run_with(Peer::Client, script, "unheard");
-        assert_eq!(ended.unwrap(), Ending::EndOfInput);
-        assert_eq!(shown, Vec::<String>::new());
-        let (ended, ..) = run_with(Peer::Server, acts([Act::EndInput]), "unheard");
-        assert_eq!(ended.unwrap(), Ending::EndOfInput);
-    }
-
-    #[test]
-    fn ctrl_c_ends_it_in_either_turn() {
-        let (ended, ..) = run_with(Peer::Server, acts([Act::Interrupt]), "");
-        assert_eq!(ended.unwrap(), Ending::Interrupted);
-        let script = Script {
-            waits: [Wait::Interrupted].into(),
-            ..Script::default()
-        };
-        let (ended, ..) = run_with(Peer::Client, script, "");
-        assert_eq!(ended.unwrap(), Ending::Interrupted);
-    }
-
-    #[test]
-    fn a_closed_output_is_a_quiet_end() {
-        let script = Script {
-            closed: true,
-            ..Script::default()
-        };
-        let (ended, ..) = run_with(Peer::Client, script, "hi");
-        assert_eq!(ended.unwrap(), Ending::OutputClosed);
-    }
-
-    #[test]
-    fn messages_that_come_at_once_are_turns_in_order() {
-        let script = acts([
-            Act::NoticeThePeer,
-            Act::Type("one"),
-            Act::NoticeThePeer,
-            Act::Type("two"),
-        ]);
-        let (ended, sent, shown) = run_framed(Framing::Line, Peer::Server, script, "a\nb\r\nlast");
-        assert_eq!(ended.unwrap(), Ending::PeerLeft);
-        // That the peer has left is noticed in our second turn; nothing is lost by that.
-        assert_eq!(sent, "one\n");
-        assert_eq!(
-            shown,
-            ["a", "b", "last"]
-                .map(|text| format!("Received from server: {text}"))
-                .into_iter()
-                .chain(["The server left.".into()])
-                .collect::<Vec<_>>()
-        );
-
-        let script = acts([Act::Type("one"), Act::Type("two"), Act::Type("bye")]);
-        let (ended, sent, shown) = run_framed(Framing::Crlf, Peer::Server, script, "a\r\nb\r\n");
-        assert_eq!(
-            (ended.unwrap(), sent.as_str()),
-            (Ending::Bye, "one\r\ntwo\r\n")
-        );
-        assert_eq!(
-            shown,
-            ["Received from server: a", "Received from server: b"]
-        );
-    }
-
-    #[test]
-    fn the_end_of_input_shows_what_the_peer_still_has_to_say() {
-        let script = acts([Act::Type("GET k")]);
-        let (ended, sent, shown) = run_framed(Framing::Crlf, Peer::Server, script, "$1\r\nv\r\n");
-        assert_eq!(
-            (ended.unwrap(), sent.as_str()),
-            (Ending::EndOfInput, "GET k\r\n")
-        );
-        assert_eq!(
-            shown,
-            ["Received from server: $1", "Received from server: v"]
-        );
-    }
-
-    #[test]
-    fn a_name_is_the_label() {
-        let answers =
-            "{\"name\":\"anna\\u001b[2J\\nx\",\"text\":\"hi\"}\n{\"name\":\"\",\"text\":\"ho\"}\n";
-        let script = acts([Act::Type("one"), Act::Type("two"), Act::Type("bye")]);
-        let (_, sent, shown) = run_framed(Framing::Json, Peer::Server, script, answers);
-        assert_eq!(
-            sent,
-            "{\"name\":\"me\",\"text\":\"one\"}\n{\"name\":\"me\",\"text\":\"two\"}\n"
-        );
-        assert_eq!(
-            shown,
-            [
-                "Received from anna\\u{1b}[2J\\nx: hi",
-                "Received from server: ho"
-            ]
-        );
-    }
-
-    #[test]
-    fn another_framing_is_told_and_what_to_do_about_it_once() {
-        let script = acts([Act::Type("one"), Act::Type("two"), Act::Type("bye")]);
-        let (_, _, shown) = run_framed(Framing::Json, Peer::Server, script, "hi\nho\n");
-        assert_eq!(
-            shown,
-            [
-                "No JSON message, shown as it came: expected an object. Does the \
-                 other side use --framing line? Both must use the same.",
-                "Received from server: hi",
-                "No JSON message, shown as it came: expected an object.",
-                "Received from server: ho",
-            ]
-        );
-        let script = acts([Act::Type("one"), Act::Type("two"), Act::Type("bye")]);
-        let json = "{\"text\":\"hi\"}\n".repeat(2);
-        let (_, _, shown) = run_framed(Framing::Line, Peer::Server, script, &json);
-        assert_eq!(
-            shown,
-            [
-                "This is the JSON of a message. Does the other side use --framing json? Both \
-                 must use the same.",
-                "Received from server: {\"text\":\"hi\"}",
-                "Received from server: {\"text\":\"hi\"}",
-            ]
-        );
-    }
-
-    #[test]
-    fn lines_that_were_joined_are_told_of_once() {
-        let script = acts([Act::Type("a\nb"), Act::Type("c\nd"), Act::Type("bye")]);
-        let (_, sent, shown) = run_framed(Framing::Line, Peer::Server, script, "hi\nho\n");
-        assert_eq!(sent, "a b\nc d\n");
-        assert_eq!(
-            shown[0],
-            "Sent as one line: with --framing line a message has no newlines; json keeps them."
-        );
-        assert_eq!(shown.len(), 3);
-    }
-
-    /// A stream that gives what it holds, and then breaks.
-    struct Breaking(UnixStream, VecDeque<&'static str>);
-
-    impl std::io::Read for Breaking {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let Some(text) = self.1.pop_front() else {
-                return Err(io::ErrorKind::ConnectionReset.into());
-            };
-            buffer[..text.len()].copy_from_slice(text.as_bytes());
-            Ok(text.len())
-        }
-    }
-
-    impl std::io::Write for Breaking {
-        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-            if self.1.is_empty() {
-                return Err(io::ErrorKind::ConnectionReset.into());
-            }
-            Ok(text.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl std::os::fd::AsFd for Breaking {
-        fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-            self.0.as_fd()
-        }
-    }
-
-    impl Stream for Breaking {
-        fn set_read_timeout(&mut self, _: Option<std::time::Duration>) -> io::Result<()> {
-            Ok(())
-        }
-
-        fn close(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    /// Runs a session whose connection breaks after `reads`, and returns what was shown.
-    fn run_broken(framing: Framing, script: Script, reads: &[&'static str]) -> Vec<String> {
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
-        // It is always ready.
-        theirs.write_all(b"x").unwrap();
-        let stream = Breaking(ours, reads.iter().copied().collect());
-        let wire = Wire {
-            framing,
-            name: None,
-        };
-        let mut script = script;
-        let failure = run(Connection::new(stream, &wire), Peer::Server, &mut script);
-        assert_eq!(
-            failure.unwrap_err().to_string(),
-            "lost the connection to the server: connection reset"
-        );
-        script.shown
-    }
-
-    #[test]
-    fn a_broken_connection_tells_what_stood_on_the_prompt() {
-        let half = Script {
-            unsent: Some("half"),
-            ..acts([Act::NoticeThePeer])
-        };
-        assert_eq!(run_broken(Framing::Raw, half, &[]), ["Not sent: half"]);
-        let whole = acts([Act::Type("whole")]);
-        assert_eq!(run_broken(Framing::Raw, whole, &[]), ["Not sent: whole"]);
-    }
-
-    #[test]
-    fn what_was_said_before_the_connection_broke_is_shown() {
-        let script = Script {
-            unsent: Some("typed"),
-            ..acts([Act::Type("one"), Act::NoticeThePeer, Act::NoticeThePeer])
-        };
-        assert_eq!(
-            run_broken(Framing::Line, script, &["one\n", "two\nhalf"]),
-            [
-                "Received from server: one",
-                "Received from server: two",
-                "Received from server: half",
-                "Not sent: typed",
-            ]
-        );
-        // Also when it is our own message that finds out.
-        let script = acts([Act::Type("one"), Act::Type("two"), Act::Type("three")]);
-        assert_eq!(
-            run_broken(Framing::Line, script, &["one\ntwo\nthree\nfour\n"]),
-            [
-                "Received from server: one",
-                "Received from server: two",
-                "Received from server: three",
-                "Received from server: four",
-                "Not sent: two",
-            ]
-        );
-    }
-}
+mod tests;

@@ -1,265 +1,298 @@
-//! TCP sockets: the one place where their calls are made, and noted for `--explain`.
+//! TCP sockets. Every socket call of the program is made here, and logged for `--explain`.
 
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags};
-use rustix::io::Errno;
-use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketType, ipproto, sockopt};
+use mio::event::Source;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, SockRef, Type};
 
-use crate::address::Address;
-use crate::connection::Stream;
+use crate::endpoint::Endpoint;
 use crate::explain::{Bytes, Call, Log, Setting, Waits, Which};
-use crate::reason::reason;
-use crate::watch::{PollFds, Watched, is_ready, poll_until};
+use crate::sys;
 
-/// Silence on the line after which the kernel asks whether the peer's host still lives.
+/// How long a connection is silent before the kernel probes whether the peer's host is alive.
 const KEEPALIVE_TIME: Duration = Duration::from_secs(45);
-/// The pause between two such questions.
+/// The time between two probes.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-/// So many questions without an answer end the connection: 45 s + 4 × 15 s, which keeps
-/// within the two minutes that a wait for a dead host may last.
+/// The number of unanswered probes that ends the connection. A dead host is detected after
+/// 45 s + 4 × 15 s, less than the two minutes that the program promises.
 const KEEPALIVE_RETRIES: u32 = 4;
-/// What was sent must be acknowledged within so long (`TCP_USER_TIMEOUT`, RFC 5482).
-#[cfg(target_os = "linux")]
+/// How long sent bytes may stay unacknowledged.
 const USER_TIMEOUT: Duration = Duration::from_secs(100);
 
-/// Looks the host of `address` up, and returns its addresses in the order in which they are
-/// to be tried. Fails as [`Address::resolve`] does.
-pub fn resolve(address: &Address, log: &Log) -> io::Result<Vec<SocketAddr>> {
-    log.note(None, None, address.resolve(), |found| {
-        let found = found.as_ref();
-        Call::Resolve(address.host.clone(), found.cloned().map_err(reason))
+/// A bidirectional byte stream to a peer.
+pub trait Stream: Read + Write {
+    /// Makes the stream blocking or nonblocking. Fails if the stream is broken.
+    fn set_blocking(&mut self, blocking: bool) -> io::Result<()>;
+
+    /// Makes a blocking read fail with [`sys::READ_TIMED_OUT`] after `timeout`; `None` removes the
+    /// limit. Fails if `timeout` is zero.
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()>;
+
+    /// Closes our side (shutdown(2)): the peer reads the end of the stream, and can still write.
+    /// Fails if the stream is broken.
+    fn close(&mut self) -> io::Result<()>;
+}
+
+/// Resolves the host of `endpoint`. Returns its addresses in the order in which to try them. Fails
+/// as [`Endpoint::resolve`] does.
+pub fn resolve(endpoint: &Endpoint, log: &Log) -> io::Result<Vec<SocketAddr>> {
+    log.note(None, None, endpoint.resolve(), |found| {
+        Call::Resolve(endpoint.host.clone(), found.cloned())
     })
 }
 
-/// A TCP socket that listens, or that is connected.
+/// Creates a socket for `address`. Fails as socket(2) does.
+fn new(address: SocketAddr, log: &Log) -> io::Result<socket2::Socket> {
+    let domain = Domain::for_address(address);
+    let made = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP));
+    log.note(None, None, made, |made| {
+        Call::Socket(address, made.map(drop))
+    })
+}
+
+/// Sets an option of `socket` and logs the calls. `peer` is the address that the socket is
+/// connected to. Fails as setsockopt(2) does.
+fn set(
+    socket: &SockRef<'_>,
+    peer: Option<SocketAddr>,
+    setting: Setting,
+    log: &Log,
+) -> io::Result<()> {
+    let set = match setting {
+        Setting::ReuseAddress => socket.set_reuse_address(true),
+        Setting::Ipv4Too => socket.set_only_v6(false),
+        Setting::NoDelay => socket.set_tcp_nodelay(true),
+        Setting::KeepAlive(time, interval, retries) => {
+            sys::set_keepalive(socket, time, interval, retries)
+        }
+        Setting::UserTimeout(timeout) => match sys::set_user_timeout(socket, timeout) {
+            Some(set) => set,
+            None => return Ok(()),
+        },
+        Setting::Linger(on) => socket.set_linger(on.then_some(Duration::ZERO)),
+        Setting::RecvTimeout(timeout) => socket.set_read_timeout(timeout),
+    };
+    let mut calls = setting.calls().into_iter();
+    let last = calls.next_back();
+    if log.is_on() && set.is_ok() {
+        for call in calls {
+            log.note(peer, None, Ok(()), |_| Call::Set(call, Ok(())))?;
+        }
+    }
+    log.note(peer, None, set, |set| {
+        Call::Set(last.unwrap_or_default(), set.copied())
+    })
+}
+
+/// A listening socket.
+#[derive(Debug)]
+pub struct ListeningSocket {
+    listener: TcpListener,
+    log: Log,
+}
+
+impl ListeningSocket {
+    /// Listens on `address`, with a queue for `backlog` connections that are not accepted yet
+    /// (listen(2)). Fails if the address is not available.
+    pub fn bind(address: SocketAddr, backlog: u16, log: &Log) -> io::Result<Self> {
+        let socket = new(address, log)?;
+        if sys::REUSES_ADDRESS {
+            set(&SockRef::from(&socket), None, Setting::ReuseAddress, log)?;
+        }
+        if address.ip().is_unspecified() && address.is_ipv6() {
+            set(&SockRef::from(&socket), None, Setting::Ipv4Too, log)?;
+        }
+        log.note(None, None, socket.bind(&address.into()), |bound| {
+            Call::Bind(address, bound.copied())
+        })?;
+        log.note(None, None, socket.listen(backlog.into()), |listening| {
+            Call::Listen(backlog, listening.copied())
+        })?;
+        socket.set_nonblocking(true)?;
+        Ok(Self {
+            listener: TcpListener::from_std(socket.into()),
+            log: log.clone(),
+        })
+    }
+
+    /// Returns the address that the socket is bound to. Fails if the socket is broken.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        let name = self.listener.local_addr();
+        self.log.note(None, None, name, |name| {
+            Call::Name(name.copied(), Which::Listening)
+        })
+    }
+
+    /// Accepts a client without waiting. Returns the connection and the client's address. Skips
+    /// clients that are gone already. Fails with `WouldBlock` if no client is waiting, or as
+    /// accept(2) does.
+    pub fn accept(&self) -> io::Result<(Socket, SocketAddr)> {
+        loop {
+            let accepted = self.listener.accept();
+            if let Err(error) = &accepted
+                && error.kind() == io::ErrorKind::WouldBlock
+            {
+                // How the program waits is an implementation detail, and not logged.
+                return Err(error.kind().into());
+            }
+            let accepted = self.log.note(None, None, accepted, |accepted| {
+                Call::Accept(accepted.map(|(_, peer)| *peer))
+            });
+            match accepted {
+                Ok((stream, peer)) => {
+                    return Ok((Socket::new(stream, peer, &self.log), peer));
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
+                    _ => return Err(error),
+                },
+            }
+        }
+    }
+
+    /// Registers the socket: `registry` reports under `token` that a client is waiting. Fails if
+    /// it cannot watch the socket.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.listener.register(registry, token, Interest::READABLE)
+    }
+}
+
+impl Drop for ListeningSocket {
+    fn drop(&mut self) {
+        // The fields, and with them the descriptor, are dropped right after this.
+        self.log.note_close(None, Which::Listening);
+    }
+}
+
+/// A connected socket.
 #[derive(Debug)]
 pub struct Socket {
-    fd: OwnedFd,
-    peer: Option<SocketAddr>,
-    which: Which,
+    stream: TcpStream,
+    peer: SocketAddr,
     waits: Waits,
-    /// It is reset when it is not closed.
+    /// Whether the connection is reset unless [`Stream::close`] was called (`SO_LINGER`).
     resets: bool,
-    /// A call has failed; there is nobody left to be told of its end.
+    /// Whether a call failed: there is no peer left to close the connection for.
     is_broken: bool,
     log: Log,
 }
 
 impl Socket {
-    /// One that can be bound to `address`, or connected to it. Fails as socket(2) does.
-    fn new(address: SocketAddr, log: &Log) -> io::Result<Self> {
-        let family = match address {
-            SocketAddr::V4(_) => AddressFamily::INET,
-            SocketAddr::V6(_) => AddressFamily::INET6,
-        };
-        let made = net::socket(family, SocketType::STREAM, Some(ipproto::TCP));
-        let fd = log.note(None, None, made, |made| {
-            Call::Socket(address, outcome(made).map(drop))
-        })?;
-        Ok(Self {
-            fd,
-            peer: None,
-            which: Which::Neither,
-            waits: Waits::Endless,
+    fn new(stream: TcpStream, peer: SocketAddr, log: &Log) -> Self {
+        Self {
+            stream,
+            peer,
+            waits: Waits::Never,
             resets: false,
             is_broken: false,
             log: log.clone(),
+        }
+    }
+
+    /// Connects to `address` within `timeout`. Fails as connect(2) does.
+    pub fn connect(address: SocketAddr, timeout: Duration, log: &Log) -> io::Result<Self> {
+        let socket = new(address, log)?;
+        let time = log.time();
+        let connected = socket.connect_timeout(&address.into(), timeout);
+        log.note(None, time, connected, |connected| {
+            Call::Connect(address, timeout, connected.copied())
+        })
+        .inspect_err(|_| log.note_close(None, Which::Neither))?;
+        socket.set_nonblocking(true)?;
+        Ok(Self::new(TcpStream::from_std(socket.into()), address, log))
+    }
+
+    /// Returns our own address. Fails if the socket is broken.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        let name = self.stream.local_addr();
+        self.log.note(Some(self.peer), None, name, |name| {
+            Call::Name(name.copied(), Which::Connected)
         })
     }
 
-    /// One that listens on `address`, with room for `backlog` connections that wait to be
-    /// accepted (listen(2)). Fails when the address cannot be had.
-    pub fn listen(address: SocketAddr, backlog: u16, log: &Log) -> io::Result<Self> {
-        let mut socket = Self::new(address, log)?;
-        socket.set(Setting::ReuseAddress)?;
-        if address.ip().is_unspecified() && address.is_ipv6() {
-            socket.set(Setting::Ipv4Too)?;
-        }
-        socket.note(net::bind(&socket.fd, &address), |bound| {
-            Call::Bind(address, *bound)
-        })?;
-        socket.note(net::listen(&socket.fd, backlog.into()), |listening| {
-            Call::Listen(backlog, *listening)
-        })?;
-        socket.which = Which::Listening;
-        Ok(socket)
-    }
-
-    /// One that is connected to `address`; fails when it is not within `timeout`.
-    pub fn connect(address: SocketAddr, timeout: Duration, log: &Log) -> io::Result<Self> {
-        let mut socket = Self::new(address, log)?;
-        let time = log.time();
-        let connected = socket.connect_within(address, timeout);
-        log.note(None, time, connected, |connected| {
-            Call::Connect(address, timeout, *connected)
-        })?;
-        socket.peer = Some(address);
-        socket.which = Which::Connected;
-        Ok(socket)
-    }
-
-    fn connect_within(&self, address: SocketAddr, timeout: Duration) -> Result<(), Errno> {
-        rustix::io::ioctl_fionbio(&self.fd, true)?;
-        match net::connect(&self.fd, &address) {
-            Err(Errno::INPROGRESS) => {
-                let until = Instant::now() + timeout;
-                let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLOUT)];
-                while !is_ready(&fds[0]) {
-                    if Instant::now() >= until {
-                        return Err(Errno::TIMEDOUT);
-                    }
-                    poll_until(&mut fds, Some(until)).map_err(|_| Errno::INVAL)?;
-                }
-                sockopt::socket_error(&self.fd)??;
-            }
-            connected => connected?,
-        }
-        rustix::io::ioctl_fionbio(&self.fd, false)
-    }
-
-    /// Accepts somebody who has come to it, and who may be gone before we could: that is no
-    /// reason to stop. Fails as accept(2) does.
-    pub fn accept(&self) -> io::Result<(Self, SocketAddr)> {
-        loop {
-            let accepted = self.note(accept(&self.fd), |accepted| {
-                Call::Accept(outcome(accepted).map(|(_, peer)| *peer))
-            });
-            match accepted {
-                Ok((fd, peer)) => {
-                    let socket = Self {
-                        fd,
-                        peer: Some(peer),
-                        which: Which::Connected,
-                        waits: Waits::Endless,
-                        resets: false,
-                        is_broken: false,
-                        log: self.log.clone(),
-                    };
-                    return Ok((socket, peer));
-                }
-                Err(Errno::CONNABORTED | Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
+    /// Leaves the lowest descriptors to others, which cannot use high ones.
+    pub fn move_up(&mut self) {
+        if let Some(stream) = sys::moved_up(&self.stream) {
+            self.stream = stream;
         }
     }
 
-    /// The address that it is bound to. Fails when it is broken.
-    pub fn local_address(&self) -> io::Result<SocketAddr> {
-        let name = net::getsockname(&self.fd).and_then(SocketAddr::try_from);
-        Ok(self.note(name, |name| Call::Name(*name, self.which))?)
+    /// Returns whether the connection is known to be broken.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.stream.take_error().is_ok_and(|error| error.is_some())
     }
 
-    /// Sets what every connection of ours wants: no delay for short messages, and an end to
-    /// the wait when the peer's host is gone without a word. Fails when the connection is
-    /// broken already.
+    /// Sets the options of every connection: send short messages at once, and fail when the peer's
+    /// host no longer answers. Fails if the connection is broken.
     pub fn tune(&self) -> io::Result<()> {
         self.set(Setting::NoDelay)?;
-        self.set(Setting::KeepAlive)?;
-        self.set(Setting::KeepIdle(KEEPALIVE_TIME))?;
-        self.set(Setting::KeepInterval(KEEPALIVE_INTERVAL))?;
-        self.set(Setting::KeepCount(KEEPALIVE_RETRIES))?;
-        #[cfg(target_os = "linux")]
-        self.set(Setting::UserTimeout(USER_TIMEOUT))?;
-        Ok(())
+        let (time, interval) = (KEEPALIVE_TIME, KEEPALIVE_INTERVAL);
+        self.set(Setting::KeepAlive(time, interval, KEEPALIVE_RETRIES))?;
+        self.set(Setting::UserTimeout(USER_TIMEOUT))
     }
 
-    /// Sets what every connection of a server wants: the same, and that it is reset when the
-    /// program ends without closing it. A peer can then tell that we were killed from that we
-    /// said bye. Fails when the connection is broken already.
+    /// Sets the options of a server's connection: those of [`Socket::tune`], and that the
+    /// connection is reset if the program ends without closing it. A peer can thus distinguish
+    /// that the server was killed from that it left. Fails if the connection is broken.
     pub fn tune_served(&mut self) -> io::Result<()> {
         self.tune()?;
         self.resets = true;
         self.set(Setting::Linger(true))
     }
 
-    /// Makes every call return at once. Fails when the socket is broken.
-    pub fn set_nonblocking(&mut self) -> io::Result<()> {
-        rustix::io::ioctl_fionbio(&self.fd, true)?;
-        self.waits = Waits::Never;
-        Ok(())
-    }
-
-    /// Gives it a descriptor that is not below `least`, if there is one left.
-    pub fn move_up(&mut self, least: u16) {
-        if let Ok(fd) = rustix::io::fcntl_dupfd_cloexec(&self.fd, least.into()) {
-            self.fd = fd;
-        }
+    /// Registers the socket: `registry` reports under `token` that it is readable or writable, or
+    /// that the peer has closed its side. Fails if it cannot watch the socket.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.stream.register(registry, token, interest)
     }
 
     fn set(&self, setting: Setting) -> io::Result<()> {
-        let fd = &self.fd;
-        let set = match setting {
-            Setting::ReuseAddress => sockopt::set_socket_reuseaddr(fd, true),
-            Setting::Ipv4Too => sockopt::set_ipv6_v6only(fd, false),
-            Setting::NoDelay => sockopt::set_tcp_nodelay(fd, true),
-            Setting::KeepAlive => sockopt::set_socket_keepalive(fd, true),
-            Setting::KeepIdle(idle) => sockopt::set_tcp_keepidle(fd, idle),
-            Setting::KeepInterval(interval) => sockopt::set_tcp_keepintvl(fd, interval),
-            Setting::KeepCount(count) => sockopt::set_tcp_keepcnt(fd, count),
-            #[cfg(target_os = "linux")]
-            Setting::UserTimeout(timeout) => sockopt::set_tcp_user_timeout(
-                fd,
-                u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX),
-            ),
-            #[cfg(not(target_os = "linux"))]
-            Setting::UserTimeout(_) => Ok(()),
-            Setting::Linger(on) => sockopt::set_socket_linger(fd, on.then_some(Duration::ZERO)),
-            Setting::RecvTimeout(timeout) => {
-                sockopt::set_socket_timeout(fd, sockopt::Timeout::Recv, timeout)
-            }
-        };
-        Ok(self.note(set, |set| Call::Set(setting, *set))?)
+        let socket = SockRef::from(&self.stream);
+        set(&socket, Some(self.peer), setting, &self.log)
     }
 
-    fn note<T, E>(
-        &self,
-        result: Result<T, E>,
-        call: impl FnOnce(&Result<T, E>) -> Call,
-    ) -> Result<T, E> {
-        self.log.note(self.peer, None, result, call)
+    /// Records whether `result` shows that the connection is broken.
+    fn check(&mut self, result: &io::Result<usize>) {
+        use io::ErrorKind::{Interrupted, WouldBlock};
+        let harmless = [WouldBlock, Interrupted, sys::READ_TIMED_OUT];
+        self.is_broken |= result
+            .as_ref()
+            .is_err_and(|error| !harmless.contains(&error.kind()));
     }
-}
-
-fn accept(fd: &OwnedFd) -> Result<(OwnedFd, SocketAddr), Errno> {
-    let (fd, peer) = net::acceptfrom(fd)?;
-    Ok((fd, peer.ok_or(Errno::CONNABORTED)?.try_into()?))
-}
-
-/// Whether a call has shown that the connection is broken.
-fn breaks(result: &Result<usize, Errno>) -> bool {
-    matches!(result, Err(error) if !matches!(*error, Errno::AGAIN | Errno::INTR))
-}
-
-/// A result, to be noted.
-fn outcome<T>(result: &Result<T, Errno>) -> Result<&T, Errno> {
-    result.as_ref().map_err(|error| *error)
 }
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let room = buffer.len();
-        let received = net::recv(&self.fd, &mut *buffer, RecvFlags::empty());
-        let received = received.map(|(count, _)| count);
-        self.is_broken |= breaks(&received);
-        Ok(self.note(received, |received| {
-            let bytes = received.map(|count| Bytes::of(&buffer[..count]));
-            Call::Recv(room, bytes, self.waits)
-        })?)
+        let received = self.stream.read(buffer);
+        self.check(&received);
+        if let Err(error) = &received
+            && error.kind() == io::ErrorKind::WouldBlock
+            && self.waits == Waits::Never
+        {
+            // How the program waits is an implementation detail, and not logged.
+            return received;
+        }
+        self.log.note(Some(self.peer), None, received, |received| {
+            let bytes = received.map(|count| Bytes::of(&buffer[..*count]));
+            Call::Recv(buffer.len(), bytes, self.waits)
+        })
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let time = self.log.time();
-        let sent = net::send(&self.fd, bytes, SendFlags::NOSIGNAL);
-        self.is_broken |= breaks(&sent);
-        Ok(self.log.note(self.peer, time, sent, |sent| {
-            Call::Send(bytes.len(), sent.map(|count| Bytes::of(&bytes[..count])))
-        })?)
+        let sent = self.stream.write(bytes);
+        self.check(&sent);
+        self.log.note(Some(self.peer), time, sent, |sent| {
+            Call::Send(bytes.len(), sent.map(|count| Bytes::of(&bytes[..*count])))
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -267,13 +300,17 @@ impl Write for Socket {
     }
 }
 
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-}
-
 impl Stream for Socket {
+    fn set_blocking(&mut self, blocking: bool) -> io::Result<()> {
+        SockRef::from(&self.stream).set_nonblocking(!blocking)?;
+        self.waits = if blocking {
+            Waits::Endless
+        } else {
+            Waits::Never
+        };
+        Ok(())
+    }
+
     fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.waits = timeout.map_or(Waits::Endless, Waits::For);
         self.set(Setting::RecvTimeout(timeout))
@@ -286,109 +323,19 @@ impl Stream for Socket {
         if std::mem::take(&mut self.resets) {
             self.set(Setting::Linger(false))?;
         }
-        let closed = net::shutdown(&self.fd, net::Shutdown::Write);
-        Ok(self.note(closed, |closed| Call::Shutdown(*closed))?)
-    }
-}
-
-/// One that listens, of which there is news when somebody comes.
-impl Watched for Socket {
-    fn poll_on<'a>(&'a self, fds: &mut PollFds<'a>) -> Option<Instant> {
-        fds.push(PollFd::new(self.as_fd(), PollFlags::POLLIN));
-        None
-    }
-
-    fn attend(&mut self) -> bool {
-        true
+        let closed = self.stream.shutdown(Shutdown::Write);
+        self.log.note(Some(self.peer), None, closed, |closed| {
+            Call::Shutdown(closed.copied())
+        })
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // The descriptor is closed by its own drop, right behind this.
-        let _ = self.note(Ok::<_, Errno>(()), |_| Call::Close(self.which));
+        // The fields, and with them the descriptor, are dropped right after this.
+        self.log.note_close(Some(self.peer), Which::Connected);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::connection::Connection;
-    use crate::framing::Wire;
-
-    #[test]
-    fn calls_are_noted_with_what_came_of_them() {
-        let log = Log::on(false);
-        let listener = Socket::listen("127.0.0.1:0".parse().unwrap(), 2, &log).unwrap();
-        let address = listener.local_address().unwrap();
-        let mut client =
-            Socket::connect(address, Duration::from_secs(10), &Log::default()).unwrap();
-        let client_address = client.local_address().unwrap();
-        let (mut server, peer) = listener.accept().unwrap();
-        assert_eq!(peer, client_address);
-        client.write_all("gr\u{fc}ezi".as_bytes()).unwrap();
-        drop(client);
-        let mut buffer = [0; 9];
-        assert_eq!(server.read(&mut buffer).unwrap(), 7);
-        assert_eq!(server.read(&mut buffer).unwrap(), 0);
-        drop(server);
-        let noted: Vec<_> = log.take().iter().map(ToString::to_string).collect();
-        let expected = [
-            "socket()                         -> a TCP socket for IPv4".into(),
-            "setsockopt(SO_REUSEADDR, 1)      -> ok: a server that is started again gets its \
-             port back at once"
-                .into(),
-            "bind(127.0.0.1:0)                -> ok: this address is ours now, with any port \
-             that is free"
-                .into(),
-            "listen(backlog = 2)              -> ok: the kernel completes up to 3 connections \
-             before accept() takes them"
-                .into(),
-            format!(
-                "getsockname()                    -> {address}: the address that clients \
-                 connect to"
-            ),
-            format!(
-                "accept()                         -> {peer}: a new socket for this client, beside \
-                 the listening one"
-            ),
-            "recv(9)                          -> 7 bytes: 67 72 c3 bc 65 7a 69  \"gr\u{fc}ezi\""
-                .into(),
-            "recv(9)                          -> 0 bytes: the peer has closed its side".into(),
-            "close()                          -> ok: the connection is done with".into(),
-        ];
-        assert_eq!(noted, expected);
-    }
-
-    #[test]
-    fn a_panic_is_no_goodbye() {
-        let log = Log::default();
-        let listener = Socket::listen("127.0.0.1:0".parse().unwrap(), 2, &log).unwrap();
-        let address = listener.local_address().unwrap();
-        for panics in [true, false] {
-            let mut client = Socket::connect(address, Duration::from_secs(10), &log).unwrap();
-            let (mut served, _) = listener.accept().unwrap();
-            served.tune_served().unwrap();
-            let ended = std::panic::catch_unwind(|| {
-                let _connection = Connection::new(served, &Wire::default());
-                // Without the message of a panic, which would be taken for one of the test's.
-                assert!(!panics || std::panic::resume_unwind(Box::new("so it is to be")));
-            });
-            assert_eq!(ended.is_err(), panics);
-            let read = client.read(&mut [0]).map_err(|error| error.kind());
-            let expected = if panics {
-                Err(io::ErrorKind::ConnectionReset)
-            } else {
-                Ok(0)
-            };
-            assert_eq!(read, expected);
-        }
-    }
-
-    #[test]
-    fn nothing_is_noted_when_it_is_off() {
-        let log = Log::default();
-        drop(Socket::listen("127.0.0.1:0".parse().unwrap(), 2, &log).unwrap());
-        assert!(log.is_empty() && log.take().is_empty());
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! The record of a conversation: JSON Lines, one event a line.
+//! Writes the events of a conversation to a file as JSON Lines, and defines their format.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::ops::Not;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,69 +14,71 @@ use serde::{Deserialize, Serialize};
 
 use crate::connection::Part;
 use crate::event::{Event, Failure, Parting, Peer};
+use crate::sys;
 
-/// So many bytes of a message are kept; the rest is counted.
-const KEPT: usize = 64 * 1024;
+/// The maximum number of bytes of a message to write. The rest is only counted.
+const MAX_TEXT: usize = 64 * 1024;
 
-/// One line of a transcript.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A line of a transcript.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Record<'a> {
-    /// When it happened: RFC 3339, in microseconds, UTC.
+    /// When the event happened: RFC 3339, UTC, in microseconds.
     #[serde(borrow)]
     pub time: Cow<'a, str>,
     /// What happened.
     pub event: Kind,
-    /// Who is at the other end of the connection.
-    #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
+    /// The address of the peer.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<Cow<'a, str>>,
-    /// Our own end of it, or where we listen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The local address of the connection or the listening socket.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub local: Option<SocketAddr>,
-    /// The number of the client, where there may be many.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The number of the client, if the server accepts several.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<u32>,
-    /// Whom a message says it is from.
-    #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
+    /// The sender's name in a message.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Cow<'a, str>>,
-    /// How long a message is, in bytes of its text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The length of the text of a message in bytes, including what is cut off.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
-    /// A message, or what was told; what is no UTF-8 stands in it as U+FFFD.
-    #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
+    /// The text of a message or notice. Invalid UTF-8 is replaced by U+FFFD.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<Cow<'a, str>>,
-    /// The text is only the beginning of the message.
-    #[serde(default, skip_serializing_if = "is_false")]
+    /// Whether the text is only the beginning of the message.
+    #[serde(default, skip_serializing_if = "Not::not")]
     pub cut: bool,
-    /// The message came when its turn was over already.
-    #[serde(default, skip_serializing_if = "is_false")]
+    /// Whether the message arrived after the peer's turn.
+    #[serde(default, skip_serializing_if = "Not::not")]
     pub late: bool,
-    /// A socket call.
-    #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
+    /// A socket call, as `--explain` shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub call: Option<Cow<'a, str>>,
-    /// What came of it.
-    #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
+    /// The result of the socket call.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<Cow<'a, str>>,
 }
 
-/// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The kind of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// The server listens.
+    /// The server started to listen.
     Listening,
-    /// A connection stands.
+    /// A connection was established.
     Connected,
-    /// We have sent a message.
+    /// We sent a message.
     Sent,
-    /// A message has come.
+    /// The peer sent a message.
     Received,
-    /// The peer has closed the connection.
+    /// The peer closed the connection.
     Left,
-    /// The connection broke, or the peer was let go.
+    /// The connection failed, or we dropped it.
     Lost,
-    /// We have closed the connection.
+    /// We closed the connection.
     Closed,
-    /// Something else was told.
+    /// Anything else that the user was told.
+    #[default]
     Notice,
     /// The conversation failed.
     Error,
@@ -84,41 +86,41 @@ pub enum Kind {
     Call,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
-fn is_false(value: &bool) -> bool {
-    !value
-}
-
-impl Record<'_> {
-    fn of(event: Kind) -> Self {
+impl<'a> Record<'a> {
+    /// Creates a record of `event` without further fields. [`Writer`] adds the time.
+    fn new(event: Kind) -> Self {
         Self {
-            time: Cow::Borrowed(""),
             event,
-            peer: None,
-            local: None,
-            client: None,
-            name: None,
-            bytes: None,
-            text: None,
-            cut: false,
-            late: false,
-            call: None,
-            result: None,
+            ..Self::default()
+        }
+    }
+
+    /// Creates a record of `event` that concerns `peer`, with its address if known.
+    fn about(event: Kind, peer: Peer, address: Option<&'a str>) -> Self {
+        Self {
+            peer: address.map(Cow::Borrowed),
+            client: match peer {
+                Peer::Numbered(number) => Some(number),
+                Peer::Client | Peer::Server => None,
+            },
+            ..Self::new(event)
         }
     }
 }
 
-/// A message, put together from its parts.
+/// A message, assembled from its parts.
 #[derive(Debug, Default)]
 struct Message {
+    /// The first [`MAX_TEXT`] bytes.
     text: Vec<u8>,
+    /// The full length in bytes.
     bytes: u64,
     name: Option<String>,
     late: bool,
 }
 
 impl Message {
-    /// Makes room for the next.
+    /// Empties the message but keeps its memory.
     fn clear(&mut self) {
         self.text.clear();
         self.bytes = 0;
@@ -127,49 +129,50 @@ impl Message {
     }
 
     fn add(&mut self, part: &[u8]) {
-        let room = KEPT - self.text.len();
+        let room = MAX_TEXT - self.text.len();
         self.text.extend_from_slice(&part[..part.len().min(room)]);
         self.bytes += part.len() as u64;
     }
 }
 
-/// What is known of a peer.
+/// What is known about a peer.
 #[derive(Debug, Default)]
-struct Known {
+struct PeerState {
     address: Option<String>,
-    /// The message that it is sending.
+    /// The message that we are receiving.
     received: Message,
-    /// The message that we are sending to it.
+    /// The message that we are sending.
     sent: Message,
 }
 
-/// A file that keeps what the user is told.
+/// A file to which the events of a conversation are appended.
 #[derive(Debug)]
 pub struct Transcript {
     path: PathBuf,
-    peers: BTreeMap<Peer, Known>,
+    peers: BTreeMap<Peer, PeerState>,
     writer: Writer,
 }
 
-/// What writes the lines.
+/// Writes the lines of a transcript.
 #[derive(Debug)]
 struct Writer {
     file: File,
-    /// The line that is being written, kept for its memory.
+    /// The current line. Kept to reuse its memory.
     line: Vec<u8>,
     clock: Clock,
 }
 
 impl Writer {
-    /// Writes a line in one write, so that whoever ends the program leaves a whole one.
+    /// Writes `record` with the current time.
     fn write(&mut self, record: Record<'_>) -> io::Result<()> {
         self.write_at(SystemTime::now(), record)
     }
 
-    /// The same about what happened at another time.
+    /// Writes `record` with `time`. Makes a single write call, so that no line is incomplete
+    /// if the program is killed.
     fn write_at(&mut self, time: SystemTime, record: Record<'_>) -> io::Result<()> {
         let record = Record {
-            time: Cow::Borrowed(self.clock.write(time)),
+            time: Cow::Borrowed(self.clock.format(time)),
             ..record
         };
         self.line.clear();
@@ -178,11 +181,12 @@ impl Writer {
         self.file.write_all(&self.line)
     }
 
-    fn message(
+    /// Writes and clears `message`.
+    fn write_message(
         &mut self,
         kind: Kind,
         peer: Peer,
-        address: Option<&String>,
+        address: Option<&str>,
         message: &mut Message,
     ) -> io::Result<()> {
         let written = self.write(Record {
@@ -191,74 +195,60 @@ impl Writer {
             cut: message.bytes > message.text.len() as u64,
             text: Some(String::from_utf8_lossy(&message.text)),
             late: message.late,
-            ..about(kind, peer, address)
+            ..Record::about(kind, peer, address)
         });
         message.clear();
         written
     }
 }
 
-/// Tells the time as it is written; of most turns, only the last digits are new.
+/// Formats times. Formats only the microseconds anew if the second is the same as before.
 #[derive(Debug, Default)]
 struct Clock {
+    /// The second of `text`, since the Unix epoch.
     second: u64,
     text: String,
 }
 
 impl Clock {
-    fn write(&mut self, time: SystemTime) -> &str {
+    fn format(&mut self, time: SystemTime) -> &str {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         if self.second != since.as_secs() || self.text.is_empty() {
             self.second = since.as_secs();
             self.text = humantime::format_rfc3339_micros(time).to_string();
         } else {
-            let digits = self.text.len() - "000000Z".len();
-            self.text.truncate(digits);
-            // A String takes all.
+            self.text.truncate(self.text.len() - "000000Z".len());
+            // Cannot fail: writing to a String succeeds.
             let _ = write!(self.text, "{:06}Z", since.subsec_micros());
         }
         &self.text
     }
 }
 
-/// A record about a peer, as far as it is known.
-fn about(kind: Kind, peer: Peer, address: Option<&String>) -> Record<'_> {
-    Record {
-        peer: address.map(|address| Cow::Borrowed(&**address)),
-        client: match peer {
-            Peer::Numbered(number) => Some(number),
-            Peer::Client | Peer::Server => None,
-        },
-        ..Record::of(kind)
-    }
-}
-
 impl Transcript {
-    /// Keeps a transcript in the file at `path`, behind what stands there. Fails when that
-    /// cannot be written.
+    /// Opens the file at `path` to append to it, or creates it. Returns an error if the file
+    /// cannot be opened or written.
     pub fn open(path: PathBuf) -> Result<Self, Failure> {
-        match open(&path) {
-            Ok(file) => Ok(Self {
-                path,
-                peers: BTreeMap::new(),
-                writer: Writer {
-                    file,
-                    line: Vec::new(),
-                    clock: Clock::default(),
-                },
-            }),
-            Err(error) => Err(Failure::Transcript(path, error)),
-        }
+        let file = open(&path).map_err(|error| Failure::Transcript(path.clone(), error))?;
+        Ok(Self {
+            path,
+            peers: BTreeMap::new(),
+            writer: Writer {
+                file,
+                line: Vec::new(),
+                clock: Clock::default(),
+            },
+        })
     }
 
-    /// The file that it is kept in.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Writes down what the user is told, as it happens; a message when it has ended. Fails
-    /// when the file cannot be written.
+    /// Writes a line for `event`. A message is written when its last part is recorded.
+    /// Returns an error if the file cannot be written.
     pub fn record(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
             Event::Called(noted) => {
@@ -266,13 +256,13 @@ impl Transcript {
                     peer: noted.peer.map(|peer| peer.to_string().into()),
                     call: Some(noted.call.call().into()),
                     result: Some(noted.call.result().into()),
-                    ..Record::of(Kind::Call)
+                    ..Record::new(Kind::Call)
                 };
                 self.writer.write_at(noted.time, record)
             }
             Event::Listening(address) => self.writer.write(Record {
                 local: Some(*address),
-                ..Record::of(Kind::Listening)
+                ..Record::new(Kind::Listening)
             }),
             Event::ConnectionFrom(peer, address) => self.connected(*peer, *address, None),
             Event::ConnectedTo { address, local } => {
@@ -281,14 +271,14 @@ impl Transcript {
             Event::Received(peer, part) => self.received(*peer, part, false),
             Event::Late(peer, part) => self.received(*peer, part, true),
             Event::Sent { peer, text, last } => {
-                let known = self.peers.entry(*peer).or_default();
-                known.sent.add(text);
+                let state = self.peers.entry(*peer).or_default();
+                state.sent.add(text);
                 if !last {
                     return Ok(());
                 }
-                let address = known.address.as_ref();
+                let address = state.address.as_deref();
                 self.writer
-                    .message(Kind::Sent, *peer, address, &mut known.sent)
+                    .write_message(Kind::Sent, *peer, address, &mut state.sent)
             }
             Event::Gone(peer, Parting::Left) => {
                 self.gone(Kind::Left, *peer, Some(event.to_string()))
@@ -310,11 +300,11 @@ impl Transcript {
             }
             Event::Failed(failure) => self.writer.write(Record {
                 text: Some(failure.to_string().into()),
-                ..Record::of(Kind::Error)
+                ..Record::new(Kind::Error)
             }),
             notice => self.writer.write(Record {
                 text: Some(notice.to_string().into()),
-                ..Record::of(Kind::Notice)
+                ..Record::new(Kind::Notice)
             }),
         }
     }
@@ -325,21 +315,21 @@ impl Transcript {
         address: SocketAddr,
         local: Option<SocketAddr>,
     ) -> io::Result<()> {
-        let known = self.peers.entry(peer).or_default();
-        known.address = Some(address.to_string());
+        let state = self.peers.entry(peer).or_default();
+        state.address = Some(address.to_string());
         self.writer.write(Record {
             local,
-            ..about(Kind::Connected, peer, known.address.as_ref())
+            ..Record::about(Kind::Connected, peer, state.address.as_deref())
         })
     }
 
     fn received(&mut self, peer: Peer, part: &Part<'_>, late: bool) -> io::Result<()> {
-        let known = self.peers.entry(peer).or_default();
-        let (address, message) = (known.address.as_ref(), &mut known.received);
-        // One that was late, and was cut off by our answer.
+        let state = self.peers.entry(peer).or_default();
+        let (address, message) = (state.address.as_deref(), &mut state.received);
+        // Our answer has ended a late message, whose last part was not marked as such.
         if part.first && message.bytes > 0 {
             self.writer
-                .message(Kind::Received, peer, address, message)?;
+                .write_message(Kind::Received, peer, address, message)?;
         }
         message.add(part.text().bytes());
         message.late |= late;
@@ -351,36 +341,37 @@ impl Transcript {
         if !part.last {
             return Ok(());
         }
-        self.writer.message(Kind::Received, peer, address, message)
+        self.writer
+            .write_message(Kind::Received, peer, address, message)
     }
 
+    /// Writes a line of `kind` that ends the connection to `peer`, after its incomplete
+    /// messages.
     fn gone(&mut self, kind: Kind, peer: Peer, text: Option<String>) -> io::Result<()> {
-        let mut known = self.peers.remove(&peer).unwrap_or_default();
-        let address = known.address.as_ref();
-        if known.received.bytes > 0 {
-            self.writer
-                .message(Kind::Received, peer, address, &mut known.received)?;
-        }
-        if known.sent.bytes > 0 {
-            self.writer
-                .message(Kind::Sent, peer, address, &mut known.sent)?;
+        let mut state = self.peers.remove(&peer).unwrap_or_default();
+        let address = state.address.as_deref();
+        for (kind, message) in [
+            (Kind::Received, &mut state.received),
+            (Kind::Sent, &mut state.sent),
+        ] {
+            if message.bytes > 0 {
+                self.writer.write_message(kind, peer, address, message)?;
+            }
         }
         self.writer.write(Record {
             text: text.map(Into::into),
-            ..about(kind, peer, address)
+            ..Record::about(kind, peer, address)
         })
     }
 }
 
-/// Opens the file to be appended to, for the user's eyes alone when it is made. What a
-/// full disk has cut off there does not spoil our first line.
+/// Opens the file at `path` to append to it. If it is created, only the user can read it.
+///
+/// Adds a newline if the last line is incomplete, as after a full disk, so that it does not
+/// spoil our first line.
 fn open(path: &Path) -> io::Result<File> {
-    let mut file = OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut options = OpenOptions::new();
+    let mut file = sys::private(options.read(true).append(true).create(true)).open(path)?;
     let mut last = [b'\n'];
     if file.metadata()?.is_file() && file.seek(SeekFrom::End(0))? > 0 {
         file.seek(SeekFrom::End(-1))?;

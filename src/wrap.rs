@@ -1,10 +1,12 @@
-//! Text broken into rows.
+//! Wraps text to the width of a terminal.
 
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr as _;
 
-/// Breaks `text` into rows of so many columns, at least four, between words where that can
-/// be. Blanks within a row stay; there is always one row.
+/// Wraps `text` and returns its rows, at least one, each at most `columns` columns wide.
+///
+/// Breaks between words where possible, and inside a word that is wider than a row. Spaces
+/// inside a row are kept, those at its end removed. `columns` below 4 counts as 4.
 #[must_use]
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(4);
@@ -33,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_end_between_words_or_where_there_is_no_more_room() {
+    fn rows_break_between_words_or_inside_a_long_word() {
         for (text, rows) in [
             ("", &[""][..]),
             ("one two", &["one two"]),

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use common::terminal::Terminal;
 use common::{
-    PROGRAM, Piped, echo, expect_bytes, expect_end, expect_reset, leave, raw_client, signal,
+    Piped, echo, expect_bytes, expect_end, expect_reset, leave, program, raw_client, signal,
 };
 use nix::sys::signal::Signal;
 
@@ -265,7 +265,7 @@ fn a_thousand_clients_get_their_own_replies() {
     command.args([
         "-c",
         "ulimit -S -n 256; exec \"$0\" serve -p 0 -m 1000 -b 1000",
-        PROGRAM,
+        program(),
     ]);
     let mut server = Piped::spawn(command);
     let port = server.port();
@@ -291,7 +291,7 @@ fn at_the_limit_of_descriptors_the_server_says_so_once_and_goes_on() {
     command.args([
         "-c",
         "ulimit -n 66; exec \"$0\" serve -p 0 -m 100 -b 100",
-        PROGRAM,
+        program(),
     ]);
     let mut server = Piped::spawn(command);
     let port = server.port();
@@ -359,39 +359,43 @@ fn operator(count: usize) -> (Terminal, u16, Vec<TcpStream>) {
 #[test]
 fn the_operators_line_is_never_torn_by_news_of_others() {
     let (terminal, port, mut clients) = operator(2);
-    terminal.expect(&["waiting for 2 clients"]);
+    terminal.expect_text("(client #2)\n        <-");
     clients[0].write_all(b"hello").unwrap();
-    terminal.expect(&["Received from client #1: hello", " #1 ->"]);
+    terminal.expect(&["Received from client #1: hello", "     #1 ->"]);
     terminal.type_keys("half a \u{fc}");
-    terminal.expect(&[" #1 -> half a \u{fc}"]);
-    // Another speaks: the prompt tells, and the message is kept for its turn.
+    terminal.expect(&["     #1 -> half a \u{fc}"]);
+    // Another speaks, and the prompt tells that it waits.
     clients[1].write_all(b"me too").unwrap();
     terminal.expect(&[
         "Received from client #1: hello",
-        " #1 (1 waiting) -> half a \u{fc}",
+        "Received from client #2: me too",
+        "  #1 +1 -> half a \u{fc}",
     ]);
     // Another comes.
     let third = raw_client(port);
     let from = third.local_addr().unwrap();
     terminal.expect(&[
-        "Received from client #1: hello",
+        "Received from client #2: me too",
         &format!("Connection from: {from} (client #3)"),
-        " #1 (1 waiting) -> half a \u{fc}",
+        "  #1 +1 -> half a \u{fc}",
     ]);
-    // One leaves that was waiting: its message is shown.
+    // One leaves that was waiting.
     leave(clients.remove(1));
     terminal.expect(&[
         &format!("Connection from: {from} (client #3)"),
-        "Received from client #2: me too",
         "Client #2 left.",
-        " #1 -> half a \u{fc}",
+        "     #1 -> half a \u{fc}",
     ]);
     // One leaves that had nothing to say.
     leave(third);
-    terminal.expect(&["Client #2 left.", "Client #3 left.", " #1 -> half a \u{fc}"]);
+    terminal.expect(&[
+        "Client #2 left.",
+        "Client #3 left.",
+        "     #1 -> half a \u{fc}",
+    ]);
     terminal.type_keys("\x02very \r");
     expect_bytes(&mut clients[0], "half a very \u{fc}");
-    terminal.expect(&[" #1 -> half a very \u{fc}", "waiting for client #1"]);
+    terminal.expect(&["     #1 -> half a very \u{fc}", "        <-"]);
     terminal.type_keys("\x04");
     terminal.finish(0);
 }
@@ -402,23 +406,23 @@ fn a_client_that_leaves_while_it_is_answered_ends_that_prompt_alone() {
     clients[0].write_all(b"one").unwrap();
     terminal.expect_text(" #1 ->");
     clients[1].write_all(b"two").unwrap();
-    terminal.expect_text(" #1 (1 waiting) ->");
+    terminal.expect_text(" #1 +1 ->");
     terminal.type_keys("for the first");
     terminal.expect_text("for the first");
     leave(clients.remove(0));
+    // What was typed stays, and the prompt names whom it would answer now.
     terminal.expect(&[
         "Received from client #1: one",
-        "Client #1 left.",
-        "Not sent: for the first",
         "Received from client #2: two",
-        " #2 ->",
+        "Client #1 left.",
+        "     #2 -> for the first",
     ]);
-    terminal.type_keys("bye\r");
+    terminal.type_keys("\x03bye\r");
     expect_end(&mut clients[0]);
     terminal.expect(&[
-        " #2 -> bye",
+        "     #2 -> bye",
         "The conversation with client #2 has ended.",
-        "waiting for a client",
+        "        <-",
     ]);
     terminal.type_keys("\x03");
     terminal.finish(130);
@@ -435,7 +439,7 @@ fn what_comes_late_of_one_of_many_says_whose_it_is() {
     terminal.expect(&[
         "Received from client #1: one",
         "Late from client #1: and more",
-        " #1 -> half",
+        "     #1 -> half",
     ]);
 }
 
@@ -445,7 +449,7 @@ fn a_prompt_with_many_open_descriptors_is_a_prompt() {
     common::allow_descriptors(4096);
     let (terminal, port) = Terminal::serve(&["-m", "1500", "-b", "1500", "--no-history"]);
     let mut clients: Vec<_> = (0..1200).map(|_| raw_client(port)).collect();
-    terminal.expect_text("waiting for 1200 clients");
+    terminal.expect_text("(client #1200)");
     clients[1199].write_all(b"hello").unwrap();
     terminal.expect_text(" #1200 ->");
     terminal.type_keys("hi\r");

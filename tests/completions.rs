@@ -36,7 +36,7 @@ fn the_committed_scripts_are_what_the_program_prints() {
 fn shell(program: &str, args: &[&str]) -> Terminal {
     let mut command = Command::new(program);
     command.args(args);
-    let folder = Path::new(common::PROGRAM).parent().unwrap();
+    let folder = Path::new(common::program()).parent().unwrap();
     let path = std::env::var("PATH").unwrap();
     Setup::program(command)
         .env("PATH", &format!("{}:{path}", folder.display()))

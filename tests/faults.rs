@@ -10,10 +10,11 @@ use std::os::fd::AsFd as _;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use common::terminal::{Setup, Terminal};
 use common::{
-    DEADLINE, PROGRAM, Piped, accept, echo, expect_bytes, home, raw_client, raw_server,
+    DEADLINE, Piped, accept, echo, expect_bytes, home, program, raw_client, raw_server,
     reset_when_dropped, signal,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -116,6 +117,8 @@ fn converse(framing: &str, back: bool, limit: usize, fault: Fault) {
         let _ = process.take_stdin().write_all(say(letter).as_bytes());
     }
     line.join().unwrap_or_else(|_| panic!("{what}"));
+    // A server that has not seen its client before it was gone waits for the next.
+    let _ = TcpStream::connect(("127.0.0.1", port));
     let mut heard = Vec::new();
     for (mut process, letter, peer) in [(client, 'a', "server"), (server, 'q', "client")] {
         let status = process.exit();
@@ -307,17 +310,21 @@ fn what_was_said_before_a_kill_is_in_the_history_and_in_the_transcript() {
     terminal.expect_text(" ->");
     terminal.type_keys("remember me\r");
     expect_bytes(&mut peer, "remember me");
-    terminal.expect_text("waiting for the server");
+    // It is written down when it was sent, which may be a moment later.
+    let start = Instant::now();
+    let sent = || {
+        let transcript = std::fs::read_to_string(&transcript).unwrap();
+        transcript.ends_with("\"bytes\":11,\"text\":\"remember me\"}\n")
+    };
+    while !sent() {
+        assert!(start.elapsed() < DEADLINE, "it is not written down");
+    }
     signal(terminal.child.id(), Signal::SIGKILL);
     terminal.exit();
     let history = home.path().join(".local/state/socketchat/history");
     let history = std::fs::read_to_string(history).unwrap();
     assert_eq!(history.matches("remember me\n").count(), 1, "{history}");
-    let transcript = std::fs::read_to_string(transcript).unwrap();
-    assert!(
-        transcript.ends_with("\"bytes\":11,\"text\":\"remember me\"}\n"),
-        "{transcript}"
-    );
+    assert!(sent());
 }
 
 #[test]
@@ -378,7 +385,7 @@ fn a_closed_stdin_is_an_input_that_has_ended() {
     let (listener, port) = raw_server();
     let mut command = Command::new("sh");
     let script = format!("exec \"$0\" connect localhost:{port} <&-");
-    command.args(["-c", &script, PROGRAM]);
+    command.args(["-c", &script, program()]);
     let client = Piped::spawn(command);
     let mut server = accept(&listener);
     assert_eq!(server.read(&mut [0]).unwrap(), 0);
@@ -392,7 +399,7 @@ fn without_a_controlling_terminal_there_is_a_chat() {
     let mut command = Command::new("setsid");
     command.args([
         "--wait",
-        PROGRAM,
+        program(),
         "connect",
         "--no-history",
         &format!("localhost:{port}"),
@@ -417,7 +424,7 @@ fn thousands_of_open_descriptors_leave_a_plain_prompt() {
          for ((fd = 3; fd < most - 90; fd++)); do eval \"exec $fd</dev/null\"; done
          exec \"$0\" connect localhost:{port}"
     );
-    command.args(["-c", &script, PROGRAM]);
+    command.args(["-c", &script, program()]);
     let terminal = Setup::program(command).start();
     let mut peer = accept(&listener);
     terminal.expect_text("Too many files are open for a prompt that can be edited.");

@@ -185,9 +185,9 @@ fn a_line_that_does_not_end_is_told_of_and_shown_so_far() {
     terminal.type_keys("hello\r");
     expect_bytes(&mut peer, "hello\n");
     peer.write_all(b"no \x1b").unwrap();
-    terminal.expect_text("so far: no \\u{1b}");
+    terminal.expect_text("So far: no \\u{1b}\n <-");
     terminal.type_keys("typed");
-    terminal.expect_text("so far: no \\u{1b}  typed");
+    terminal.expect(&[" <- typed"]);
     peer.write_all(b"end\n").unwrap();
     terminal.expect(&["Received from server: no \\u{1b}end", " -> typed"]);
     assert!(
@@ -262,7 +262,7 @@ fn names_are_told_by_json() {
 #[cfg(target_os = "linux")]
 fn memory_for(framing: &str, begin: &[u8], megabytes: usize, end: &[u8]) -> (u64, String) {
     let (listener, port) = raw_server();
-    let mut command = Command::new(common::PROGRAM);
+    let mut command = Command::new(common::program());
     command.args([
         "connect",
         &format!("localhost:{port}"),
@@ -505,7 +505,7 @@ fn attacks_leave_a_real_terminal_as_it_was() {
         let run = format!(
             "read go; {} connect --no-history --color never --framing {framing} localhost:{port}; \
              cat",
-            common::PROGRAM
+            common::program()
         );
         // A name of our own is not changed by tmux itself.
         let window = ["-n", "chat", "-x", "80", "-y", "24", &run];
@@ -612,8 +612,8 @@ fn a_line_that_was_read_ahead_in_part_is_told_of_too() {
     terminal.expect(&["Received from server: one", " ->"]);
     terminal.type_keys("next\r");
     expect_bytes(&mut peer, "next\n");
-    terminal.expect_text("so far: part");
     terminal.expect_text("has begun a line and not ended it.");
+    terminal.expect_text("So far: part\n <-");
     peer.write_all(b"ed\n").unwrap();
     terminal.expect(&["Received from server: parted", " ->"]);
 }

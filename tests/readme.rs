@@ -54,7 +54,7 @@ fn run(folder: &Path, command: &str, port: u16, more: &str) -> Piped {
 
 /// The commands, with the program on the path.
 fn with_program(commands: &str) -> String {
-    let folder = Path::new(common::PROGRAM).parent().unwrap();
+    let folder = Path::new(common::program()).parent().unwrap();
     format!("PATH='{}':$PATH\n{commands}", folder.display())
 }
 

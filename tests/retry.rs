@@ -66,7 +66,7 @@ fn patience_has_an_end() {
 fn ctrl_c_ends_the_waiting() {
     let terminal = Terminal::connect(free_port(), &["--retry"]);
     terminal.expect_text("trying again in");
-    terminal.expect_text("waiting for the server");
+    terminal.expect_text("\n <-");
     terminal.type_keys("\r");
     terminal.expect_text("(the server is not there)");
     terminal.type_keys("\x03");
@@ -145,7 +145,7 @@ fn a_message_without_a_reply_is_put_back_on_the_prompt() {
     client.expect_text(" ->");
     client.type_keys("gr\u{fc}ezi\r");
     expect_bytes(&mut server, "gr\u{fc}ezi");
-    client.expect_text("waiting for the server");
+    client.expect_text("\n <-");
     client.type_keys("typed ahead");
     client.expect_text("typed ahead");
     reset(server);

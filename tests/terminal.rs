@@ -110,8 +110,9 @@ fn a_line_of_300_columns_is_edited_and_wiped() {
     terminal.type_keys(&line);
     terminal.expect(&[&format!(" -> {line}")]);
     terminal.type_keys(&format!("{LEFT}{LEFT}Q"));
-    drop(peer);
     let edited = format!("{}Qxx", "x".repeat(298));
+    terminal.expect(&[&format!(" -> {edited}")]);
+    drop(peer);
     terminal.expect(&["The server left.", &format!("Not sent: {edited}")]);
     assert!(!terminal.screen().contains("->"), "{}", terminal.screen());
     terminal.finish(0);
@@ -124,19 +125,18 @@ fn the_terminal_is_resized() {
     terminal.resize(COLUMNS - 20);
     terminal.type_keys(" a line\r");
     expect_bytes(&mut peer, "half a line");
-    terminal.expect_text("waiting for the server");
+    terminal.expect_text("\n <-");
     terminal.resize(COLUMNS);
     peer.write_all(b"reply").unwrap();
     terminal.expect(&[" -> half a line", "Received from server: reply", " ->"]);
 }
 
 #[test]
-fn the_waiting_line_tells_whose_turn_it_is_and_goes_with_the_reply() {
+fn the_prompt_tells_whose_turn_it_is() {
     let (terminal, mut peer) = waiting(&[]);
-    terminal.expect(&[" -> hello", "waiting for the server"]);
-    terminal.expect(&[" -> hello", "waiting for the server, 1 s"]);
+    terminal.expect(&[" -> hello", " <-"]);
     terminal.type_keys("and");
-    terminal.expect(&[" -> hello", "waiting for the server, 2 s     and"]);
+    terminal.expect(&[" -> hello", " <- and"]);
     peer.write_all(b"reply").unwrap();
     terminal.expect(&[" -> hello", "Received from server: reply", " -> and"]);
 }
@@ -145,11 +145,11 @@ fn the_waiting_line_tells_whose_turn_it_is_and_goes_with_the_reply() {
 fn what_is_typed_in_the_peers_turn_stands_on_the_next_prompt() {
     let (terminal, mut peer) = waiting(&[]);
     terminal.type_keys("too soon\rand more");
-    terminal.expect_text("and more");
+    terminal.expect(&[" <- too soonand more"]);
     peer.write_all(b"reply").unwrap();
-    terminal.expect(&["Received from server: reply", " -> too soon", "and more"]);
+    terminal.expect(&["Received from server: reply", " -> too soonand more"]);
     terminal.type_keys("!\r");
-    expect_bytes(&mut peer, "too soon\nand more!");
+    expect_bytes(&mut peer, "too soonand more!");
 }
 
 #[test]
@@ -173,10 +173,10 @@ fn lines_typed_in_one_go_are_no_answers_to_what_was_not_read() {
         peer
     });
     terminal.type_keys("one\rtwo\rthree\r");
-    terminal.expect(&["Received from server: reply", " -> two", "three"]);
+    terminal.expect(&["Received from server: reply", " -> twothree"]);
     let mut peer = answering.join().unwrap();
     terminal.type_keys("\r");
-    expect_bytes(&mut peer, "two\nthree");
+    expect_bytes(&mut peer, "twothree");
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn a_byte_that_is_no_utf8_is_left_out() {
     terminal.type_keys("a");
     terminal.expect(&[" -> a"]);
     terminal.type_bytes(b"\xff");
-    terminal.expect_bytes(b"\x1b[J"); // wiped, and asked again
+    terminal.expect(&["What was typed is no UTF-8, and was left out.", " -> a"]);
     terminal.type_keys("b\r");
     expect_bytes(&mut peer, "ab");
 }
@@ -306,7 +306,7 @@ fn signals_that_end_the_program_restore_the_terminal() {
         terminal.finish(130);
 
         let (terminal, mut peer) = waiting(&[]);
-        terminal.expect_text("waiting for the server");
+        terminal.expect_text("\n <-");
         common::signal(terminal.child.id(), signal);
         expect_end(&mut peer);
         terminal.finish(130);
@@ -316,7 +316,7 @@ fn signals_that_end_the_program_restore_the_terminal() {
 #[test]
 fn ctrl_c_in_the_peers_turn() {
     let (terminal, mut peer) = waiting(&[]);
-    terminal.expect_text("waiting for the server");
+    terminal.expect_text("\n <-");
     terminal.type_keys("\x03");
     expect_end(&mut peer);
     terminal.expect(&[" -> hello"]);
@@ -328,7 +328,7 @@ fn the_terminal_is_closed() {
     let (listener, port) = raw_server();
     let (pty, pts) = pty_process::blocking::open().unwrap();
     let home = home();
-    let mut command = std::process::Command::new(common::PROGRAM);
+    let mut command = std::process::Command::new(common::program());
     common::isolate(&mut command, &home)
         .env("TERM", "xterm")
         .args(["connect", &format!("localhost:{port}")]);
@@ -384,6 +384,7 @@ fn a_dumb_terminal_has_plain_prompts() {
     peer.write_all(b"re\x1bply").unwrap();
     terminal.expect(&["Received from server: re\\u{1b}ply", " ->"]);
     terminal.type_keys("half");
+    terminal.expect(&[" -> half"]);
     drop(peer);
     terminal.expect(&[" -> half", "The server left."]);
     // The half-typed line is the terminal's until Enter, and not left to the shell.
@@ -441,7 +442,7 @@ fn colour_is_left_out_where_it_is_not_wanted() {
         terminal.expect_text("\n ->");
         terminal.type_keys("hello\r");
         expect_bytes(&mut peer, "hello");
-        terminal.expect_text("waiting");
+        terminal.expect_text("\n <-");
         peer.write_all(b"reply").unwrap();
         terminal.expect(&["Received from server: reply", " ->"]);
         let raw = String::from_utf8(terminal.raw()).unwrap();
@@ -503,9 +504,13 @@ fn a_long_message_is_printed_whole_on_the_screen() {
         "    line 19999 gr\u{fc}ezi",
         " ->",
     ]);
+    // Everything is there, in order, whatever was drawn below it meanwhile.
     let raw = String::from_utf8(server.raw()).unwrap();
-    let shown = text.trim_end().replace('\n', "\r\n    ");
-    assert!(raw.contains(&format!("client:\u{1b}[0m {shown}\r\n")));
+    let mut rest = &raw[..];
+    for line in text.lines() {
+        let found = rest.find(&format!("{line}\r\n"));
+        rest = &rest[found.unwrap_or_else(|| panic!("{line} is missing"))..];
+    }
     server.type_keys("got it\r");
     expect_bytes(&mut peer, "got it");
     let mut rest = [0];
@@ -596,7 +601,7 @@ fn a_dumb_terminal_ends_at_once_when_nothing_was_asked() {
     terminal.type_keys("hello\r");
     expect_bytes(&mut peer, "hello");
     drop(peer);
-    terminal.expect(&[" -> hello", "The server left."]);
+    terminal.expect(&[" -> hello", " <-", "The server left."]);
     terminal.finish(0);
 }
 
@@ -604,7 +609,7 @@ fn a_dumb_terminal_ends_at_once_when_nothing_was_asked() {
 fn enter_while_a_long_message_comes_sends_nothing() {
     let (terminal, mut peer) = waiting(&[]);
     terminal.type_keys("ahead");
-    terminal.expect_text("waiting for the server          ahead");
+    terminal.expect(&[" <- ahead"]);
     // It is long, and so ends with the quiet only: until then it cannot be answered.
     peer.write_all("long ".repeat(300).as_bytes()).unwrap();
     terminal.expect_text("long long");
@@ -629,9 +634,10 @@ fn a_drip_in_our_turn_does_not_hold_the_prompt() {
             drip.write_all(b".").unwrap();
         }
     });
-    terminal.expect(&["    .", " -> half"]);
+    // What comes is shown row by row.
+    terminal.expect(&[&format!("    {}", "x".repeat(56)), " -> half"]);
     terminal.type_keys(" a line");
-    terminal.expect(&["    .", " -> half a line"]);
+    terminal.expect_text("....\n -> half a line");
     terminal.type_keys("\r");
     expect_bytes(&mut peer, "half a line");
     stop.send(()).unwrap();
@@ -650,13 +656,12 @@ fn quiet_shows_the_messages_alone_and_as_they_are() {
 }
 
 #[test]
-fn a_hint_goes_with_the_prompt() {
+fn a_hint_goes_with_the_line() {
     let (terminal, _peer) = answered();
     terminal.type_keys("he");
     terminal.expect(&[" -> hello"]);
-    terminal.type_keys("\x03");
-    terminal.expect(&["Received from server: reply", " -> he"]);
-    terminal.finish(130);
+    terminal.type_keys("\r");
+    terminal.expect(&["Received from server: reply", " -> he", " <-"]);
 }
 
 #[test]
@@ -707,7 +712,7 @@ fn in_a_shell(shell: &str, args: &[&str]) -> (Terminal, TcpStream) {
     let terminal = Setup::program(command).env("PS1", "% ").start();
     terminal.expect_text("%");
     let (listener, port) = raw_server();
-    terminal.type_keys(&format!("{} connect localhost:{port}\r", common::PROGRAM));
+    terminal.type_keys(&format!("{} connect localhost:{port}\r", common::program()));
     let peer = accept(&listener);
     terminal.expect_text("\n ->");
     (terminal, peer)
@@ -744,16 +749,16 @@ fn ctrl_z_and_fg_in_a_shell() {
 #[test]
 fn a_server_that_nobody_has_come_to_says_so_and_is_left_by_ctrl_d() {
     let (terminal, _) = Terminal::serve(&[]);
-    terminal.expect_text("waiting for a client");
+    terminal.expect_text("\n <-");
     terminal.type_keys("\r");
     terminal.expect_text("(nobody is there yet)");
     terminal.type_keys("\x04");
     terminal.finish(0);
 
     let (terminal, port) = Terminal::serve(&[]);
-    terminal.expect_text("waiting for a client");
+    terminal.expect_text("\n <-");
     terminal.type_keys("ready");
-    terminal.expect_text("waiting for a client          ready");
+    terminal.expect(&[" <- ready"]);
     let mut peer = raw_client(port);
     peer.write_all(b"hello").unwrap();
     terminal.expect(&["Received from connected client: hello", " -> ready"]);

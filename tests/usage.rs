@@ -118,7 +118,7 @@ fn run_full(args: &[&str], stdout: bool) -> (Option<i32>, String) {
             .unwrap()
     };
     let home = common::home();
-    let mut command = std::process::Command::new(common::PROGRAM);
+    let mut command = std::process::Command::new(common::program());
     common::isolate(&mut command, &home).args(args);
     if stdout {
         command.stdout(full());
@@ -152,7 +152,7 @@ fn a_full_disk_is_an_error_and_no_panic() {
 fn a_reader_that_has_seen_enough_is_no_error() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let mut command = std::process::Command::new(common::PROGRAM);
+    let mut command = std::process::Command::new(common::program());
     let output = command
         .args(["completions", "zsh"])
         .stdout(writer)

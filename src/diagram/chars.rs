@@ -1,186 +1,182 @@
-//! A diagram drawn with characters, for a terminal.
+//! Draws a diagram as text for a terminal.
 
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{Diagram, Step, What};
+use super::{Diagram, Label, Step};
 use crate::sanitize::Untrusted;
 use crate::wrap::wrap;
 
-/// The least room between two lifelines, in columns; where there is less, the clients share
-/// one.
-const LEAST_GAP: usize = 24;
-/// With less in all, nothing can be drawn.
-const LEAST_COLUMNS: usize = 30;
-/// The most, since a line that is longer is not easier to read.
-const MOST_COLUMNS: usize = 100;
-/// So many rows of a text are drawn.
-const MOST_ROWS: usize = 6;
-/// So many characters of a text are looked at.
-const LONGEST: usize = 1000;
+/// The minimum distance between two lifelines in columns. Where there is less room, all
+/// clients share a lifeline.
+const MIN_GAP: usize = 24;
+/// The minimum width of a diagram in columns.
+const MIN_COLUMNS: usize = 30;
+/// The maximum width of a diagram in columns. Longer lines are hard to read.
+const MAX_COLUMNS: usize = 100;
+/// The maximum number of rows of a text. The rest is left out.
+const MAX_ROWS: usize = 6;
+/// The maximum number of characters of a text to wrap.
+const MAX_TEXT: usize = 1000;
 
-/// Draws `diagram` on so many `columns`.
+/// Draws `diagram` for a terminal of `columns` columns.
 pub(super) fn draw(diagram: &Diagram, columns: usize) -> String {
-    let columns = columns.clamp(LEAST_COLUMNS, MOST_COLUMNS);
-    let fit = columns / LEAST_GAP + 1;
-    if diagram.parts.len() > fit.max(2) {
-        return draw(&fold(diagram), columns);
+    let columns = columns.clamp(MIN_COLUMNS, MAX_COLUMNS);
+    let max_participants = (columns / MIN_GAP + 1).max(2);
+    if diagram.participants.len() > max_participants {
+        return draw(&merge_clients(diagram), columns);
     }
-    let canvas = Canvas::new(&diagram.parts, columns);
-    let mut rows = vec![canvas.heading(&diagram.parts), canvas.lifelines()];
+    let mut canvas = Canvas::new(&diagram.participants, columns);
     for step in &diagram.steps {
         match step {
-            Step::Arrow { from, to, what } => canvas.arrow(&mut rows, *from, *to, what),
-            Step::Note { at, text } => canvas.note(&mut rows, *at, text),
+            Step::Arrow { from, to, label } => canvas.draw_arrow(*from, *to, label),
+            Step::Note { at, text } => canvas.draw_note(*at, text),
         }
     }
-    rows.push(canvas.lifelines());
-    let rows: Vec<_> = rows.iter().map(Row::text).collect();
+    canvas.add_row();
+    let rows: Vec<_> = canvas.rows.iter().map(Row::text).collect();
     rows.join("\n") + "\n"
 }
 
-/// The same with all clients as one participant, and their names in what is said.
-fn fold(diagram: &Diagram) -> Diagram {
-    let server = diagram.parts.len() - 1;
-    let place = |part| usize::from(part == server);
+/// Returns `diagram` with all clients as one participant and their names in the labels.
+fn merge_clients(diagram: &Diagram) -> Diagram {
+    let server = diagram.participants.len() - 1;
+    let merged = |participant| usize::from(participant == server);
     let steps = diagram.steps.iter().map(|step| match step {
         Step::Note { at, text } => Step::Note {
-            at: place(*at),
+            at: merged(*at),
             text: text.clone(),
         },
-        Step::Arrow { from, to, what } => {
-            let name = &diagram.parts[if *from == server { *to } else { *from }];
-            let (words, about) = what.words();
+        Step::Arrow { from, to, label } => {
+            let client = if *from == server { *to } else { *from };
+            let name = &diagram.participants[client];
             Step::Arrow {
-                from: place(*from),
-                to: place(*to),
-                what: match what {
-                    What::Message { bytes, .. } => What::Message {
-                        text: format!("{name}: {words}"),
+                from: merged(*from),
+                to: merged(*to),
+                label: match label {
+                    Label::Message { text, bytes } => Label::Message {
+                        text: format!("{name}: {text}"),
                         bytes: *bytes,
                     },
-                    _ => What::Told(format!("{name} {about}")),
+                    _ => Label::Described(format!("{name} {}", label.detail())),
                 },
             }
         }
     });
     Diagram {
-        parts: vec!["clients".into(), diagram.parts[server].clone()],
         steps: steps.collect(),
+        participants: vec!["clients".into(), diagram.participants[server].clone()],
     }
 }
 
-/// Where the lifelines stand.
+/// The rows drawn so far.
 struct Canvas {
     columns: usize,
-    lines: Vec<usize>,
+    /// The column of each participant's lifeline.
+    lifelines: Vec<usize>,
+    rows: Vec<Row>,
 }
 
 impl Canvas {
-    fn new(parts: &[String], columns: usize) -> Self {
-        let margin = |part: Option<&String>| part.map_or(0, |part| part.width() / 2);
-        let first = margin(parts.first());
-        let last = (columns - 1)
-            .saturating_sub(margin(parts.last()))
-            .max(first + 2);
-        let gaps = (parts.len() - 1).max(1);
-        Self {
+    /// Creates a canvas with the names of the participants above their lifelines.
+    fn new(participants: &[String], columns: usize) -> Self {
+        let margin = |name: Option<&String>| name.map_or(0, |name| name.width() / 2);
+        let first = margin(participants.first());
+        let last = (columns - 1).saturating_sub(margin(participants.last()));
+        let width = last.max(first + 2) - first;
+        let gaps = (participants.len() - 1).max(1);
+        let mut heading = Row::default();
+        let mut lifelines = Vec::new();
+        for (index, name) in participants.iter().enumerate() {
+            let lifeline = first + index * width / gaps;
+            heading.put(lifeline.saturating_sub(name.width() / 2), name);
+            lifelines.push(lifeline);
+        }
+        let mut canvas = Self {
             columns,
-            lines: (0..parts.len())
-                .map(|index| first + index * (last - first) / gaps)
-                .collect(),
-        }
-    }
-
-    fn lifelines(&self) -> Row {
-        let mut row = Row::default();
-        for line in &self.lines {
-            row.put(*line, "|");
-        }
-        row
-    }
-
-    fn heading(&self, parts: &[String]) -> Row {
-        let mut row = Row::default();
-        for (line, part) in self.lines.iter().zip(parts) {
-            row.put(line - (part.width() / 2).min(*line), part);
-        }
-        row
-    }
-
-    /// Draws an arrow with what it says on it, or above it where that is too long.
-    fn arrow(&self, rows: &mut Vec<Row>, from: usize, to: usize, what: &What) {
-        let (left, right) = (self.lines[from.min(to)], self.lines[from.max(to)]);
-        let room = right - left - 1;
-        let (words, about) = what.words();
-        let words = Untrusted(words.as_bytes()).visible_line(LONGEST);
-        let whole = match &*words {
-            "" => about.clone(),
-            words => format!("{words} ({about})"),
+            lifelines,
+            rows: vec![heading],
         };
-        let on_it = if whole.width() + 8 <= room {
-            whole
-        } else {
-            for line in rows_of(&words, room.saturating_sub(2)) {
-                let mut row = self.lifelines();
-                row.put(left + 2, &line);
-                rows.push(row);
+        canvas.add_row();
+        canvas
+    }
+
+    /// Adds a row with all lifelines.
+    fn add_row(&mut self) -> &mut Row {
+        let mut row = Row::default();
+        for lifeline in &self.lifelines {
+            row.put(*lifeline, "|");
+        }
+        self.rows.push_mut(row)
+    }
+
+    /// Draws an arrow with the label on it, or with the label's text above it if it is too
+    /// long.
+    fn draw_arrow(&mut self, from: usize, to: usize, label: &Label) {
+        let left = self.lifelines[from.min(to)];
+        let room = self.lifelines[from.max(to)] - left - 1;
+        let text = Untrusted(label.text().as_bytes()).visible_line(MAX_TEXT);
+        let mut caption = match &*text {
+            "" => label.detail(),
+            text => format!("{text} ({})", label.detail()),
+        };
+        if caption.width() + 8 > room {
+            for line in wrap_to_max_rows(&text, room.saturating_sub(2)) {
+                self.add_row().put(left + 2, &line);
             }
-            about
-        };
-        let rest = room.saturating_sub(on_it.width() + 6);
-        let shaft = "-".repeat(rest);
+            caption = label.detail();
+        }
+        let shaft = "-".repeat(room.saturating_sub(caption.width() + 6));
         let arrow = if from < to {
-            format!("--- {on_it} {shaft}>")
+            format!("--- {caption} {shaft}>")
         } else {
-            format!("<-- {on_it} {shaft}-")
+            format!("<-- {caption} {shaft}-")
         };
-        let mut row = self.lifelines();
-        row.put(left + 1, &arrow);
-        rows.push(row);
+        self.add_row().put(left + 1, &arrow);
     }
 
-    /// Writes a note beside a lifeline, on the side where the others are.
-    fn note(&self, rows: &mut Vec<Row>, at: usize, text: &str) {
-        let line = self.lines[at];
-        let text = Untrusted(text.as_bytes()).visible_line(LONGEST);
-        let is_last = at + 1 == self.lines.len();
-        let room = match (is_last, at) {
-            (false, _) => self.lines[at + 1] - line,
-            (true, 0) => self.columns - line,
-            (true, _) => line - self.lines[at - 1],
+    /// Draws a note beside a lifeline, on the side of the other lifelines.
+    fn draw_note(&mut self, at: usize, text: &str) {
+        let lifeline = self.lifelines[at];
+        let text = Untrusted(text.as_bytes()).visible_line(MAX_TEXT);
+        let next = self.lifelines.get(at + 1).copied();
+        let on_left = next.is_none() && at > 0;
+        let room = if on_left {
+            lifeline - self.lifelines[at - 1]
+        } else {
+            next.unwrap_or(self.columns) - lifeline
         };
         let mut mark = '*';
-        for text in rows_of(&text, room.saturating_sub(4)) {
-            let mut row = self.lifelines();
-            if is_last && at > 0 {
-                row.put(line - text.width() - 2, &format!("{text} {mark}"));
+        for line in wrap_to_max_rows(&text, room.saturating_sub(4)) {
+            if on_left {
+                let column = lifeline - line.width() - 2;
+                self.add_row().put(column, &format!("{line} {mark}"));
             } else {
-                row.put(line + 1, &format!("{mark} {text}"));
+                self.add_row().put(lifeline + 1, &format!("{mark} {line}"));
             }
-            rows.push(row);
             mark = ' ';
         }
     }
 }
 
-/// A text in rows, as many of them as are drawn.
-fn rows_of(text: &str, columns: usize) -> Vec<String> {
+/// Wraps `text`, and replaces the rows over [`MAX_ROWS`] by an ellipsis.
+fn wrap_to_max_rows(text: &str, columns: usize) -> Vec<String> {
     let mut rows = wrap(text, columns);
-    if rows.len() > MOST_ROWS {
-        rows.truncate(MOST_ROWS);
+    if rows.len() > MAX_ROWS {
+        rows.truncate(MAX_ROWS);
         rows.push("...".into());
     }
     rows
 }
 
-/// A row of the drawing: what stands in each column; nothing behind what takes two.
+/// A row of the drawing: the character in each column. A character of two columns is
+/// followed by an empty string.
 #[derive(Default)]
 struct Row(Vec<String>);
 
 impl Row {
-    fn put(&mut self, column: usize, text: &str) {
-        let mut column = column;
+    /// Writes `text` from `column` on, over what is there.
+    fn put(&mut self, mut column: usize, text: &str) {
         for grapheme in text.graphemes(true) {
             let width = grapheme.width();
             if self.0.len() < column + width {

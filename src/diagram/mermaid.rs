@@ -1,47 +1,47 @@
-//! A diagram as Mermaid text: <https://mermaid.js.org/syntax/sequenceDiagram.html>.
+//! Draws a diagram as Mermaid source: <https://mermaid.js.org/syntax/sequenceDiagram.html>.
 
 use std::fmt::Write as _;
 
-use super::{Diagram, Step, What};
+use super::{Diagram, Label, Step};
 use crate::sanitize::Untrusted;
 
-/// So many characters of a text are drawn.
-const LONGEST: usize = 200;
+/// The maximum length of a text in characters. The rest is cut off.
+const MAX_TEXT: usize = 200;
 
-/// Draws `diagram`.
+/// Returns the Mermaid source of `diagram`.
 pub(super) fn draw(diagram: &Diagram) -> String {
-    let mut text = "sequenceDiagram\n".to_owned();
-    for (index, name) in diagram.parts.iter().enumerate() {
-        text += &format!("    participant p{index} as {}\n", escape(name));
+    let mut source = "sequenceDiagram\n".to_owned();
+    for (index, name) in diagram.participants.iter().enumerate() {
+        source += &format!("    participant p{index} as {}\n", escape(name));
     }
     for step in &diagram.steps {
         match step {
-            Step::Arrow { from, to, what } => {
-                let arrow = match what {
-                    What::Connection | What::Told(_) => "-->>",
-                    What::Message { .. } => "->>",
-                    What::End => "--x",
+            Step::Arrow { from, to, label } => {
+                let arrow = match label {
+                    Label::Connect | Label::Described(_) => "-->>",
+                    Label::Message { .. } => "->>",
+                    Label::Close => "--x",
                 };
-                let words = match what.words() {
-                    ("", about) => about,
-                    (words, about) => format!("{words} ({about})"),
+                let caption = match (label.text(), label.detail()) {
+                    ("", detail) => detail,
+                    (text, detail) => format!("{text} ({detail})"),
                 };
-                text += &format!("    p{from}{arrow}p{to}: {}\n", escape(&words));
+                source += &format!("    p{from}{arrow}p{to}: {}\n", escape(&caption));
             }
-            Step::Note { at, text: note } => {
-                text += &format!("    Note over p{at}: {}\n", escape(note));
+            Step::Note { at, text } => {
+                source += &format!("    Note over p{at}: {}\n", escape(text));
             }
         }
     }
-    text
+    source
 }
 
-/// Writes what could mean something to Mermaid, or to the HTML that it makes, by its number.
+/// Makes `text` safe to print, and escapes what is special in Mermaid or HTML.
 fn escape(text: &str) -> String {
     let mut escaped = String::new();
-    for c in Untrusted(text.as_bytes()).visible_line(LONGEST).chars() {
+    for c in Untrusted(text.as_bytes()).visible_line(MAX_TEXT).chars() {
         if c.is_ascii_punctuation() && !".,!?()/+-=".contains(c) {
-            // A String takes all.
+            // Cannot fail: writing to a String succeeds.
             let _ = write!(escaped, "#{};", u32::from(c));
         } else {
             escaped.push(c);
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_means_something_to_mermaid_is_escaped() {
+    fn special_characters_are_escaped() {
         assert_eq!(escape("hi, gr\u{fc}ezi!"), "hi, gr\u{fc}ezi!");
         assert_eq!(
             escape("a;b #35; <b>\"%%{x}\n"),

@@ -11,22 +11,39 @@ use std::net::TcpStream;
 use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socketchat::explain::Log;
-use socketchat::socket::Socket;
+use socketchat::socket::ListeningSocket;
 use tempfile::TempDir;
 use wait_timeout::ChildExt as _;
 
 /// How long anything may take, on a machine that is busy with other tests.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// The program's path.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_socketchat");
+/// The program's path: of the one that cargo has built for this machine, or of what
+/// `SOCKETCHAT_PROGRAM` names, such as `.ci/wine`, which runs the one for Windows.
+pub fn program() -> &'static str {
+    static PROGRAM: LazyLock<String> = LazyLock::new(|| {
+        let Ok(named) = std::env::var("SOCKETCHAT_PROGRAM") else {
+            return env!("CARGO_BIN_EXE_socketchat").to_owned();
+        };
+        // Some tests start it in a folder of their own.
+        let path = std::path::absolute(named).unwrap();
+        path.into_os_string().into_string().unwrap()
+    });
+    &PROGRAM
+}
+
+/// Whether the program is the one for Windows, under Wine.
+pub fn is_wine() -> bool {
+    // It may be a link under the program's own name.
+    std::fs::canonicalize(program()).is_ok_and(|path| path.ends_with(".ci/wine"))
+}
 
 /// Environment that the result must not depend on.
 const SCRUBBED: [&str; 5] = [
@@ -161,7 +178,7 @@ pub struct Piped {
 impl Piped {
     /// Starts the program with `args`.
     pub fn start<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Self {
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(program());
         command.args(args);
         Self::spawn(command)
     }
@@ -354,9 +371,9 @@ pub fn raw_server() -> (std::net::TcpListener, u16) {
 
 /// A server of ours that accepts nobody, with room for `backlog` who wait, and those who do:
 /// nobody else gets a connection.
-pub fn full_server(backlog: u16) -> (Socket, Vec<TcpStream>) {
+pub fn full_server(backlog: u16) -> (ListeningSocket, Vec<TcpStream>) {
     let address = "127.0.0.1:0".parse().unwrap();
-    let listener = Socket::listen(address, backlog, &Log::default()).unwrap();
+    let listener = ListeningSocket::bind(address, backlog, &Log::default()).unwrap();
     let address = listener.local_address().unwrap();
     let patience = Duration::from_millis(200);
     let clients = (0..20).map_while(|_| TcpStream::connect_timeout(&address, patience).ok());
@@ -473,12 +490,8 @@ pub fn echo(server: &mut Piped) {
 
 /// Raises the limit of descriptors of this process, if it is lower.
 pub fn allow_descriptors(count: u64) {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_some_and(|current| current < count) {
-        let raised = Rlimit {
-            current: Some(count),
-            ..limit
-        };
-        setrlimit(Resource::Nofile, raised).unwrap();
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    if soft < count {
+        setrlimit(Resource::RLIMIT_NOFILE, count, hard).unwrap();
     }
 }

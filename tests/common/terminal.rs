@@ -13,7 +13,7 @@ use pty_process::Size;
 use pty_process::blocking::{Command as PtyCommand, Pty};
 use tempfile::TempDir;
 
-use super::{DEADLINE, PROGRAM, accept, exit, home, isolate, raw_server};
+use super::{DEADLINE, accept, exit, home, isolate, program, raw_server};
 
 pub const COLUMNS: u16 = 60;
 const ROWS: u16 = 24;
@@ -51,7 +51,7 @@ impl Setup {
 
     /// The program with `args`, in a home that others use too.
     pub fn at_home(home: &TempDir, args: &[&str]) -> Self {
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(program());
         isolate(command.args(args), home).env("TERM", "xterm-256color");
         Self {
             command,
@@ -215,6 +215,28 @@ impl Terminal {
         self.wait(text, |state| contents(state).contains(text).then_some(()));
     }
 
+    /// Waits until the screen is as `check` wants it.
+    #[track_caller]
+    pub fn expect_screen(&self, what: &str, mut check: impl FnMut(&str) -> bool) {
+        self.wait(what, |state| check(&contents(state)).then_some(()));
+    }
+
+    /// Waits until the screen shows `text` somewhere, wherever it is broken into rows.
+    #[track_caller]
+    pub fn expect_words(&self, text: &str) {
+        let bare = |text: &str| text.split_whitespace().collect::<String>();
+        let wanted = bare(text);
+        self.expect_screen(text, |screen| bare(screen).contains(&wanted));
+    }
+
+    /// Waits until the program has written so many bytes to the terminal, or more.
+    #[track_caller]
+    pub fn expect_output(&self, count: usize) {
+        self.wait(&format!("{count} bytes"), |state| {
+            (state.raw.len() >= count).then_some(())
+        });
+    }
+
     /// Waits until the program has written `bytes` to the terminal.
     #[track_caller]
     pub fn expect_bytes(&self, bytes: &[u8]) {
@@ -300,7 +322,7 @@ impl Terminal {
 
 /// How many prompts were drawn in what was written to a terminal.
 pub fn prompts(raw: &[u8]) -> usize {
-    let drawn = b"\r\x1b[K -> \r\x1b[4C";
+    let drawn = b" -> \r\x1b[4C";
     raw.windows(drawn.len())
         .filter(|window| window == drawn)
         .count()

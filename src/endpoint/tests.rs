@@ -1,0 +1,97 @@
+//! Tests of parsing and resolving.
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn valid_endpoints_are_parsed() {
+    for (text, host, port) in [
+        ("localhost:5000", "localhost", Some(5000)),
+        ("localhost", "localhost", None),
+        ("127.0.0.1:1", "127.0.0.1", Some(1)),
+        ("chat.example:65535", "chat.example", Some(65535)),
+        ("[::1]:5000", "::1", Some(5000)),
+        ("[::1]", "::1", None),
+        ("::1", "::1", None),
+        ("::", "::", None),
+        ("[fe80::1%eth0]:5000", "fe80::1%eth0", Some(5000)),
+        ("fe80::1%eth0", "fe80::1%eth0", None),
+    ] {
+        assert_eq!(parse_host_port(text), Ok((host.to_owned(), port)), "{text}");
+    }
+}
+
+#[test]
+fn invalid_endpoints_are_rejected() {
+    use EndpointError::{Brackets, Colons, NoHost, Slash, Space};
+    for (text, error) in [
+        ("", NoHost),
+        (":5000", NoHost),
+        (":", NoHost),
+        ("localhost:", EndpointError::Port(String::new())),
+        ("localhost:0", EndpointError::Port("0".into())),
+        ("localhost:70000", EndpointError::Port("70000".into())),
+        ("localhost:+5", EndpointError::Port("+5".into())),
+        ("localhost:http", EndpointError::Port("http".into())),
+        ("a:b:c", Colons),
+        ("1:2:3:4:5:6:7:8:9", Colons),
+        ("[::1", Brackets),
+        ("[::1]5000", Brackets),
+        ("[localhost]:5000", Brackets),
+        ("[]:5000", Brackets),
+        ("[fe80::1%]:5000", Brackets),
+        ("local host", Space),
+        ("http://localhost:5000", Slash),
+    ] {
+        assert_eq!(parse_host_port(text), Err(error), "{text}");
+    }
+}
+
+#[test]
+fn ipv4_comes_first_and_the_order_is_otherwise_kept() {
+    let addresses = |list: [&str; 4]| list.map(|a| a.parse::<SocketAddr>().unwrap()).to_vec();
+    assert_eq!(
+        ipv4_first(addresses([
+            "[::2]:5",
+            "[::1]:5",
+            "10.0.0.2:5",
+            "10.0.0.1:5"
+        ])),
+        addresses(["10.0.0.2:5", "10.0.0.1:5", "[::2]:5", "[::1]:5"])
+    );
+}
+
+#[test]
+fn localhost_resolves() {
+    let endpoint = Endpoint {
+        host: "localhost".into(),
+        port: 5000,
+    };
+    assert!(endpoint.resolve().unwrap()[0].ip().is_loopback());
+}
+
+#[test]
+fn a_mapped_loopback_address_is_local() {
+    assert!(is_local("127.8.8.8".parse().unwrap()));
+    assert!(is_local("::1".parse().unwrap()));
+    assert!(is_local("::ffff:127.0.0.1".parse().unwrap()));
+    assert!(!is_local("0.0.0.0".parse().unwrap()));
+    assert!(!is_local("::".parse().unwrap()));
+}
+
+proptest! {
+    #[test]
+    fn parsing_does_not_panic(text in ".*") {
+        let _ = parse_host_port(&text);
+    }
+
+    #[test]
+    fn a_displayed_endpoint_parses_to_itself(socket: SocketAddr) {
+        let endpoint = Endpoint { host: socket.ip().to_string(), port: socket.port().max(1) };
+        prop_assert_eq!(
+            parse_host_port(&endpoint.to_string()),
+            Ok((endpoint.host, Some(endpoint.port)))
+        );
+    }
+}

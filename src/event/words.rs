@@ -1,0 +1,281 @@
+//! The wording of the events, prompts and errors.
+
+use std::fmt;
+use std::io::ErrorKind;
+
+use super::{Awaited, Event, Failure, Parting, Peer, Prompt};
+use crate::framing::{Framing, Oddity};
+use crate::reason::reason;
+use crate::sanitize::Untrusted;
+use crate::sys;
+
+/// The maximum number of characters of a peer's name to show.
+const NAME: usize = 32;
+
+/// The maximum number of characters of a JSON error to show. It may quote what the peer sent.
+const WHY: usize = 80;
+
+/// The maximum number of characters of an incomplete message to show.
+const SO_FAR: usize = 32;
+
+impl Peer {
+    /// Returns the name of the peer at the start of a sentence.
+    fn subject(self) -> String {
+        let name = self.to_string();
+        name[..1].to_uppercase() + &name[1..]
+    }
+}
+
+impl fmt::Display for Peer {
+    /// Writes the name of the peer within a sentence.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client => f.write_str("the client"),
+            Self::Numbered(number) => write!(f, "client #{number}"),
+            Self::Server => f.write_str("the server"),
+        }
+    }
+}
+
+impl Prompt {
+    /// Returns the text of the prompt: an arrow that shows whose turn it is, after the number of
+    /// the peer, if there are many, and of those waiting.
+    ///
+    /// What precedes the arrow is padded to `columns`, and the number of those waiting is omitted
+    /// if it does not fit; 0 means that the width may vary.
+    #[must_use]
+    pub fn text(self, columns: usize) -> String {
+        let arrow = if self.peer.is_some() { "->" } else { "<-" };
+        let mut who = match self.peer {
+            Some(Peer::Numbered(number)) => format!("#{number}"),
+            _ => String::new(),
+        };
+        let waiting = format!(" +{}", self.waiting);
+        let fits = columns == 0 || who.len() + waiting.len() <= columns;
+        if self.waiting > 0 && fits {
+            who += &waiting;
+        }
+        match who.len().max(columns) {
+            0 => format!(" {arrow} "),
+            columns => format!(" {who:>columns$} {arrow} "),
+        }
+    }
+}
+
+impl Awaited {
+    /// Returns the answer to Enter when it is not our turn.
+    #[must_use]
+    pub fn nothing_to_answer(self) -> String {
+        match self {
+            Self::AClient => " (nobody is there yet)".into(),
+            Self::TurnOf(peer) => format!(" (it is {peer}'s turn)"),
+            Self::Clients(_) => " (it is the clients' turn)".into(),
+            Self::AServer => " (the server is not there)".into(),
+        }
+    }
+}
+
+impl fmt::Display for Event<'_> {
+    /// Writes the event without a newline and without the text of a message.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Called(noted) => noted.fmt(f),
+            Self::Listening(address) => write!(f, "Listening on {address}"),
+            Self::Exposed => write!(
+                f,
+                "Anybody who can reach this address can connect, and nothing is encrypted."
+            ),
+            Self::ConnectionFrom(peer @ Peer::Numbered(_), address) => {
+                write!(f, "Connection from: {address} ({peer})")
+            }
+            Self::ConnectionFrom(_, address) => write!(f, "Connection from: {address}"),
+            Self::Crowded(error) => {
+                write!(f, "Others have to wait: {}", reason(error))?;
+                if sys::is_out_of_descriptors(error) {
+                    f.write_str(" (see `ulimit -n`)")?;
+                }
+                Ok(())
+            }
+            Self::Sent { .. } | Self::Ended => Ok(()),
+            Self::Closed { peer, .. } => write!(f, "The conversation with {peer} has ended."),
+            Self::NotAnswered => f.write_str("This had no reply; Enter sends it again:"),
+            Self::Failed(failure) => failure.fmt(f),
+            Self::ConnectedTo { address, .. } => write!(f, "Connected to {address}"),
+            Self::Received(peer, part) => label(f, *peer, part.name()),
+            Self::Late(peer, _) => write!(f, "Late from {peer}:"),
+            Self::Odd { oddity, first } => {
+                let framing = match oddity {
+                    Oddity::LongJson => {
+                        return f
+                            .write_str("A JSON message of more than 1 MiB, shown as it comes.");
+                    }
+                    Oddity::Json => {
+                        f.write_str("This is the JSON of a message.")?;
+                        Framing::Json
+                    }
+                    Oddity::NotJson(why) => {
+                        let why = Untrusted(why.as_bytes()).visible_line(WHY);
+                        write!(f, "No JSON message, shown as it came: {why}.")?;
+                        Framing::Line
+                    }
+                };
+                if *first {
+                    write!(
+                        f,
+                        " Does the other side use --framing {framing}? Both must use the same."
+                    )?;
+                }
+                Ok(())
+            }
+            Self::Unended(peer, so_far) => write!(
+                f,
+                "{} has begun a line and not ended it. If it sends no line ends, use --framing \
+                 {}. So far: {}",
+                peer.subject(),
+                Framing::Raw,
+                so_far.visible_line(SO_FAR)
+            ),
+            Self::LastAnswer => {
+                f.write_str("No more from you; waiting for the last answer (Ctrl-C leaves).")
+            }
+            Self::NotUtf8 => write!(f, "What was typed is no UTF-8, and was left out."),
+            Self::Joined(framing) => write!(
+                f,
+                "Sent as one line: with --framing {framing} a message has no newlines; {} keeps them.",
+                Framing::Json
+            ),
+            Self::Gone(peer, parting) => gone(f, *peer, parting),
+            Self::TryingAgain {
+                failure,
+                pause,
+                tries,
+            } => write!(
+                f,
+                "{}; trying again in {} s (try {tries})",
+                failure.briefly(),
+                format!("{:.2}", pause.as_secs_f32())
+                    .trim_end_matches('0')
+                    .trim_end_matches('.')
+            ),
+            Self::NotSent(text) => {
+                write!(f, "Not sent: {}", Untrusted(text.as_bytes()).visible())
+            }
+            Self::NoEditor => {
+                f.write_str("Too many files are open for a prompt that can be edited.")
+            }
+            Self::NoTranscript { path, reason } => write!(
+                f,
+                "The transcript in {} ends here: {reason}",
+                path.display()
+            ),
+            Self::NoHistory { verb, path, reason } => write!(
+                f,
+                "Cannot {verb} the history in {}: {reason}",
+                path.display()
+            ),
+        }
+    }
+}
+
+/// Writes the heading of a message from `peer`. If the message has no sender's `name`, it is the
+/// one that the tutorial's scripts print.
+fn label(f: &mut fmt::Formatter<'_>, peer: Peer, name: Option<Untrusted<'_>>) -> fmt::Result {
+    let name = name.filter(|name| !name.bytes().trim_ascii().is_empty());
+    match (name.map(|name| name.visible_line(NAME)), peer) {
+        (Some(name), Peer::Numbered(_)) => write!(f, "Received from {name} ({peer}):"),
+        (Some(name), Peer::Client | Peer::Server) => write!(f, "Received from {name}:"),
+        (None, Peer::Numbered(_)) => write!(f, "Received from {peer}:"),
+        (None, Peer::Client) => f.write_str("Received from connected client:"),
+        (None, Peer::Server) => f.write_str("Received from server:"),
+    }
+}
+
+/// Writes that the conversation with `peer` has ended, and why.
+fn gone(f: &mut fmt::Formatter<'_>, peer: Peer, parting: &Parting) -> fmt::Result {
+    let subject = peer.subject();
+    match parting {
+        Parting::Left => write!(f, "{subject} left."),
+        Parting::Lost(error) => {
+            write!(f, "The connection to {peer} is lost: {}.", reason(error))
+        }
+        Parting::Idle(limit) | Parting::Stuck(limit) => {
+            let limit = humantime::format_duration(*limit);
+            let what = match parting {
+                Parting::Idle(_) => "said nothing",
+                _ => "did not take what it was sent",
+            };
+            write!(f, "{subject} {what} for {limit}, and was let go.")
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, error) = match self {
+            Self::NothingToDraw(path) => {
+                let path = path.display();
+                return write!(
+                    f,
+                    "there is nothing to draw in {path} (it is written by --transcript)"
+                );
+            }
+            Self::Lost(peer, error) | Self::LostWithMessage(peer, error) => {
+                (format!("lost the connection to {peer}"), error)
+            }
+            Self::Resolve(address, error) => {
+                (format!("cannot find the host {}", address.host), error)
+            }
+            Self::Listen(address, error) => (format!("cannot listen on {address}"), error),
+            Self::Accept(error) => ("cannot accept a client".into(), error),
+            Self::Connect(address, error) => (format!("cannot connect to {address}"), error),
+            Self::Transcript(path, error) => {
+                let path = path.display();
+                (format!("cannot write the transcript in {path}"), error)
+            }
+            Self::ReadTranscript(path, error) => {
+                let path = path.display();
+                (format!("cannot read the transcript in {path}"), error)
+            }
+            Self::Input(error) => ("cannot read what is typed".into(), error),
+            Self::Output(error) => ("cannot write to stdout".into(), error),
+        };
+        write!(f, "{what}: {}", reason(error))?;
+        match (self, error.kind()) {
+            (Self::Listen(address, _), ErrorKind::AddrInUse) => write!(
+                f,
+                " (another program has port {}; choose one with --port, or --port 0 for any that is free)",
+                address.port()
+            ),
+            (Self::Listen(..), ErrorKind::PermissionDenied) => {
+                f.write_str(" (a port from 1024 on needs no privilege)")
+            }
+            (Self::Listen(..), ErrorKind::AddrNotAvailable) => {
+                f.write_str(" (--host takes an address of this machine)")
+            }
+            (Self::LostWithMessage(..), _) => {
+                f.write_str(" (the last message is too long to be sent again)")
+            }
+            (Self::Connect(..), ErrorKind::ConnectionRefused) => {
+                f.write_str(" (is `socketchat serve` running there?)")
+            }
+            (Self::Connect(address, _), ErrorKind::TimedOut) => write!(
+                f,
+                " (is the host up, does its firewall let port {} through, and does the server accept?)",
+                address.port
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl Failure {
+    /// Returns the cause alone, or the whole text if the program was not connecting.
+    fn briefly(&self) -> String {
+        match self {
+            Self::Connect(_, error) => reason(error),
+            failure => failure.to_string(),
+        }
+    }
+}

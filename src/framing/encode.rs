@@ -1,0 +1,133 @@
+//! Encodes messages for the peer.
+
+use memchr::memchr_iter;
+
+use super::{Framing, Wire, incomplete_char_len};
+
+/// Encodes messages as bytes to send, one part at a time.
+#[derive(Debug)]
+pub struct Encoder {
+    framing: Framing,
+    /// The beginning of a JSON message, up to the value of `text`.
+    json_prefix: Vec<u8>,
+    /// Whether a part of the current message was encoded before.
+    in_message: bool,
+    /// The end of the last part if its encoding depends on the next part: an incomplete
+    /// character in JSON, or a carriage return that may belong to the message's line end.
+    pending: Vec<u8>,
+    /// The encoded part. Kept to reuse its memory.
+    wire: Vec<u8>,
+}
+
+/// An encoded part of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Encoded<'a> {
+    /// The bytes to send.
+    pub wire: &'a [u8],
+    /// Whether newlines in the text were replaced by spaces, because a message of this
+    /// framing is a single line.
+    pub joined: bool,
+}
+
+impl Encoder {
+    /// Creates an encoder for the framing and the sender's name in `wire`.
+    #[must_use]
+    pub fn new(wire: &Wire) -> Self {
+        let mut json_prefix = b"{".to_vec();
+        if let Some(name) = &wire.name {
+            json_prefix.extend_from_slice(b"\"name\":");
+            write_json(&mut json_prefix, name);
+            json_prefix.push(b',');
+        }
+        json_prefix.extend_from_slice(b"\"text\":");
+        Self {
+            framing: wire.framing,
+            json_prefix,
+            in_message: false,
+            pending: Vec::new(),
+            wire: Vec::new(),
+        }
+    }
+
+    /// Encodes `text`, the next part of a message, and returns the bytes to send. `last` ends
+    /// the message.
+    pub fn encode<'a>(&'a mut self, text: &'a [u8], last: bool) -> Encoded<'a> {
+        self.wire.clear();
+        let mut joined = false;
+        match self.framing {
+            Framing::Raw => return Encoded { wire: text, joined },
+            Framing::Line => joined = self.encode_line(text, last, b"\n"),
+            Framing::Crlf => {
+                if !text.is_empty() {
+                    self.wire.append(&mut self.pending);
+                }
+                // A line of input with CRLF line ends still has its carriage return.
+                let line = text.strip_suffix(b"\r").unwrap_or(text);
+                joined = self.encode_line(line, last, b"\r\n");
+                if last {
+                    self.pending.clear();
+                } else {
+                    self.pending.extend_from_slice(&text[line.len()..]);
+                }
+            }
+            Framing::Json => self.encode_json(text, last),
+        }
+        self.in_message = !last;
+        Encoded {
+            wire: &self.wire,
+            joined,
+        }
+    }
+
+    /// Appends `text` as a part of a line, and `end` if it is the last part. Returns whether
+    /// newlines in `text` were replaced.
+    fn encode_line(&mut self, text: &[u8], last: bool, end: &[u8]) -> bool {
+        // Pasted lines have a newline of their own.
+        let text = match text {
+            [text @ .., b'\n'] if last => text,
+            text => text,
+        };
+        let start = self.wire.len();
+        self.wire.extend_from_slice(text);
+        let mut joined = false;
+        for newline in memchr_iter(b'\n', text) {
+            self.wire[start + newline] = b' ';
+            joined = true;
+        }
+        if last {
+            self.wire.extend_from_slice(end);
+        }
+        joined
+    }
+
+    /// Appends `text` as a part of a JSON object.
+    fn encode_json(&mut self, text: &[u8], last: bool) {
+        self.pending.extend_from_slice(text);
+        let held_back = if last {
+            0
+        } else {
+            incomplete_char_len(&self.pending)
+        };
+        let end = self.pending.len() - held_back;
+        let text = String::from_utf8_lossy(&self.pending[..end]);
+        if self.in_message {
+            write_json(&mut self.wire, &text);
+            self.wire.remove(0);
+        } else {
+            self.wire.extend_from_slice(&self.json_prefix);
+            write_json(&mut self.wire, &text);
+        }
+        self.pending.drain(..end);
+        if last {
+            self.wire.extend_from_slice(b"}\n");
+        } else {
+            self.wire.pop();
+        }
+    }
+}
+
+/// Appends `text` as a JSON string, including the quotes.
+fn write_json(wire: &mut Vec<u8>, text: &str) {
+    // Cannot fail: writing to a Vec succeeds, and every str has a JSON representation.
+    let _ = serde_json::to_writer(wire, text);
+}

@@ -1,0 +1,161 @@
+//! Reads the user's input from a terminal or a pipe.
+
+mod editor;
+mod history;
+mod inputrc;
+mod lines;
+
+use std::env;
+use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anstyle::Style;
+use mio::Waker;
+
+use self::editor::Editor;
+use self::lines::Lines;
+use crate::event::{Event, Peer};
+use crate::prompt::SharedPrompt;
+use crate::sys;
+
+pub use self::history::HistoryFile;
+
+/// The user's choices about input.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Whether to use Vi keys even if the user's inputrc does not select them.
+    pub vi: bool,
+    /// Where to keep the history.
+    pub history: HistoryFile,
+    /// The style of secondary text.
+    pub dim: Style,
+}
+
+/// Something that the user did.
+#[derive(Debug)]
+pub enum Typed<'a> {
+    /// The user entered a message, or a part of one that is too long to buffer.
+    Line {
+        /// The bytes.
+        text: &'a [u8],
+        /// Whether they end the message.
+        last: bool,
+        /// The peer that the prompt named; `None` without such a prompt.
+        to: Option<Peer>,
+    },
+    /// The input ended.
+    EndOfInput,
+    /// The user pressed Ctrl-C, or the terminal is gone.
+    Interrupt,
+    /// The prompt has something to tell the user.
+    Notice(Notice),
+    /// The input cannot be read.
+    Failed(io::Error),
+}
+
+/// A message from the prompt to the user.
+#[derive(Debug)]
+pub enum Notice {
+    /// The user typed bytes that are not UTF-8. They were omitted.
+    NotUtf8,
+    /// The history is not available: the operation that failed, the file, and the cause in words.
+    NoHistory(&'static str, PathBuf, String),
+}
+
+impl Notice {
+    /// Returns the event that reports this.
+    #[must_use]
+    pub fn event(&self) -> Event<'_> {
+        match self {
+            Self::NotUtf8 => Event::NotUtf8,
+            Self::NoHistory(verb, path, reason) => Event::NoHistory { verb, path, reason },
+        }
+    }
+}
+
+/// The source of the user's input.
+pub enum Input {
+    /// A pipe, a file, or a terminal on which rustyline cannot draw.
+    Lines(Lines),
+    /// A terminal on which rustyline edits lines.
+    Editor(Box<Editor>),
+}
+
+/// The kind of user that the input comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A program or a file.
+    Program,
+    /// A person at a terminal on which rustyline cannot draw.
+    PlainTerminal,
+    /// A person at a terminal on which rustyline cannot draw because too many descriptors are open:
+    /// it waits with select(2).
+    CrowdedTerminal,
+    /// A person at a terminal on which rustyline edits lines.
+    Terminal,
+}
+
+impl Kind {
+    /// Returns the kind of user at stdin.
+    #[must_use]
+    pub fn of_stdin() -> Self {
+        if !io::stdin().is_terminal() {
+            Self::Program
+        } else if is_dumb() || !sys::has_screen() {
+            Self::PlainTerminal
+        } else if !sys::is_below_select() {
+            Self::CrowdedTerminal
+        } else {
+            Self::Terminal
+        }
+    }
+}
+
+impl Input {
+    /// Creates an input that reads unedited lines from stdin. Calls `waker` when lines have
+    /// arrived. Fails if no descriptor is left.
+    pub fn lines(waker: Arc<Waker>) -> io::Result<Self> {
+        let typed = io::stdin().is_terminal();
+        Ok(Self::Lines(Lines::new(sys::stdin()?, typed, waker)))
+    }
+
+    /// Returns the next input that has arrived, if any. Unedited lines are read only if
+    /// `wants_line`.
+    pub fn next(&mut self, wants_line: bool) -> Option<Typed<'_>> {
+        match self {
+            Self::Editor(editor) => editor.next(),
+            Self::Lines(lines) => {
+                if !wants_line || !lines.is_ready() {
+                    return None;
+                }
+                Some(match lines.next() {
+                    Ok(Some((text, last))) => Typed::Line {
+                        text,
+                        last,
+                        to: None,
+                    },
+                    Ok(None) => Typed::EndOfInput,
+                    Err(error) => Typed::Failed(error),
+                })
+            }
+        }
+    }
+
+    /// Creates an input whose lines are edited at `prompt`. Fails if the terminal is gone or no
+    /// thread can be started.
+    pub fn editor(options: &Options, prompt: &SharedPrompt) -> io::Result<Self> {
+        let editor = Editor::start(options, prompt)?;
+        Ok(Self::Editor(Box::new(editor)))
+    }
+}
+
+/// Returns whether the terminal is of a type on which rustyline does not draw.
+#[must_use]
+pub fn is_dumb() -> bool {
+    env::var("TERM").is_ok_and(|term| {
+        ["dumb", "cons25", "emacs"]
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(&term))
+    })
+}

@@ -1,0 +1,582 @@
+//! The conversations with all peers, by number. A wake-up costs time in proportion to the peers
+//! that are ready, not to all peers.
+
+mod listener;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::mem;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::{Registry, Token};
+
+use self::listener::Listener;
+use crate::connection::{Connection, Part, Progress};
+use crate::event::{Parting, Peer};
+use crate::framing::{Oddity, RAW_QUIET, UNENDED, Wire};
+use crate::sanitize::Untrusted;
+use crate::socket::{ListeningSocket, Socket};
+
+pub use self::listener::Limits;
+
+/// How long the only peer may take to accept our last message.
+const LAST_MESSAGE: Duration = Duration::from_secs(10);
+
+/// The first token that belongs to a peer.
+pub const FIRST_TOKEN: usize = 3;
+
+/// The token of the listening socket.
+const LISTENER: Token = Token(FIRST_TOKEN - 1);
+
+/// What happened to a peer.
+#[derive(Debug)]
+pub enum News<'a> {
+    /// The peer sent the next part of a message.
+    Part {
+        /// The sender.
+        peer: Peer,
+        /// The part.
+        part: Part<'a>,
+        /// Whether the user has not yet been told of the oddity of this part.
+        first_oddity: bool,
+        /// Whether the message is complete once its last part has arrived: `false` if a broken
+        /// connection cut it off.
+        ends: bool,
+    },
+    /// The peer sent this incomplete message, and its end is overdue. Reported once.
+    Stalled(Peer, Untrusted<'a>),
+    /// The conversation is over. No further news of the peer follows.
+    Gone(Peer, Parting),
+    /// Nothing to report.
+    Nothing,
+}
+
+/// The result of [`Peers::accept`].
+#[derive(Debug)]
+pub enum Arrival {
+    /// A client connected from this address.
+    Client(Peer, SocketAddr),
+    /// No further client can be accepted for now.
+    Crowded(io::Error),
+}
+
+/// The conversation with one peer.
+#[derive(Debug)]
+struct Conversation {
+    connection: Connection<Socket>,
+    peer: Peer,
+    /// Why the conversation is over. Reported after everything that was received before.
+    fault: Option<Parting>,
+    /// Whether the peer has sent something odd.
+    odd: bool,
+    /// When the peer last got the turn or sent something.
+    active: Instant,
+    /// Since when the peer has not accepted all of what was sent to it.
+    unread: Option<Instant>,
+    /// When the peer was found to have closed its side in our turn.
+    left: Option<Instant>,
+    is_registered: bool,
+    is_queued: bool,
+    /// The entry of this conversation in [`Peers::timers`].
+    timer: Option<Instant>,
+}
+
+/// The conversations with all peers.
+#[derive(Debug)]
+pub struct Peers {
+    wire: Wire,
+    listener: Option<Listener>,
+    rules: Rules,
+    /// By number, in the order of arrival.
+    conversations: BTreeMap<u32, Conversation>,
+    /// The conversations to look at next.
+    ready: VecDeque<u32>,
+    timers: BTreeSet<(Instant, u32)>,
+    /// Whether any peer has sent a message.
+    heard: bool,
+}
+
+/// What applies to every conversation.
+#[derive(Debug, Clone, Copy, Default)]
+struct Rules {
+    /// How long to wait, after a peer closed its side in our turn, for our answer: the peer may
+    /// have half-closed only, and still read it.
+    grace: Duration,
+    /// How long a peer that has the turn may send nothing.
+    idle_timeout: Option<Duration>,
+    /// How long a peer may take to accept what was sent to it; `None` for as long as it likes.
+    stuck_timeout: Option<Duration>,
+    /// Whether we close our side of a connection when everything is sent.
+    closing: bool,
+}
+
+impl Peers {
+    /// Creates an empty set of conversations that use `wire`. If the user is a program
+    /// (`of_a_program`), a peer that closes its side in our turn still gets an answer: it may be
+    /// on its way.
+    #[must_use]
+    pub fn new(wire: &Wire, of_a_program: bool) -> Self {
+        let mut rules = Rules::default();
+        if of_a_program {
+            rules.grace = RAW_QUIET;
+        }
+        Self {
+            wire: wire.clone(),
+            listener: None,
+            rules,
+            conversations: BTreeMap::new(),
+            ready: VecDeque::new(),
+            timers: BTreeSet::new(),
+            heard: false,
+        }
+    }
+
+    /// Accepts clients from `socket` within `limits`. Fails if `registry` cannot watch the socket.
+    pub fn listen(
+        &mut self,
+        socket: ListeningSocket,
+        limits: Limits,
+        registry: &Registry,
+    ) -> io::Result<()> {
+        let listener = Listener::new(socket, limits, registry, LISTENER)?;
+        self.rules.idle_timeout = limits.idle_timeout;
+        self.rules.stuck_timeout = listener.stays_open().then_some(limits.stuck_timeout);
+        self.listener = Some(listener);
+        Ok(())
+    }
+
+    /// Adds the server that we have connected to.
+    pub fn add_server(&mut self, stream: Socket) {
+        self.add(0, stream, Peer::Server);
+    }
+
+    fn add(&mut self, number: u32, stream: Socket, peer: Peer) {
+        let many = matches!(peer, Peer::Numbered(_));
+        let conversation = Conversation {
+            connection: Connection::new(stream, &self.wire, many),
+            peer,
+            fault: None,
+            odd: false,
+            active: Instant::now(),
+            unread: None,
+            left: None,
+            is_registered: false,
+            is_queued: false,
+            timer: None,
+        };
+        self.conversations.insert(number, conversation);
+    }
+
+    /// Returns whether any peer has ever sent a message.
+    #[must_use]
+    pub fn has_heard(&self) -> bool {
+        self.heard
+    }
+
+    /// Accepts the next client, if one is waiting and the limits allow it.
+    pub fn accept(&mut self) -> Option<Arrival> {
+        let clients = self.conversations.len();
+        Some(match self.listener.as_mut()?.accept(clients)? {
+            Ok((stream, peer, number, address)) => {
+                self.add(number, stream, peer);
+                Arrival::Client(peer, address)
+            }
+            Err(error) => Arrival::Crowded(error),
+        })
+    }
+
+    /// Returns whether the only event to wait for is that the only peer sends something.
+    #[must_use]
+    pub fn is_single(&self) -> bool {
+        let mut conversations = self.conversations.values();
+        let first = conversations.next();
+        let listener = self.listener.as_ref();
+        first.is_some_and(|conversation| !conversation.connection.has_unsent())
+            && conversations.next().is_none()
+            && self.rules.idle_timeout.is_none()
+            && listener.is_none_or(|listener| !listener.takes_more(1))
+    }
+
+    /// Waits for the only peer in a blocking read, which saves the system call that waits for
+    /// readiness. Returns what happened.
+    pub fn wait_for_single(&mut self) -> News<'_> {
+        let Some(conversation) = self.conversations.values_mut().next() else {
+            return News::Nothing;
+        };
+        if let Err(error) = conversation.connection.set_blocking(true) {
+            conversation.fail(error);
+        }
+        let step = conversation.advance();
+        self.heard |= step == Progress::Part;
+        conversation.news(step, false)
+    }
+
+    /// Records the readiness that `event` reports.
+    pub fn report(&mut self, event: &Event) {
+        if event.token() == LISTENER
+            && let Some(listener) = &mut self.listener
+        {
+            listener.ready = true;
+        }
+        let number = event.token().0.checked_sub(FIRST_TOKEN);
+        if let Some(number) = number.and_then(|number| u32::try_from(number).ok())
+            && let Some(conversation) = self.conversations.get_mut(&number)
+        {
+            if event.is_readable() || event.is_read_closed() || event.is_error() {
+                conversation.connection.set_ready(event.is_read_closed());
+            }
+            self.queue(number);
+        }
+    }
+
+    /// Registers the peers that `registry` does not watch yet. Fails if it cannot watch one.
+    pub fn watch(&mut self, registry: &Registry) -> io::Result<()> {
+        let mut new = Vec::new();
+        // Only the latest arrivals can be new.
+        for (number, conversation) in self.conversations.iter_mut().rev() {
+            // The next read reports an error of the stream.
+            let was_blocking = conversation.connection.set_blocking(false);
+            if !mem::replace(&mut conversation.is_registered, true) {
+                let token = Token(usize::try_from(*number).unwrap_or_default() + FIRST_TOKEN);
+                conversation.connection.stream().register(registry, token)?;
+            } else if !was_blocking.unwrap_or(true) {
+                break;
+            }
+            new.push(*number);
+        }
+        for number in new {
+            self.queue(number);
+        }
+        Ok(())
+    }
+
+    /// Looks again at `peer`, which has just got the turn.
+    pub fn look_again(&mut self, peer: Peer) {
+        if let Some(number) = self.number(peer) {
+            self.queue(number);
+        }
+    }
+
+    fn queue(&mut self, number: u32) {
+        if let Some(conversation) = self.conversations.get_mut(&number)
+            && !mem::replace(&mut conversation.is_queued, true)
+        {
+            self.ready.push_back(number);
+        }
+    }
+
+    /// Returns how often to call [`Peers::next`] before the next wait.
+    #[must_use]
+    pub fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Returns when the next timer expires.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let listener = self
+            .listener
+            .as_ref()
+            .and_then(|listener| listener.shut_until);
+        timer.into_iter().chain(listener).min()
+    }
+
+    /// Queues the peers whose timer has expired at `now`.
+    pub fn expire(&mut self, now: Instant) {
+        while let Some(&(at, number)) = self.timers.first()
+            && at <= now
+        {
+            self.timers.pop_first();
+            if let Some(conversation) = self.conversations.get_mut(&number) {
+                conversation.timer = None;
+            }
+            self.queue(number);
+        }
+    }
+
+    /// Looks at the next peer in the queue, without waiting, and returns what happened.
+    /// `is_ours` returns whether it is our turn with a peer.
+    pub fn next(&mut self, is_ours: impl FnOnce(Peer) -> bool) -> News<'_> {
+        let Some(number) = self.ready.pop_front() else {
+            return News::Nothing;
+        };
+        let Some(conversation) = self.conversations.get_mut(&number) else {
+            return News::Nothing;
+        };
+        let ours = is_ours(conversation.peer);
+        let step = conversation.step(ours, self.rules);
+        if conversation.is_queued {
+            self.ready.push_back(number);
+        }
+        let at = conversation.deadline(ours, self.rules);
+        if at != conversation.timer {
+            if let Some(old) = mem::replace(&mut conversation.timer, at) {
+                self.timers.remove(&(old, number));
+            }
+            self.timers.extend(at.map(|at| (at, number)));
+        }
+        self.heard |= step == Progress::Part;
+        let late = ours && !conversation.connection.framing().marks_the_end();
+        conversation.news(step, late)
+    }
+
+    /// Sends `text`, a part of a message, to `peer`, and ends the message if `last`. Returns
+    /// whether newlines were replaced by spaces, or `None` if the peer is gone, which
+    /// [`Peers::next`] reports.
+    pub fn send(&mut self, peer: Peer, text: &[u8], last: bool) -> Option<bool> {
+        let number = self.number(peer)?;
+        let is_timed = self.rules.stuck_timeout.is_some() || self.rules.idle_timeout.is_some();
+        let conversation = self.conversations.get_mut(&number)?;
+        let connection = &mut conversation.connection;
+        let joined = match connection.send(text, last) {
+            Ok(joined) => {
+                let unsent = connection.has_unsent();
+                if last {
+                    conversation.left = None;
+                    connection.gather(matches!(peer, Peer::Numbered(_)));
+                }
+                if is_timed || unsent {
+                    let now = Instant::now();
+                    conversation.active = now;
+                    conversation.unread = unsent.then_some(now);
+                }
+                Some(joined)
+            }
+            Err(error) => {
+                conversation.fail(error);
+                None
+            }
+        };
+        self.queue(number);
+        joined
+    }
+
+    /// Returns whether `peer` is still there and has accepted everything sent so far.
+    #[must_use]
+    pub fn can_send(&self, peer: Peer) -> bool {
+        let number = self.number(peer);
+        let conversation = number.and_then(|number| self.conversations.get(&number));
+        conversation.is_some_and(|conversation| {
+            conversation.fault.is_none() && !conversation.connection.has_unsent()
+        })
+    }
+
+    /// Ends the conversation with `peer` and closes the connection.
+    pub fn remove(&mut self, peer: Peer) {
+        if let Some(number) = self.number(peer)
+            && let Some(conversation) = self.conversations.remove(&number)
+            && let Some(at) = conversation.timer
+        {
+            self.timers.remove(&(at, number));
+        }
+    }
+
+    /// Stops listening, and closes our side of every connection when everything is sent. Returns
+    /// how long to wait for what the peers still send.
+    pub fn close(&mut self) -> Duration {
+        self.listener = None;
+        // The returned time limits the wait for a stuck peer.
+        let stuck_timeout = self.rules.stuck_timeout.take();
+        self.rules.closing = true;
+        let mut patience = UNENDED;
+        for (number, conversation) in &mut self.conversations {
+            if conversation.connection.has_unsent() {
+                patience = stuck_timeout.unwrap_or(LAST_MESSAGE);
+            } else {
+                // Fails only if the peer is gone.
+                let _ = conversation.connection.close();
+            }
+            conversation.is_queued = true;
+            self.ready.push_back(*number);
+        }
+        patience
+    }
+
+    /// Returns whether there is no conversation.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.conversations.is_empty()
+    }
+
+    fn number(&self, peer: Peer) -> Option<u32> {
+        match peer {
+            Peer::Numbered(number) => Some(number),
+            Peer::Client | Peer::Server => Some(*self.conversations.first_key_value()?.0),
+        }
+    }
+}
+
+impl Conversation {
+    /// Sends and receives what is possible without waiting. Sets `is_queued` if there may be more
+    /// to do.
+    fn step(&mut self, ours: bool, rules: Rules) -> Progress {
+        self.is_queued = false;
+        if self.flush(rules) {
+            return Progress::Pending;
+        }
+        if rules.closing {
+            // Fails only if the peer is gone.
+            let _ = self.connection.close();
+        }
+        let step = if ours && self.fault.is_none() {
+            self.look_ahead(rules)
+        } else {
+            self.take_in(rules)
+        };
+        // The other peers come first.
+        let found = matches!(step, Progress::Part | Progress::Stalled);
+        self.is_queued = found || self.connection.can_read();
+        step
+    }
+
+    /// Advances to the next part that the peer sent. Waits only if the stream is blocking.
+    fn advance(&mut self) -> Progress {
+        self.connection.advance().unwrap_or_else(|error| {
+            self.fail(error);
+            self.advance()
+        })
+    }
+
+    /// Advances in the peer's turn. Drops a peer that has been idle for too long.
+    fn take_in(&mut self, rules: Rules) -> Progress {
+        let sends = self.connection.can_read();
+        let step = self.advance();
+        if let Some(timeout) = rules.idle_timeout {
+            let now = Instant::now();
+            if sends || step == Progress::Part {
+                self.active = now;
+            } else if step == Progress::Pending && self.active + timeout <= now {
+                return self.drop_peer(Parting::Idle(timeout));
+            }
+        }
+        step
+    }
+
+    /// Receives in our turn. If the framing has a delimiter, what arrives is kept for the peer's
+    /// turn; without one, it can only be the rest of the peer's last message. Once the peer has
+    /// left, everything is handed out.
+    fn look_ahead(&mut self, rules: Rules) -> Progress {
+        self.connection.gather(false);
+        if !self.has_left(rules) {
+            if self.connection.framing().marks_the_end() {
+                if let Err(error) = self.connection.read_ahead() {
+                    self.fail(error);
+                    return self.advance();
+                }
+            } else if self.connection.can_read()
+                || self.connection.has_next()
+                || self.connection.is_overdue()
+            {
+                let step = self.advance();
+                if step != Progress::Closed || self.fault.is_some() {
+                    return step;
+                }
+            }
+            if !self.has_left(rules) {
+                return Progress::Pending;
+            }
+        }
+        self.advance()
+    }
+
+    /// Returns whether the peer closed its side in our turn at least `rules.grace` ago.
+    fn has_left(&mut self, rules: Rules) -> bool {
+        if !self.connection.has_left() {
+            return false;
+        }
+        let now = Instant::now();
+        *self.left.get_or_insert(now) + rules.grace <= now
+    }
+
+    /// Sends what the peer has not accepted before. Returns whether some of it is still left, and
+    /// nothing else is to be done.
+    fn flush(&mut self, rules: Rules) -> bool {
+        if !self.connection.has_unsent() || self.fault.is_some() {
+            return false;
+        }
+        if let Err(error) = self.connection.flush() {
+            self.fail(error);
+            return false;
+        }
+        let now = Instant::now();
+        if !self.connection.has_unsent() {
+            self.unread = None;
+            self.active = now;
+            return false;
+        }
+        let since = *self.unread.get_or_insert(now);
+        if let Some(timeout) = rules.stuck_timeout
+            && since + timeout <= now
+        {
+            self.drop_peer(Parting::Stuck(timeout));
+            return false;
+        }
+        true
+    }
+
+    /// Returns when to look at the peer again even if nothing arrives.
+    fn deadline(&self, ours: bool, rules: Rules) -> Option<Instant> {
+        if let Some(since) = self.unread {
+            return Some(since + rules.stuck_timeout?);
+        }
+        if ours {
+            let left = self.left.map(|since| since + rules.grace);
+            // Without an end mark, quiet ends what has come late.
+            let late = !self.connection.framing().marks_the_end();
+            let quiet = self.connection.deadline().filter(|_| late);
+            return left.into_iter().chain(quiet).min();
+        }
+        let idle = rules.idle_timeout.map(|timeout| self.active + timeout);
+        self.connection.deadline().into_iter().chain(idle).min()
+    }
+
+    /// Returns what `step` found. `late` is passed to [`Connection::part`].
+    fn news(&mut self, step: Progress, late: bool) -> News<'_> {
+        let peer = self.peer;
+        let ends = self.fault.is_none();
+        let news = match step {
+            Progress::Part => self.connection.part(late).map(|part| News::Part {
+                peer,
+                first_oddity: match part.oddity {
+                    None => false,
+                    Some(Oddity::LongJson) => true,
+                    Some(_) => !mem::replace(&mut self.odd, true),
+                },
+                part,
+                ends,
+            }),
+            Progress::Pending => None,
+            Progress::Stalled => {
+                let so_far = self.connection.unended();
+                so_far.map(|so_far| News::Stalled(peer, so_far))
+            }
+            Progress::Closed => Some(News::Gone(peer, self.fault.take().unwrap_or(Parting::Left))),
+        };
+        news.unwrap_or(News::Nothing)
+    }
+
+    /// Records that the connection is broken. What was received before is still handed out.
+    fn fail(&mut self, error: io::Error) {
+        self.fault.get_or_insert(match error.kind() {
+            io::ErrorKind::BrokenPipe => Parting::Left,
+            _ => Parting::Lost(error),
+        });
+        self.unread = None;
+        // Fails only if the connection is closed already.
+        let _ = self.connection.close();
+    }
+
+    /// Ends the conversation for the reason `parting`, and reads nothing more.
+    fn drop_peer(&mut self, parting: Parting) -> Progress {
+        self.fault = Some(parting);
+        self.unread = None;
+        self.connection.abandon();
+        self.advance()
+    }
+}
+
+#[cfg(test)]
+mod tests;

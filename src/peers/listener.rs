@@ -1,0 +1,146 @@
+//! Accepts clients, up to a limit.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use mio::{Registry, Token};
+
+use crate::event::Peer;
+use crate::socket::{ListeningSocket, Socket};
+use crate::sys;
+
+/// How long to wait after accept(2) failed.
+const CROWDED: Duration = Duration::from_secs(1);
+
+/// The limits of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The maximum number of clients at once; `None` to accept a single client and then no more.
+    pub max_clients: Option<u16>,
+    /// How long a client that has the turn may send nothing before the server drops it.
+    pub idle_timeout: Option<Duration>,
+    /// How long one of many clients may leave unread what was sent to it, at most 64 KiB at a
+    /// time, before the server drops it; 10 s by default.
+    pub stuck_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_clients: None,
+            idle_timeout: None,
+            stuck_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Limits {
+    /// Returns whether there can be more than one client at a time.
+    #[must_use]
+    pub fn are_many(self) -> bool {
+        self.max_clients.is_some_and(|max| max > 1)
+    }
+}
+
+/// A listening socket. It stays open when the limit is reached: further clients wait in the
+/// backlog.
+#[derive(Debug)]
+pub(super) struct Listener {
+    socket: ListeningSocket,
+    limits: Limits,
+    /// The maximum number of clients at once.
+    max: usize,
+    /// The number of clients that there are enough descriptors for, at most `max`.
+    room: usize,
+    /// The number of clients accepted so far.
+    count: u32,
+    /// Whether a client may be waiting.
+    pub(super) ready: bool,
+    /// When to call accept(2) again after it failed.
+    pub(super) shut_until: Option<Instant>,
+    /// Whether a failure was reported.
+    told_crowded: bool,
+}
+
+impl Listener {
+    /// Accepts clients from `socket` within `limits`. `registry` watches the socket under `token`;
+    /// fails if it cannot.
+    pub(super) fn new(
+        mut socket: ListeningSocket,
+        limits: Limits,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        socket.register(registry, token)?;
+        let max = limits.max_clients.unwrap_or(1);
+        Ok(Self {
+            socket,
+            limits,
+            max: max.into(),
+            room: sys::room_for(max).into(),
+            count: 0,
+            ready: false,
+            shut_until: None,
+            told_crowded: false,
+        })
+    }
+
+    /// Returns whether another client may be accepted, now or later, while there are `clients`.
+    pub(super) fn takes_more(&self, clients: usize) -> bool {
+        clients < self.room && (self.stays_open() || self.count == 0)
+    }
+
+    /// Returns whether new clients are accepted after others have left.
+    pub(super) fn stays_open(&self) -> bool {
+        self.limits.max_clients.is_some()
+    }
+
+    /// Accepts the next client, if one is waiting and the limits allow it while there are
+    /// `clients`. Returns its connection, number and address. Fails as accept(2) does, or if there
+    /// are too few descriptors, but only once; later failures return `None`.
+    pub(super) fn accept(
+        &mut self,
+        clients: usize,
+    ) -> Option<io::Result<(Socket, Peer, u32, SocketAddr)>> {
+        if self.shut_until.is_some_and(|until| until > Instant::now()) {
+            return None;
+        }
+        self.shut_until = None;
+        while self.ready && self.takes_more(clients) {
+            let (mut stream, address) = match self.socket.accept() {
+                Ok(accepted) => accepted,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.ready = false;
+                    break;
+                }
+                Err(error) => {
+                    self.shut_until = Some(Instant::now() + CROWDED);
+                    return self.crowded(error);
+                }
+            };
+            if self.limits.are_many() {
+                stream.move_up();
+            }
+            // Skip a client that is gone already.
+            if stream.tune_served().is_ok() && !stream.is_gone() {
+                self.count += 1;
+                let peer = if self.limits.are_many() {
+                    Peer::Numbered(self.count)
+                } else {
+                    Peer::Client
+                };
+                return Some(Ok((stream, peer, self.count, address)));
+            }
+        }
+        if (self.room..self.max).contains(&clients) {
+            return self.crowded(sys::out_of_descriptors());
+        }
+        None
+    }
+
+    fn crowded<T>(&mut self, error: io::Error) -> Option<io::Result<T>> {
+        let was_told = std::mem::replace(&mut self.told_crowded, true);
+        (!was_told).then_some(Err(error))
+    }
+}

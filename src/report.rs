@@ -1,0 +1,292 @@
+//! Reports each event to the user, on the screen or to a pipe, and to the transcript.
+
+mod pipe;
+mod screen;
+
+use std::env;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _, Write as _};
+
+use anstyle::Style;
+
+use self::pipe::Pipe;
+use self::screen::Screen;
+use crate::event::{Event, Peer, Prompt};
+use crate::explain::Log;
+use crate::input::is_dumb;
+use crate::prompt::SharedPrompt;
+use crate::reason::reason;
+use crate::sys;
+use crate::transcript::Transcript;
+
+/// The user's choices about output.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Whether to print only messages, without labels and notices.
+    pub quiet: bool,
+    /// Whether to use colour; `None` to use it if a terminal shows it and `NO_COLOR` is not set.
+    pub color: Option<bool>,
+    /// The log of the socket calls to report.
+    pub log: Log,
+}
+
+impl Options {
+    /// Returns `style`, or a plain style if colour is not to be used. `terminal` tells whether the
+    /// text goes to a terminal.
+    #[must_use]
+    pub fn style(&self, style: Style, terminal: bool) -> Style {
+        // An empty value counts as not set: <https://no-color.org>.
+        let unwelcome = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        if self.color.unwrap_or(terminal && !unwelcome && !is_dumb()) {
+            style
+        } else {
+            Style::new()
+        }
+    }
+}
+
+/// Writes messages to stdout and notices to stderr.
+pub struct Report {
+    stdout: Stdout,
+    quiet: bool,
+    log: Log,
+    transcript: Option<Transcript>,
+    label: Style,
+    dim: Style,
+    /// The sender of the message that was shown last.
+    speaker: Option<Peer>,
+    /// The prompt below everything that is shown.
+    prompt: Option<SharedPrompt>,
+    /// Whether the plain prompt is on the screen; `None` if there has been none.
+    plain_prompt: Option<bool>,
+}
+
+/// What reads our stdout.
+enum Stdout {
+    /// A terminal, which a peer must not be able to control.
+    Screen(Screen),
+    /// A program.
+    Pipe(Pipe),
+}
+
+impl Report {
+    /// Creates a report as `options` ask for, which also writes `transcript`. Fails if no
+    /// descriptor is left.
+    pub fn open(options: &Options, transcript: Option<Transcript>) -> io::Result<Self> {
+        let screen = io::stdout().is_terminal();
+        Ok(Self {
+            stdout: if screen {
+                Stdout::Screen(Screen::default())
+            } else {
+                Stdout::Pipe(Pipe::new(sys::stdout()?))
+            },
+            quiet: options.quiet,
+            log: options.log.clone(),
+            transcript,
+            label: options.style(Style::new().bold(), screen),
+            dim: options.style(Style::new().dimmed(), io::stderr().is_terminal()),
+            speaker: None,
+            prompt: None,
+            plain_prompt: None,
+        })
+    }
+
+    /// Prints everything that follows above `prompt`, if it goes to the terminal.
+    pub fn set_prompt(&mut self, prompt: SharedPrompt) {
+        self.prompt = Some(prompt);
+    }
+
+    /// Records that the prompt is off the screen, and prints `rows`, which were to go above it.
+    /// Fails if stdout cannot be written.
+    pub fn end_prompt(&mut self, rows: &str) -> io::Result<()> {
+        self.prompt = None;
+        write_on_terminal(rows);
+        self.end_line()
+    }
+
+    /// Returns whether too much waits for the terminal for more to be shown.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.prompt.as_ref().is_some_and(SharedPrompt::is_full)
+    }
+
+    /// Shows a plain prompt, for a line that the terminal edits itself, unless it is already shown.
+    pub fn show_plain_prompt(&mut self, prompt: Prompt) {
+        if self.plain_prompt.replace(true) != Some(true) {
+            write_on_terminal(&prompt.text(0));
+        }
+    }
+
+    /// Records that Enter ended the row of the plain prompt.
+    pub fn leave_plain_prompt(&mut self) {
+        self.plain_prompt = self.plain_prompt.map(|_| false);
+    }
+
+    /// Reports the socket calls made since the last report. [`Report::show`] does so too; this is
+    /// for long waits between two events. Fails if stdout cannot be written.
+    pub fn explain(&mut self) -> io::Result<()> {
+        if self.log.is_on() {
+            for noted in self.log.take() {
+                self.tell(&Event::Called(&noted))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reports the pending socket calls and then `event`. Fails only if stdout cannot be written:
+    /// an unreadable notice is no reason to end a conversation.
+    pub fn show(&mut self, event: &Event<'_>) -> io::Result<()> {
+        if self.log.is_on() {
+            // The calls that receive the rest of a message are reported when the message has ended.
+            let rest = match event {
+                Event::Received(_, part) | Event::Late(_, part) => !part.first,
+                _ => false,
+            };
+            if !rest || self.is_at_start() {
+                self.explain()?;
+            }
+        }
+        self.tell(event)
+    }
+
+    fn tell(&mut self, event: &Event<'_>) -> io::Result<()> {
+        if let Some(transcript) = &mut self.transcript
+            && let Err(error) = transcript.record(event)
+            && let Some(transcript) = self.transcript.take()
+        {
+            self.print(&Event::NoTranscript {
+                path: transcript.path(),
+                reason: reason(&error),
+            })?;
+        }
+        self.print(event)
+    }
+
+    fn print(&mut self, event: &Event<'_>) -> io::Result<()> {
+        match event {
+            // The user typed it, or notices it when the program ends.
+            Event::Sent { .. } | Event::Closed { goes_on: false, .. } => Ok(()),
+            Event::Failed(_) | Event::Ended => {
+                self.leave_row();
+                match self.stdout {
+                    Stdout::Screen(_) => self.end_line(),
+                    Stdout::Pipe(_) => Ok(()),
+                }
+            }
+            Event::Received(peer, part) => {
+                // Another peer's message in between has ended the line, so the rest needs a label
+                // again.
+                let labelled = part.first || self.speaker != Some(*peer);
+                self.speaker = Some(*peer);
+                self.say(event, labelled)
+            }
+            Event::Late(peer, _) => {
+                let labelled = matches!(peer, Peer::Numbered(_)) && !self.quiet;
+                self.say(event, labelled)
+            }
+            Event::Called(_) => {
+                let dim = self.dim;
+                let rows = if io::stderr().is_terminal() {
+                    screen::indented(&event.to_string())
+                } else {
+                    event.to_string()
+                };
+                self.notice(&format!("{dim}{rows}{dim:#}\n"))
+            }
+            _ if self.quiet => self.end_line(),
+            notice => self.notice(&format!("{notice}\n")),
+        }
+    }
+
+    /// Shows a part of a message, with a label or as the continuation of what was shown before.
+    fn say(&mut self, event: &Event<'_>, labelled: bool) -> io::Result<()> {
+        let (Event::Received(_, part) | Event::Late(_, part)) = event else {
+            return Ok(());
+        };
+        self.leave_row();
+        if labelled {
+            self.end_line()?;
+        }
+        let label = (labelled && !self.quiet).then_some((self.label, event));
+        match &mut self.stdout {
+            Stdout::Screen(screen) => screen.part(label, labelled, part),
+            Stdout::Pipe(pipe) => return pipe.part(label, labelled, part),
+        }
+        self.flush()
+    }
+
+    /// Prints `text` on stderr. It must consist of complete rows without control sequences of a
+    /// peer.
+    fn notice(&mut self, text: &str) -> io::Result<()> {
+        self.leave_row();
+        self.end_line()?;
+        match &self.prompt {
+            Some(prompt) if io::stderr().is_terminal() => prompt.show(text),
+            _ => {
+                let _ = io::stderr().write_all(text.as_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    fn is_at_start(&self) -> bool {
+        match &self.stdout {
+            Stdout::Screen(screen) => screen.is_at_start(),
+            Stdout::Pipe(pipe) => pipe.is_at_start(),
+        }
+    }
+
+    /// Ends the line of an incomplete message, so that what follows starts a new one.
+    fn end_line(&mut self) -> io::Result<()> {
+        match &mut self.stdout {
+            Stdout::Screen(screen) => screen.end_line(),
+            Stdout::Pipe(pipe) => return pipe.end_line(),
+        }
+        self.flush()
+    }
+
+    /// Prints the pending rows of the screen.
+    fn flush(&mut self) -> io::Result<()> {
+        let Stdout::Screen(screen) = &mut self.stdout else {
+            return Ok(());
+        };
+        match &self.prompt {
+            Some(prompt) => {
+                let rows = screen.take_rows();
+                if !rows.is_empty() {
+                    prompt.show(&rows);
+                }
+                Ok(())
+            }
+            None => screen.write(),
+        }
+    }
+
+    /// Ends the row of a plain prompt, if it is on the screen.
+    fn leave_row(&mut self) {
+        if self.plain_prompt == Some(true) {
+            self.plain_prompt = Some(false);
+            write_on_terminal("\n");
+        }
+    }
+}
+
+/// Appends the label of a message to `text`.
+fn push_label(text: &mut String, style: Style, event: &Event<'_>) {
+    // Writing to a String never fails.
+    let _ = write!(text, "{style}{event}{style:#} ");
+}
+
+/// Writes text that only a terminal needs. Ignores errors.
+fn write_on_terminal(text: &str) {
+    let _ = if io::stdout().is_terminal() {
+        let mut stdout = io::stdout();
+        stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush())
+    } else if io::stderr().is_terminal() {
+        io::stderr().write_all(text.as_bytes())
+    } else {
+        Ok(())
+    };
+}
