@@ -5,7 +5,6 @@ mod history;
 mod inputrc;
 mod lines;
 
-use std::env;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use mio::Waker;
 use self::editor::Editor;
 use self::lines::Lines;
 use crate::event::{Event, Peer};
-use crate::prompt::SharedPrompt;
+use crate::prompt::{SharedPrompt, is_dumb};
 use crate::sys;
 
 pub use self::history::HistoryFile;
@@ -148,14 +147,4 @@ impl Input {
         let editor = Editor::start(options, prompt)?;
         Ok(Self::Editor(Box::new(editor)))
     }
-}
-
-/// Returns whether the terminal is of a type on which rustyline does not draw.
-#[must_use]
-pub fn is_dumb() -> bool {
-    env::var("TERM").is_ok_and(|term| {
-        ["dumb", "cons25", "emacs"]
-            .iter()
-            .any(|name| name.eq_ignore_ascii_case(&term))
-    })
 }

@@ -29,7 +29,7 @@
 //! | [`wrap`] | break text into rows |
 //! | [`sanitize`] | make untrusted text safe for a terminal |
 //! | [`reason`] | word the errors of the system |
-//! | [`sys`] | the few lines that differ between operating systems |
+//! | [`sys`] | what differs between operating systems |
 
 pub mod cli;
 pub mod connect;

@@ -252,13 +252,6 @@ impl Peers {
         Ok(())
     }
 
-    /// Looks again at `peer`, which has just got the turn.
-    pub fn look_again(&mut self, peer: Peer) {
-        if let Some(number) = self.number(peer) {
-            self.queue(number);
-        }
-    }
-
     fn queue(&mut self, number: u32) {
         if let Some(conversation) = self.conversations.get_mut(&number)
             && !mem::replace(&mut conversation.is_queued, true)

@@ -6,6 +6,7 @@
 //! has handled all keys that were typed. So a line never counts as the answer to something that was
 //! not on the screen when the line was typed.
 
+use std::env;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -302,4 +303,14 @@ impl State {
             self.nudged = printer.print(NUDGE.to_owned()).is_ok();
         }
     }
+}
+
+/// Returns whether the terminal is of a type on which rustyline does not draw.
+#[must_use]
+pub fn is_dumb() -> bool {
+    env::var("TERM").is_ok_and(|term| {
+        ["dumb", "cons25", "emacs"]
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(&term))
+    })
 }
