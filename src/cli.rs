@@ -13,16 +13,12 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Args, ColorChoice, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::connect::Patience;
-use crate::diagram::Format;
 use crate::endpoint::{self, DEFAULT_PORT, Endpoint};
-use crate::event::Failure;
 use crate::explain::Log;
 use crate::framing::{Framing, Wire};
 use crate::input::{self, HistoryFile};
 use crate::peers::Limits;
 use crate::report;
-use crate::transcript::Transcript;
 
 /// Chat over a bare TCP connection, one turn at a time.
 ///
@@ -105,7 +101,7 @@ Examples:
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
         /// How to draw it: with characters, or as Mermaid text
-        #[arg(long, default_value_t, value_name = "HOW")]
+        #[arg(long, value_enum, default_value_t, value_name = "HOW")]
         format: Format,
     },
     /// Print a completion script for a shell
@@ -130,8 +126,8 @@ impl Command {
         if chat.name.is_some() && chat.framing != Framing::Json {
             return Err((subcommand, "only --framing json tells a --name".into()));
         }
-        if let Self::Connect(ConnectArgs { target, .. }) = self
-            && let (Some(one), Some(other)) = (target.target.1, target.port)
+        if let Self::Connect(args) = self
+            && let (Some(one), Some(other)) = (args.target.1, args.port)
         {
             let conflict = format!("the port is given twice: {one} and {other}");
             return Err((subcommand, conflict));
@@ -142,64 +138,44 @@ impl Command {
 
 /// The arguments of `serve`.
 #[derive(Debug, Args)]
-pub struct ServeArgs {
-    /// Where to listen.
-    #[command(flatten)]
-    pub listen: ListenArgs,
-    /// Whom to serve.
-    #[command(flatten)]
-    pub clients: ClientsArgs,
-    /// How to talk.
-    #[command(flatten)]
-    pub chat: ChatArgs,
-    /// What to tell and to keep.
-    #[command(flatten)]
-    pub lesson: LessonArgs,
-}
-
-/// Where `serve` listens.
-#[derive(Debug, Args)]
 #[command(next_help_heading = "Where to listen")]
-pub struct ListenArgs {
+pub struct ServeArgs {
     /// Name or address of this machine to listen on; 0.0.0.0 or :: for all of its addresses
     #[arg(long, default_value = "localhost", value_parser = endpoint::parse_host)]
-    host: String,
+    pub host: String,
     /// Port to listen on; 0 for any that is free
     #[arg(short, long, default_value_t = DEFAULT_PORT, value_parser = parse_number)]
-    port: u16,
+    pub port: u16,
     /// How many connections may wait to be accepted
     #[arg(short, long, default_value_t = 2, value_name = "N", value_parser = parse_number)]
     pub backlog: u16,
-}
-
-impl ListenArgs {
-    /// The address to listen on.
-    #[must_use]
-    pub fn endpoint(&self) -> Endpoint {
-        Endpoint {
-            host: self.host.clone(),
-            port: self.port,
-        }
-    }
-}
-
-/// Whom `serve` serves.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Whom to serve")]
-pub struct ClientsArgs {
     /// Wait for the next client when one has left
-    #[arg(short, long)]
+    #[arg(short, long, help_heading = "Whom to serve")]
     keep_open: bool,
     /// Talk with up to N clients at once, and keep open: whoever has waited longest is
     /// answered first; the others stay in the backlog
-    #[arg(short, long, value_name = "N", value_parser = parse_count)]
+    #[arg(
+        short,
+        long,
+        value_name = "N",
+        value_parser = parse_count,
+        help_heading = "Whom to serve"
+    )]
     max_clients: Option<u16>,
     /// Let a client go that has the turn and says nothing for so long: 30s, 5m
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = parse_duration,
+        help_heading = "Whom to serve"
+    )]
     idle_timeout: Option<Duration>,
+    /// How to talk.
+    #[command(flatten)]
+    pub chat: ChatArgs,
 }
 
-impl ClientsArgs {
+impl ServeArgs {
     /// Whom to serve, and for how long.
     #[must_use]
     pub fn limits(&self) -> Limits {
@@ -214,20 +190,6 @@ impl ClientsArgs {
 /// The arguments of `connect`.
 #[derive(Debug, Args)]
 pub struct ConnectArgs {
-    /// Where to connect to.
-    #[command(flatten)]
-    pub target: TargetArgs,
-    /// How to talk.
-    #[command(flatten)]
-    pub chat: ChatArgs,
-    /// What to tell and to keep.
-    #[command(flatten)]
-    pub lesson: LessonArgs,
-}
-
-/// Where `connect` connects to.
-#[derive(Debug, Args)]
-pub struct TargetArgs {
     /// Name or address of the server, with its port or without
     #[arg(
         default_value = "localhost",
@@ -247,7 +209,7 @@ pub struct TargetArgs {
         value_parser = parse_duration,
         help_heading = "Where to connect"
     )]
-    connect_timeout: Duration,
+    pub connect_timeout: Duration,
     /// Try again for so long, when the server is not there yet, and when the connection is
     /// lost [default without a value: 60s]
     #[arg(
@@ -259,19 +221,13 @@ pub struct TargetArgs {
         default_missing_value = "60s",
         help_heading = "Where to connect"
     )]
-    retry: Option<Duration>,
+    pub retry: Option<Duration>,
+    /// How to talk.
+    #[command(flatten)]
+    pub chat: ChatArgs,
 }
 
-impl TargetArgs {
-    /// How long to try it.
-    #[must_use]
-    pub fn patience(&self) -> Patience {
-        Patience {
-            connect_timeout: self.connect_timeout,
-            retry: self.retry,
-        }
-    }
-
+impl ConnectArgs {
     /// The address to connect to.
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
@@ -283,9 +239,10 @@ impl TargetArgs {
     }
 }
 
-/// What `serve` and `connect` have in common: how to talk.
+/// What `serve` and `connect` have in common.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "How to talk")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct ChatArgs {
     /// Where a message ends: raw (where it does), line (at \n), crlf (at \r\n), or json
     /// (a line of JSON); the other side must use the same
@@ -311,21 +268,27 @@ pub struct ChatArgs {
     /// Keep no history
     #[arg(long, action = ArgAction::SetTrue, conflicts_with = "history_file")]
     no_history: bool,
-}
-
-/// What `serve` and `connect` have in common: what is told and kept of it.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "For a lesson")]
-pub struct LessonArgs {
     /// Tell the socket calls: their arguments, their results, and what they are good for
-    #[arg(long)]
+    #[arg(long, help_heading = "For a lesson")]
     explain: bool,
     /// Keep what happens in this file, behind what stands there: JSON, one event a line
-    #[arg(long, value_name = "FILE")]
-    transcript: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", help_heading = "For a lesson")]
+    pub transcript: Option<PathBuf>,
 }
 
-impl LessonArgs {
+/// The output format of a diagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// Text for a terminal.
+    #[default]
+    #[value(help = None)]
+    Chars,
+    /// Mermaid source, which other programs render.
+    #[value(help = None)]
+    Mermaid,
+}
+
+impl ChatArgs {
     /// Where socket calls are noted, if they are to be told; with `many` peers or with one.
     #[must_use]
     pub fn log(&self, many: bool) -> Log {
@@ -336,13 +299,6 @@ impl LessonArgs {
         }
     }
 
-    /// The transcript, if one is to be kept. Fails when it cannot be written.
-    pub fn transcript(self) -> Result<Option<Transcript>, Failure> {
-        self.transcript.map(Transcript::open).transpose()
-    }
-}
-
-impl ChatArgs {
     /// What is told, with the calls that are noted in `log`.
     #[must_use]
     pub fn report(&self, log: &Log) -> report::Options {
@@ -386,18 +342,7 @@ impl ChatArgs {
                     .or_else(|| whoami::fallible::username().ok()),
                 Framing::Raw | Framing::Line | Framing::Crlf => None,
             },
-            ..Wire::default()
         }
-    }
-}
-
-impl ValueEnum for Format {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Chars, Self::Mermaid]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.name()))
     }
 }
 
@@ -447,7 +392,7 @@ mod tests {
 
     fn target(args: &[&str]) -> Endpoint {
         match Cli::parse_from(["socketchat", "connect"].iter().chain(args)).command {
-            Command::Connect(args) => args.target.endpoint(),
+            Command::Connect(args) => args.endpoint(),
             other => panic!("{other:?}"),
         }
     }

@@ -17,45 +17,39 @@ use crate::socket::{self, Socket};
 /// The first and the longest pause before another attempt to connect.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(8));
 
-/// How long to try to connect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
-    /// The time limit for each address.
-    pub connect_timeout: Duration,
-    /// The time limit for all attempts, after the server was not reached or the connection was
-    /// lost; `None` for a single attempt.
-    pub retry: Option<Duration>,
-}
-
-/// Connects to `endpoint`, as long as `patience` allows, and converses with the server in messages
-/// framed as `wire` says. Returns how the conversation ended. Records the socket calls in `log`.
+/// Connects to `endpoint`, and converses with the server in messages framed as `wire` says. Returns
+/// how the conversation ended. Records the socket calls in `log`.
 ///
-/// Fails if the name does not resolve, if no address answers, or as [`Engine::run`] does. With
-/// [`Patience::retry`], fails for one of the first two reasons or a lost connection only when that
-/// time is up.
+/// `timeout` is the time limit for each address. With `retry`, tries again for that time after the
+/// server was not reached or the connection was lost.
+///
+/// Fails if the name does not resolve, if no address answers, or as [`Engine::run`] does; for one
+/// of the first two reasons or a lost connection only when the time of `retry` is up.
 pub fn run(
     endpoint: &Endpoint,
-    patience: Patience,
+    timeout: Duration,
+    retry: Option<Duration>,
     wire: &Wire,
     log: &Log,
     engine: &mut Engine,
 ) -> Result<Ending, Failure> {
-    let mut outage = Outage::new(patience.retry.unwrap_or_default());
+    let mut outage = Outage::new(retry.unwrap_or_default());
+    let retries = retry.is_some();
     loop {
-        let ended = converse(endpoint, patience, wire, log, engine, &mut outage);
-        let failure =
-            match ended {
-                Err(
-                    failure @ (Failure::Resolve(..) | Failure::Connect(..) | Failure::Lost(..)),
-                ) if patience.retry.is_some() => failure,
-                ended => return ended,
-            };
+        let lost = match converse(endpoint, timeout, retries, wire, log, engine, &mut outage) {
+            Err(lost @ (Failure::Resolve(..) | Failure::Connect(..) | Failure::Lost(..)))
+                if retries =>
+            {
+                lost
+            }
+            ended => return ended,
+        };
         let Some(pause) = outage.next_pause() else {
             engine.tell_unsent()?;
-            return Err(failure);
+            return Err(lost);
         };
         engine.show(&Event::TryingAgain {
-            failure: &failure,
+            failure: &lost,
             pause,
             tries: outage.tries,
         })?;
@@ -69,7 +63,8 @@ pub fn run(
 /// Connects once, and converses until the conversation ends.
 fn converse(
     endpoint: &Endpoint,
-    patience: Patience,
+    timeout: Duration,
+    retries: bool,
     wire: &Wire,
     log: &Log,
     engine: &mut Engine,
@@ -77,7 +72,12 @@ fn converse(
 ) -> Result<Ending, Failure> {
     let dialled = {
         let (endpoint, log) = (endpoint.clone(), log.clone());
-        engine.run_aside(move || dial(&endpoint, patience.connect_timeout, &log))?
+        engine.run_aside(move || {
+            let addresses = socket::resolve(&endpoint, &log)
+                .map_err(|error| Failure::Resolve(endpoint.clone(), error))?;
+            connect_to_any(&addresses, timeout, &log)
+                .map_err(|error| Failure::Connect(endpoint, error))
+        })?
     };
     let (stream, address) = match dialled {
         Ok(dialled) => dialled?,
@@ -98,7 +98,7 @@ fn converse(
     let rules = Rules {
         framing: wire.framing,
         answers_blindly: engine.kind() != Kind::Terminal,
-        retries: patience.retry.is_some(),
+        retries,
         ..Rules::default()
     };
     let connected = Instant::now();
@@ -145,18 +145,6 @@ impl Outage {
         // The last attempt takes place when the time is up.
         (!left.is_zero()).then_some(pause.min(left))
     }
-}
-
-/// Resolves `endpoint` and connects to it. Returns the connection and its address.
-fn dial(
-    endpoint: &Endpoint,
-    timeout: Duration,
-    log: &Log,
-) -> Result<(Socket, SocketAddr), Failure> {
-    let addresses = socket::resolve(endpoint, log)
-        .map_err(|error| Failure::Resolve(endpoint.clone(), error))?;
-    connect_to_any(&addresses, timeout, log)
-        .map_err(|error| Failure::Connect(endpoint.clone(), error))
 }
 
 /// Tries each address for at most `timeout`. Returns the first connection and its address, or fails

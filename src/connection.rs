@@ -6,7 +6,9 @@ use std::mem;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::framing::{self, Decoder, Encoder, Framing, Oddity, Pause, Piece, Text, Wire};
+use crate::framing::{
+    Decoder, Encoder, Framing, Oddity, Pause, Piece, RAW_QUIET, Text, UNENDED, Wire,
+};
 use crate::sanitize::Untrusted;
 use crate::socket::Stream;
 use crate::sys;
@@ -49,7 +51,7 @@ pub enum Progress {
     Part,
     /// No further part is complete yet.
     Pending,
-    /// The message is still incomplete after [`Wire::unended`].
+    /// The message is still incomplete after [`UNENDED`].
     Stalled,
     /// The peer closed its side, and all that it sent was handed out.
     Closed,
@@ -71,8 +73,6 @@ pub struct Connection<S: Stream> {
     found: Option<Piece>,
     /// Since when the buffer holds an incomplete message.
     unended: Option<Instant>,
-    /// How long a line may stay without its end before it is reported.
-    unended_limit: Duration,
     /// Whether a stalled message was reported.
     stalled: bool,
     reads: Reads,
@@ -127,7 +127,6 @@ impl<S: Stream> Connection<S> {
             end: 0,
             found: None,
             unended: None,
-            unended_limit: wire.unended,
             stalled: false,
             reads: Reads::polled(),
             incoming: Incoming::Anything,
@@ -192,13 +191,12 @@ impl<S: Stream> Connection<S> {
     pub fn send(&mut self, text: &[u8], last: bool) -> io::Result<bool> {
         self.decoder.end_message();
         self.late = 0;
-        let encoded = self.encoder.encode(text, last);
-        let mut unsent = encoded.wire;
+        let (mut unsent, joined) = self.encoder.encode(text, last);
         if self.outbox.is_empty() {
             write(&mut self.stream, &mut unsent)?;
         }
         self.outbox.extend_from_slice(unsent);
-        Ok(encoded.joined)
+        Ok(joined)
     }
 
     /// Sends what the stream has not accepted before, as far as it does now. Fails if the write
@@ -220,7 +218,7 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Closes our side. What the peer still sends is received until it closes its side or sends
-    /// nothing for [`framing::RAW_QUIET`]. Fails if the stream is broken.
+    /// nothing for [`RAW_QUIET`]. Fails if the stream is broken.
     pub fn close(&mut self) -> io::Result<()> {
         if self.closed {
             return Ok(());
@@ -241,31 +239,25 @@ impl<S: Stream> Connection<S> {
     /// after a read that completes no part, so that other peers get their turn. Fails if the read
     /// fails.
     pub fn advance(&mut self) -> io::Result<Progress> {
-        let mut pause = Pause::None;
-        loop {
+        while !self.has_next() {
+            let Some(pause) = self.read()? else {
+                return Ok(Progress::Pending);
+            };
             self.look(pause);
-            if self.found.is_some() {
-                return Ok(Progress::Part);
-            }
             match pause {
+                _ if self.found.is_some() => {}
                 Pause::Closed => return Ok(Progress::Closed),
                 Pause::Quiet if self.closed => return Ok(Progress::Closed),
                 Pause::Quiet => return Ok(self.stall()),
-                Pause::None => {}
-            }
-            pause = match self.read()? {
-                Some(pause) => pause,
-                None => return Ok(Progress::Pending),
-            };
-            if pause == Pause::None && self.framing().marks_the_end() && !self.has_next() {
+                Pause::None if !self.framing().marks_the_end() => {}
                 // A peer that sends its message byte by byte is never quiet.
-                let drips = |since: Instant| since.elapsed() >= self.unended_limit;
-                return Ok(match self.unended {
-                    Some(since) if drips(since) => self.stall(),
-                    _ => Progress::Pending,
-                });
+                Pause::None if self.unended.is_some_and(|since| since.elapsed() >= UNENDED) => {
+                    return Ok(self.stall());
+                }
+                Pause::None => return Ok(Progress::Pending),
             }
         }
+        Ok(Progress::Part)
     }
 
     fn stall(&mut self) -> Progress {
@@ -298,9 +290,11 @@ impl<S: Stream> Connection<S> {
         })
     }
 
-    /// Returns whether [`Connection::advance`] finds a part without reading.
+    /// Returns whether what was read holds the next part.
     pub fn has_next(&mut self) -> bool {
-        self.look(Pause::None);
+        if self.start < self.end {
+            self.look(Pause::None);
+        }
         self.found.is_some()
     }
 
@@ -356,13 +350,10 @@ impl<S: Stream> Connection<S> {
     /// Returns how long the peer may send nothing until [`Connection::advance`] draws a conclusion.
     fn patience(&self) -> Option<Duration> {
         if self.closed {
-            return Some(framing::RAW_QUIET);
+            return Some(RAW_QUIET);
         }
-        let patience = self.decoder.patience(self.end - self.start)?;
-        if !self.framing().marks_the_end() {
-            return Some(patience);
-        }
-        (!self.stalled).then_some(self.unended_limit)
+        let patience = self.decoder.patience(self.end - self.start);
+        patience.filter(|_| !self.stalled)
     }
 
     /// Reads ahead in our turn, without waiting, until the buffer is full. Fails if a read fails.

@@ -5,41 +5,12 @@ mod mermaid;
 mod story;
 
 use std::collections::HashSet;
-use std::fmt;
-use std::path::PathBuf;
-use std::time::SystemTime;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use self::story::Story;
 use crate::event::Failure;
 use crate::sanitize::Untrusted;
-use crate::transcript::Record;
-
-/// The output format of a diagram.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Format {
-    /// Text for a terminal.
-    #[default]
-    Chars,
-    /// Mermaid source, which other programs render.
-    Mermaid,
-}
-
-impl Format {
-    /// Returns the name of the format as the option `--format` takes it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Chars => "chars",
-            Self::Mermaid => "mermaid",
-        }
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// A row of the diagram. Participants are indices into [`Diagram::participants`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,73 +68,49 @@ pub struct Diagram {
     steps: Vec<Step>,
 }
 
-/// A line of a file that is not a line of a transcript.
-#[derive(Debug)]
-pub struct BadLine {
-    path: PathBuf,
-    number: usize,
-    reason: String,
-}
-
-impl fmt::Display for BadLine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}:{}: left out, as it is no line of a transcript: {}",
-            self.path.display(),
-            self.number,
-            Untrusted(self.reason.as_bytes()).visible_line(80)
-        )
-    }
-}
-
-/// A record with its time parsed.
-type Timed<'a> = (SystemTime, Record<'a>);
-
-/// Reads `files`, the transcripts of one or more participants of the same conversation.
-///
-/// Returns the diagram, and the lines that were left out because they are not valid. Returns
-/// an error if a file cannot be read.
-pub fn read(files: &[PathBuf]) -> Result<(Diagram, Vec<BadLine>), Failure> {
+/// Reads `files`, the transcripts of one or more participants of the same conversation, and parses
+/// them as [`parse`] does. Fails if a file cannot be read.
+pub fn read(files: &[PathBuf]) -> Result<(Diagram, Vec<String>), Failure> {
     let mut seen = HashSet::new();
     let mut texts = Vec::new();
     for path in files.iter().filter(|path| seen.insert(*path)) {
-        let bytes =
-            std::fs::read(path).map_err(|error| Failure::ReadTranscript(path.clone(), error))?;
-        texts.push((path, String::from_utf8_lossy(&bytes).into_owned()));
+        let text = fs::read(path).map_err(|error| Failure::ReadTranscript(path.clone(), error))?;
+        texts.push((path.as_path(), text));
     }
+    Ok(parse(&texts))
+}
+
+/// Parses transcripts, each the content of the file at its path. Returns the diagram, and a notice
+/// for each line that was left out because it is not valid.
+#[must_use]
+pub fn parse(files: &[(&Path, Vec<u8>)]) -> (Diagram, Vec<String>) {
     let mut bad = Vec::new();
     let mut records = Vec::new();
-    for (path, text) in &texts {
+    for (path, text) in files {
+        let text = String::from_utf8_lossy(text);
         let mut records_of_file = Vec::new();
         for (index, line) in text.lines().enumerate() {
             if line.trim().is_empty() {
                 continue;
             }
-            match parse_line(line) {
+            match serde_json::from_str(line) {
                 Ok(record) => records_of_file.push(record),
-                Err(reason) => bad.push(BadLine {
-                    path: (*path).clone(),
-                    number: index + 1,
-                    reason,
-                }),
+                Err(error) => {
+                    let error = error.to_string();
+                    // serde_json's position is wrong here: it counts lines from this line.
+                    let reason = error.split(" at line ").next().unwrap_or_default();
+                    bad.push(format!(
+                        "{}:{}: left out, as it is no line of a transcript: {}",
+                        path.display(),
+                        index + 1,
+                        Untrusted(reason.as_bytes()).visible_line(80)
+                    ));
+                }
             }
         }
         records.push(records_of_file);
     }
-    Ok((Story::new(records).into_diagram(), bad))
-}
-
-/// Parses a line of a transcript. Returns the reason if it is not valid.
-fn parse_line(line: &str) -> Result<Timed<'_>, String> {
-    let record: Record<'_> = serde_json::from_str(line).map_err(|error| {
-        // serde_json's position is wrong here: it counts lines from this line.
-        let mut reason = error.to_string();
-        reason.truncate(reason.find(" at line ").unwrap_or(reason.len()));
-        reason
-    })?;
-    let time = humantime::parse_rfc3339(&record.time).map_err(|error| error.to_string())?;
-    Ok((time, record))
+    (Story::new(records).into_diagram(), bad)
 }
 
 impl Diagram {
@@ -173,13 +120,16 @@ impl Diagram {
         self.steps.is_empty()
     }
 
-    /// Draws the diagram in `format` and returns it with a newline at its end. `columns` is
-    /// the width of the terminal for [`Format::Chars`].
+    /// Draws the diagram with characters, for a terminal of `columns` columns. Returns it with a
+    /// newline at its end.
     #[must_use]
-    pub fn draw(&self, format: Format, columns: usize) -> String {
-        match format {
-            Format::Chars => chars::draw(self, columns),
-            Format::Mermaid => mermaid::draw(self),
-        }
+    pub fn chars(&self, columns: usize) -> String {
+        chars::draw(self, columns)
+    }
+
+    /// Returns the Mermaid source of the diagram, which other programs render.
+    #[must_use]
+    pub fn mermaid(&self) -> String {
+        mermaid::draw(self)
     }
 }

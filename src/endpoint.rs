@@ -31,6 +31,7 @@ impl Endpoint {
     }
 }
 
+/// Sorts IPv4 addresses to the front, and removes repetitions.
 fn ipv4_first(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     addresses.sort_by_key(SocketAddr::is_ipv6);
     addresses.dedup();
@@ -47,55 +48,17 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// The error if a text is not a valid host, port, or `HOST[:PORT]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EndpointError {
-    /// The text is empty, or has only a port.
-    NoHost,
-    /// The given port is not a number from 1 to 65535.
-    Port(String),
-    /// The text in brackets is not an IPv6 address, or a bracket is missing.
-    Brackets,
-    /// The text has several colons, but is not an IPv6 address.
-    Colons,
-    /// The text contains white space.
-    Space,
-    /// The text contains a slash, as a URL does.
-    Slash,
-}
-
-impl fmt::Display for EndpointError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoHost => write!(f, "the host is missing (write localhost:{DEFAULT_PORT})"),
-            Self::Port(text) => write!(f, "'{text}' is no port from 1 to 65535"),
-            Self::Brackets => write!(
-                f,
-                "brackets go around an IPv6 address (write [::1]:{DEFAULT_PORT})"
-            ),
-            Self::Colons => write!(
-                f,
-                "write HOST:PORT, or an IPv6 address in brackets: [::1]:{DEFAULT_PORT}"
-            ),
-            Self::Space => write!(f, "a host has no spaces in it"),
-            Self::Slash => write!(f, "write HOST:PORT alone, with no slashes"),
-        }
-    }
-}
-
-impl std::error::Error for EndpointError {}
-
 /// Parses a host with an optional port: `localhost:5000`, `localhost`, `127.0.0.1:5000`,
 /// `[::1]:5000`, `[::1]`, `::1` (RFC 3986 §3.2 for the brackets).
 ///
-/// Returns the host without brackets, and the port if there is one. Returns an error if
-/// `text` has another form. Does not check whether the host exists.
-pub fn parse_host_port(text: &str) -> Result<(String, Option<u16>), EndpointError> {
+/// Returns the host without brackets, and the port if there is one. Returns an error, worded for
+/// the user, if `text` has another form. Does not check whether the host exists.
+pub fn parse_host_port(text: &str) -> Result<(String, Option<u16>), String> {
     if text.contains(char::is_whitespace) {
-        return Err(EndpointError::Space);
+        return Err("a host has no spaces in it".into());
     }
     if text.contains('/') {
-        return Err(EndpointError::Slash);
+        return Err("write HOST:PORT alone, with no slashes".into());
     }
     if let Some(rest) = text.strip_prefix('[') {
         return match rest.split_once(']') {
@@ -103,16 +66,21 @@ pub fn parse_host_port(text: &str) -> Result<(String, Option<u16>), EndpointErro
             Some((host, after)) if is_ipv6(host) && after.starts_with(':') => {
                 Ok((host.to_owned(), Some(parse_port(&after[1..])?)))
             }
-            _ => Err(EndpointError::Brackets),
+            _ => Err(format!(
+                "brackets go around an IPv6 address (write [::1]:{DEFAULT_PORT})"
+            )),
         };
     }
     match text.split_once(':') {
         _ if is_ipv6(text) => Ok((text.to_owned(), None)),
-        Some((_, port)) if port.contains(':') => Err(EndpointError::Colons),
-        Some(("", _)) => Err(EndpointError::NoHost),
-        Some((host, port)) => Ok((host.to_owned(), Some(parse_port(port)?))),
-        None if text.is_empty() => Err(EndpointError::NoHost),
-        None => Ok((text.to_owned(), None)),
+        Some((_, port)) if port.contains(':') => Err(format!(
+            "write HOST:PORT, or an IPv6 address in brackets: [::1]:{DEFAULT_PORT}"
+        )),
+        Some((host, port)) if !host.is_empty() => Ok((host.to_owned(), Some(parse_port(port)?))),
+        None if !text.is_empty() => Ok((text.to_owned(), None)),
+        _ => Err(format!(
+            "the host is missing (write localhost:{DEFAULT_PORT})"
+        )),
     }
 }
 
@@ -123,12 +91,12 @@ fn is_ipv6(text: &str) -> bool {
     !zone.is_empty() && address.parse::<Ipv6Addr>().is_ok()
 }
 
-/// Parses a port from 1 to 65535. Returns an error for any other text.
-pub fn parse_port(text: &str) -> Result<u16, EndpointError> {
+/// Parses a port from 1 to 65535. Returns an error, worded for the user, for any other text.
+pub fn parse_port(text: &str) -> Result<u16, String> {
     // `u16::from_str` also accepts a plus sign.
     match text.parse() {
         Ok(port) if port > 0 && !text.starts_with('+') => Ok(port),
-        _ => Err(EndpointError::Port(text.to_owned())),
+        _ => Err(format!("'{text}' is no port from 1 to 65535")),
     }
 }
 
@@ -138,10 +106,9 @@ pub fn parse_port(text: &str) -> Result<u16, EndpointError> {
 /// Returns an error, worded for the user, if `text` is not a host or has a port, as the port
 /// has its own option.
 pub fn parse_host(text: &str) -> Result<String, String> {
-    match parse_host_port(text) {
-        Ok((host, None)) => Ok(host),
-        Ok((_, Some(port))) => Err(format!("the port goes in an option: --port {port}")),
-        Err(error) => Err(error.to_string()),
+    match parse_host_port(text)? {
+        (host, None) => Ok(host),
+        (_, Some(port)) => Err(format!("the port goes in an option: --port {port}")),
     }
 }
 

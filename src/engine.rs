@@ -1,21 +1,21 @@
-//! Waits for all input and network events, reports them to the session, and carries out the actions
-//! that it returns.
+//! Waits for all input and network events, tells the session of them, and does what it decides.
 
 use std::io;
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
 
 use mio::{Events, Poll, Token, Waker};
 
+use crate::connection::Part;
 use crate::event::{Awaited, Event, Failure, Parting, Peer, Prompt};
 use crate::framing::Oddity;
 use crate::input::{self, Input, Kind, Typed};
-use crate::peers::{Arrival, FIRST_TOKEN, News, Peers};
+use crate::peers::{FIRST_TOKEN, News, Peers};
 use crate::prompt::SharedPrompt;
 use crate::report::Report;
-use crate::session::{self, Action, Ending, Loss, Rules, Session};
+use crate::session::{AtEnd, Ending, Entered, Gone, Rules, Session};
 use crate::sys::{self, Signals};
 
 /// The token with which other threads wake the wait.
@@ -33,8 +33,6 @@ const EVENTS: usize = 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unanswered {
     Nothing,
-    /// The message is to be given back to the user.
-    ToPutBack,
     /// The message is on the prompt again.
     OnPrompt,
     /// The message cannot be given back: the buffer no longer holds all of it.
@@ -128,7 +126,7 @@ impl Engine {
 
     /// Reports an event to the user and the transcript. Fails if stdout cannot be written.
     pub fn show(&mut self, event: &Event<'_>) -> Result<(), Failure> {
-        self.report.show(event).map_err(Failure::Output)
+        show(&mut self.report, event)
     }
 
     /// Converses with `peers` by `rules` until the conversation ends. Returns how it ended.
@@ -137,13 +135,17 @@ impl Engine {
     /// cannot be read, or if stdout cannot be written.
     pub fn run(&mut self, peers: &mut Peers, rules: Rules) -> Result<Ending, Failure> {
         self.start_input()?;
-        let mut talk = Talk {
-            session: Session::new(rules),
-            peers,
-            actions: Vec::new(),
+        let mut session = Session::new(rules);
+        if !peers.is_empty() {
+            // This is the server that we have connected to.
+            session.joined(Peer::Server);
+        }
+        let mut chat = Chat {
             engine: self,
+            session,
+            peers,
         };
-        match talk.run() {
+        match chat.run() {
             Err(Failure::Output(error)) if sys::is_reader_gone(&error) => {
                 // The reader of our output, such as `head`, needs no more: this is not an error.
                 Ok(Ending::OutputClosed)
@@ -161,10 +163,10 @@ impl Engine {
         &mut self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Result<T, Ending>, Failure> {
-        if self.prompt.is_none() {
+        let Some(prompt) = self.prompt.clone() else {
             return Ok(Ok(work()));
-        }
-        let (sender, done) = std::sync::mpsc::sync_channel(1);
+        };
+        let (sender, done) = mpsc::sync_channel(1);
         let waker = Arc::clone(&self.waker);
         let spawned = thread::Builder::new()
             .name("connect".into())
@@ -177,48 +179,30 @@ impl Engine {
             if let Ok(done) = done.try_recv() {
                 return Ok(Ok(done));
             }
-            if let Some(ending) = self.wait_for_nobody(None)? {
-                return Ok(Err(ending));
+            prompt.set_turn(Prompt::default(), Awaited::AServer);
+            self.report.explain().map_err(Failure::Output)?;
+            self.wait(None)?;
+            if self.stopped {
+                return Ok(Err(Ending::Interrupted));
+            }
+            while let Some(typed) = next(&mut self.input, false) {
+                match typed {
+                    Typed::EndOfInput => return Ok(Err(Ending::EndOfInput)),
+                    Typed::Interrupt => return Ok(Err(Ending::Interrupted)),
+                    Typed::Failed(error) => return Err(Failure::Input(error)),
+                    Typed::Notice(notice) => show(&mut self.report, &notice)?,
+                    // There is no peer to send it to.
+                    Typed::Line { text, .. } => tell_not_sent(&mut self.report, &text)?,
+                }
             }
         }
     }
 
     /// Waits until the time `until`, without a peer. Returns how the user ended the program, or
-    /// `None` if the time is up. Fails if the user's input cannot be read or stdout cannot be
-    /// written.
+    /// `None` if the time is up. Fails as [`Engine::run_aside`] does.
     pub fn pause(&mut self, until: Instant) -> Result<Option<Ending>, Failure> {
-        while until > Instant::now() {
-            if let Some(ending) = self.wait_for_nobody(Some(until))? {
-                return Ok(Some(ending));
-            }
-        }
-        Ok(None)
-    }
-
-    fn wait_for_nobody(&mut self, until: Option<Instant>) -> Result<Option<Ending>, Failure> {
-        if let Some(prompt) = &self.prompt {
-            prompt.set_turn(Prompt::default(), Awaited::AServer);
-        }
-        self.report.explain().map_err(Failure::Output)?;
-        self.wait(until)?;
-        if self.stopped {
-            return Ok(Some(Ending::Interrupted));
-        }
-        while let Some(typed) = next(&mut self.input, false) {
-            let told = match typed {
-                Typed::EndOfInput => return Ok(Some(Ending::EndOfInput)),
-                Typed::Interrupt => return Ok(Some(Ending::Interrupted)),
-                Typed::Failed(error) => return Err(Failure::Input(error)),
-                Typed::Notice(notice) => self.report.show(&notice.event()),
-                // There is no peer to send it to.
-                Typed::Line { text, .. } => {
-                    let text = String::from_utf8_lossy(text);
-                    self.report.show(&Event::NotSent(&text))
-                }
-            };
-            told.map_err(Failure::Output)?;
-        }
-        Ok(None)
+        let pause = until.saturating_duration_since(Instant::now());
+        Ok(self.run_aside(move || thread::sleep(pause))?.err())
     }
 
     /// Reports the text that was entered or is on the prompt as not sent, if there is any. Call it
@@ -258,6 +242,23 @@ impl Engine {
         Ok(line.trim_matches('\n').to_owned())
     }
 
+    /// Gives the last message, which got no reply, back to the user.
+    fn put_back(&mut self) {
+        match &mut self.input {
+            Some(Input::Editor(editor)) => {
+                editor.put_back();
+                self.unanswered = Unanswered::OnPrompt;
+            }
+            Some(Input::Lines(lines)) => {
+                let is_complete = lines.put_back();
+                if !is_complete {
+                    self.unanswered = Unanswered::Torn;
+                }
+            }
+            None => {}
+        }
+    }
+
     /// Waits for an event, at most until the time `until`. Fails if the system cannot wait.
     fn wait(&mut self, until: Option<Instant>) -> Result<(), Failure> {
         let timeout = until.map(|until| until.saturating_duration_since(Instant::now()));
@@ -279,24 +280,17 @@ impl Drop for Engine {
 }
 
 /// One run of the engine.
-struct Talk<'a> {
+struct Chat<'a> {
     engine: &'a mut Engine,
     session: Session,
     peers: &'a mut Peers,
-    /// The pending actions. Kept to reuse the memory.
-    actions: Vec<Action>,
 }
 
 /// How the conversation ended, or `None` if it continues.
 type Step = Result<Option<Ending>, Failure>;
 
-impl Talk<'_> {
+impl Chat<'_> {
     fn run(&mut self) -> Result<Ending, Failure> {
-        if !self.peers.is_empty() {
-            // This is the server that we have connected to.
-            let joined = session::Input::Joined(Peer::Server);
-            self.session.handle(joined, &mut self.actions);
-        }
         loop {
             if let Some(ending) = self.take_input()? {
                 return Ok(ending);
@@ -310,7 +304,7 @@ impl Talk<'_> {
     /// Handles the user's input. Lines of a program are read only when they are wanted.
     fn take_input(&mut self) -> Step {
         if mem::take(&mut self.engine.stopped) {
-            return self.act(session::Input::Interrupt, None);
+            return self.interrupt();
         }
         loop {
             // The peer may not yet have accepted the previous part of a long line. Reading the next
@@ -320,58 +314,63 @@ impl Talk<'_> {
                 None => self.session.wants_line(),
             };
             let engine = &mut *self.engine;
+            let report = &mut engine.report;
             let Some(typed) = next(&mut engine.input, wants_line) else {
                 return Ok(None);
             };
-            let step = match typed {
-                Typed::Line { text, last, to } => {
-                    engine.report.leave_plain_prompt();
-                    let mut sending = Sending {
-                        session: &mut self.session,
-                        peers: self.peers,
-                        report: &mut engine.report,
-                        told_joined: &mut engine.told_joined,
-                        unanswered: &mut engine.unanswered,
-                        actions: &mut self.actions,
-                    };
-                    sending.line(text, last, to)?
-                }
-                Typed::EndOfInput => self.act(session::Input::EndOfInput, None)?,
-                Typed::Interrupt => self.act(session::Input::Interrupt, None)?,
+            let (text, last, to) = match typed {
+                Typed::Line { text, last, to } => (text, last, to),
+                Typed::EndOfInput => match self.session.end_of_input() {
+                    AtEnd::Close => return self.close().map(Some),
+                    AtEnd::Wait => {
+                        show(report, &Event::LastAnswer)?;
+                        continue;
+                    }
+                    AtEnd::End => return Ok(Some(Ending::EndOfInput)),
+                },
+                Typed::Interrupt => return self.interrupt(),
                 Typed::Notice(notice) => {
-                    engine
-                        .report
-                        .show(&notice.event())
-                        .map_err(Failure::Output)?;
-                    None
+                    show(report, &notice)?;
+                    continue;
                 }
                 Typed::Failed(error) => return Err(Failure::Input(error)),
             };
-            self.put_back();
-            if step.is_some() {
-                return Ok(step);
+            report.leave_plain_prompt();
+            let text = &*text;
+            let peer = match self.session.line(text, last, to) {
+                Entered::Send(peer) => peer,
+                Entered::Blank => continue,
+                Entered::NotSent => {
+                    tell_not_sent(report, text)?;
+                    continue;
+                }
+                Entered::Bye(peer) => {
+                    self.peers.remove(peer);
+                    let goes_on = self.session.goes_on();
+                    show(report, &Event::Closed { peer, goes_on })?;
+                    if goes_on {
+                        continue;
+                    }
+                    return Ok(Some(Ending::Bye));
+                }
+            };
+            match self.peers.send(peer, text, last) {
+                Some(joined) => {
+                    self.session.sent(last);
+                    show(report, &Event::Sent { peer, text, last })?;
+                    if joined && !mem::replace(&mut engine.told_joined, true) {
+                        show(report, &Event::Joined(self.session.framing()))?;
+                    }
+                }
+                None if self.session.not_sent(last) => engine.put_back(),
+                None => tell_not_sent(report, text)?,
             }
         }
     }
 
-    /// Gives the last message back to the user, if that is pending.
-    fn put_back(&mut self) {
-        if self.engine.unanswered == Unanswered::ToPutBack {
-            self.engine.unanswered = match &mut self.engine.input {
-                Some(Input::Editor(editor)) => {
-                    editor.put_back();
-                    Unanswered::OnPrompt
-                }
-                Some(Input::Lines(lines)) => {
-                    if lines.put_back() {
-                        Unanswered::Nothing
-                    } else {
-                        Unanswered::Torn
-                    }
-                }
-                None => Unanswered::Nothing,
-            };
-        }
+    fn interrupt(&mut self) -> Step {
+        self.engine.tell_unsent()?;
+        Ok(Some(Ending::Interrupted))
     }
 
     /// Waits for news of the peers and handles it.
@@ -393,14 +392,35 @@ impl Talk<'_> {
             } else {
                 self.peers.next(|peer| session.is_ours(peer))
             };
-            let told = tell(
-                news,
-                &mut self.engine.report,
-                &mut self.session,
-                &mut self.actions,
-            )?;
-            if let Some(ending) = self.follow(told)? {
-                return Ok(Some(ending));
+            match news {
+                News::Nothing => {}
+                News::Part {
+                    peer,
+                    part,
+                    first_oddity,
+                    ends,
+                } => {
+                    if let Some(oddity) = &part.oddity
+                        && (first_oddity || *oddity != Oddity::Json)
+                    {
+                        self.engine.show(&Event::Odd {
+                            oddity,
+                            first: first_oddity,
+                        })?;
+                    }
+                    self.engine.show(&received(&self.session, peer, &part))?;
+                    if part.last && ends && self.session.heard(peer) {
+                        return self.close().map(Some);
+                    }
+                }
+                News::Stalled(peer, so_far) => self.engine.show(&Event::Unended(peer, so_far))?,
+                News::Gone(peer, parting) => {
+                    let step = self.gone(peer, parting);
+                    self.peers.remove(peer);
+                    if let Some(ending) = step? {
+                        return Ok(Some(ending));
+                    }
+                }
             }
         }
         Ok(None)
@@ -432,14 +452,13 @@ impl Talk<'_> {
 
     /// Accepts the waiting clients, within the limits.
     fn accept(&mut self) -> Result<(), Failure> {
-        while let Some(arrival) = self.peers.accept() {
-            match arrival {
-                Arrival::Client(peer, address) => {
+        while let Some(accepted) = self.peers.accept() {
+            match accepted {
+                Ok((peer, address)) => {
                     self.engine.show(&Event::ConnectionFrom(peer, address))?;
-                    let joined = session::Input::Joined(peer);
-                    self.session.handle(joined, &mut self.actions);
+                    self.session.joined(peer);
                 }
-                Arrival::Crowded(error) => self.engine.show(&Event::Crowded(&error))?,
+                Err(error) => self.engine.show(&Event::Crowded(&error))?,
             }
         }
         Ok(())
@@ -465,58 +484,30 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// Handles what remains to be done after [`tell`].
-    fn follow(&mut self, told: Told) -> Step {
-        match told {
-            Told::Nothing => Ok(None),
-            Told::Close => self.close().map(Some),
-            Told::Gone(peer, parting) => {
-                let loss = match &parting {
-                    Parting::Left => Loss::Left,
-                    Parting::Lost(_) => Loss::Lost,
-                    Parting::Idle(_) | Parting::Stuck(_) => Loss::LetGo,
-                };
-                let step = self.act(session::Input::Gone(peer, loss), Some((peer, parting)));
-                self.peers.remove(peer);
-                step
+    /// Handles that the conversation with `peer` has ended for the reason `parting`.
+    fn gone(&mut self, peer: Peer, parting: Parting) -> Step {
+        match self.session.gone(peer, &parting) {
+            Gone::GoesOn => {
+                self.engine.show(&Event::Gone(peer, &parting))?;
+                return Ok(None);
             }
-        }
-    }
-
-    /// Passes `input` to the session and carries out the actions that it returns. `gone` is the
-    /// peer that `input` is about and why the conversation with it ended.
-    fn act(&mut self, input: session::Input<'_>, mut gone: Option<(Peer, Parting)>) -> Step {
-        self.session.handle(input, &mut self.actions);
-        for action in mem::take(&mut self.actions) {
-            match (action, &mut gone) {
-                (Action::TellLast, _) => self.engine.show(&Event::LastAnswer)?,
-                (Action::TellUnsent, _) => self.engine.tell_unsent()?,
-                (Action::PutBack, _) => {
-                    self.engine.unanswered = Unanswered::ToPutBack;
-                    self.put_back();
-                }
-                (Action::Close, _) => return self.close().map(Some),
-                (Action::End(ending), _) => return Ok(Some(ending)),
-                (Action::TellGone, Some((peer, parting))) => {
-                    self.engine.show(&Event::Gone(*peer, parting))?;
-                }
-                (Action::TellLostInTurn, Some((_, parting))) => {
-                    *parting = Parting::Lost(io::Error::other("it was closed in our turn"));
-                }
-                (Action::Fail, gone) => {
-                    if let Some((peer, Parting::Lost(error))) = gone.take() {
-                        let lost = if self.engine.unanswered == Unanswered::Torn {
-                            Failure::LostWithMessage
-                        } else {
-                            Failure::Lost
-                        };
-                        return Err(lost(peer, error));
-                    }
-                }
-                _ => {}
+            Gone::Ends => {
+                self.engine.show(&Event::Gone(peer, &parting))?;
+                self.engine.tell_unsent()?;
+                return Ok(Some(Ending::PeerLeft));
             }
+            Gone::Fails => self.engine.tell_unsent()?,
+            Gone::Retries { put_back: true } => self.engine.put_back(),
+            Gone::Retries { put_back: false } => {}
         }
-        Ok(None)
+        let error = match parting {
+            Parting::Lost(error) => error,
+            _ => io::Error::other("it was closed in our turn"),
+        };
+        Err(match self.engine.unanswered {
+            Unanswered::Torn => Failure::LostWithMessage(peer, error),
+            Unanswered::Nothing | Unanswered::OnPrompt => Failure::Lost(peer, error),
+        })
     }
 
     /// Closes our side of every connection at the end of the input, and shows what the peers still
@@ -527,13 +518,7 @@ impl Talk<'_> {
             for _ in 0..self.peers.ready() {
                 match self.peers.next(|_| false) {
                     News::Part { peer, part, .. } => {
-                        let late =
-                            self.session.is_ours(peer) && !self.session.framing().marks_the_end();
-                        self.engine.show(&if late {
-                            Event::Late(peer, &part)
-                        } else {
-                            Event::Received(peer, &part)
-                        })?;
+                        self.engine.show(&received(&self.session, peer, &part))?;
                     }
                     News::Gone(peer, _) => self.peers.remove(peer),
                     News::Stalled(..) | News::Nothing => {}
@@ -553,126 +538,26 @@ impl Talk<'_> {
     }
 }
 
-/// What remains to be done after [`tell`].
-enum Told {
-    /// Nothing.
-    Nothing,
-    /// Close our side: the last expected message has arrived.
-    Close,
-    /// Handle that the peer is gone.
-    Gone(Peer, Parting),
+/// Returns the event that `part` of a message of `peer` has arrived.
+fn received<'a>(session: &Session, peer: Peer, part: &'a Part<'a>) -> Event<'a> {
+    if session.is_late(peer) {
+        Event::Late(peer, part)
+    } else {
+        Event::Received(peer, part)
+    }
 }
 
-/// Reports news of a peer to the session and the user.
-fn tell(
-    news: News<'_>,
-    report: &mut Report,
-    session: &mut Session,
-    actions: &mut Vec<Action>,
-) -> Result<Told, Failure> {
-    match news {
-        News::Nothing => Ok(Told::Nothing),
-        News::Gone(peer, parting) => Ok(Told::Gone(peer, parting)),
-        News::Stalled(peer, so_far) => {
-            let shown = report.show(&Event::Unended(peer, so_far));
-            shown.map(|()| Told::Nothing).map_err(Failure::Output)
-        }
-        News::Part {
-            peer,
-            part,
-            first_oddity,
-            ends,
-        } => {
-            if let Some(oddity) = &part.oddity
-                && (first_oddity || *oddity != Oddity::Json)
-            {
-                let odd = Event::Odd {
-                    oddity,
-                    first: first_oddity,
-                };
-                report.show(&odd).map_err(Failure::Output)?;
-            }
-            let last = part.last && ends;
-            session.handle(session::Input::Part { peer, last }, actions);
-            let mut told = Told::Nothing;
-            for action in actions.drain(..) {
-                let shown = match action {
-                    Action::Show => report.show(&Event::Received(peer, &part)),
-                    Action::ShowLate => report.show(&Event::Late(peer, &part)),
-                    Action::Close => {
-                        told = Told::Close;
-                        Ok(())
-                    }
-                    _ => Ok(()),
-                };
-                shown.map_err(Failure::Output)?;
-            }
-            Ok(told)
-        }
-    }
+/// Reports an event to the user and the transcript. Fails if stdout cannot be written.
+fn show(report: &mut Report, event: &Event<'_>) -> Result<(), Failure> {
+    report.show(event).map_err(Failure::Output)
+}
+
+/// Tells the user that `text`, which was entered, was not sent. Fails if stdout cannot be written.
+fn tell_not_sent(report: &mut Report, text: &[u8]) -> Result<(), Failure> {
+    show(report, &Event::NotSent(&String::from_utf8_lossy(text)))
 }
 
 /// Returns the user's next input. Lines of a program are read only if `wants_line`.
 fn next(input: &mut Option<Input>, wants_line: bool) -> Option<Typed<'_>> {
     input.as_mut()?.next(wants_line)
-}
-
-/// The parts of the program that a line passes through on its way to a peer.
-struct Sending<'a> {
-    session: &'a mut Session,
-    peers: &'a mut Peers,
-    report: &'a mut Report,
-    told_joined: &'a mut bool,
-    unanswered: &'a mut Unanswered,
-    actions: &'a mut Vec<Action>,
-}
-
-impl Sending<'_> {
-    /// Passes a line, or a part of one, to the session and carries out the actions that it returns.
-    fn line(&mut self, text: &[u8], last: bool, to: Option<Peer>) -> Step {
-        let line = session::Input::Line { text, last, to };
-        self.session.handle(line, self.actions);
-        let mut ended = None;
-        // Sending may add further actions.
-        let mut next = 0;
-        while let Some(&action) = self.actions.get(next) {
-            next += 1;
-            match action {
-                Action::Send(peer) => self.send(peer, text, last)?,
-                Action::TellUnsent => {
-                    let text = String::from_utf8_lossy(text);
-                    self.show(&Event::NotSent(&text))?;
-                }
-                Action::PutBack => *self.unanswered = Unanswered::ToPutBack,
-                Action::Dismiss(peer) => {
-                    self.peers.remove(peer);
-                    let goes_on = self.actions.len() == next;
-                    self.show(&Event::Closed { peer, goes_on })?;
-                }
-                Action::End(ending) => ended = Some(ending),
-                _ => {}
-            }
-        }
-        self.actions.clear();
-        Ok(ended)
-    }
-
-    fn send(&mut self, peer: Peer, text: &[u8], last: bool) -> Result<(), Failure> {
-        let Some(joined) = self.peers.send(peer, text, last) else {
-            let not_sent = session::Input::NotSent(last);
-            self.session.handle(not_sent, self.actions);
-            return Ok(());
-        };
-        self.session
-            .handle(session::Input::Sent(last), self.actions);
-        self.show(&Event::Sent { peer, text, last })?;
-        if joined && !mem::replace(self.told_joined, true) {
-            self.show(&Event::Joined(self.session.framing()))?;
-        }
-        Ok(())
-    }
-
-    fn show(&mut self, event: &Event<'_>) -> Result<(), Failure> {
-        self.report.show(event).map_err(Failure::Output)
-    }
 }

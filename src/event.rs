@@ -34,9 +34,10 @@ pub struct Prompt {
 }
 
 /// What the program waits for when it is not our turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Awaited {
     /// The first or next client.
+    #[default]
     AClient,
     /// The message of this peer.
     TurnOf(Peer),
@@ -147,9 +148,9 @@ pub enum Event<'a> {
         /// `read` or `write`.
         verb: &'static str,
         /// The file.
-        path: &'a Path,
+        path: PathBuf,
         /// The cause, in words.
-        reason: &'a str,
+        reason: String,
     },
 }
 

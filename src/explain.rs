@@ -21,25 +21,7 @@ const SHOWN: usize = 16;
 const COLUMN: usize = 32;
 
 /// The result of a system call.
-pub(crate) type Outcome<T = ()> = Result<T, Fault>;
-
-/// Why a system call failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    kind: Kind,
-    reason: String,
-    out_of_descriptors: bool,
-}
-
-impl From<&io::Error> for Fault {
-    fn from(error: &io::Error) -> Self {
-        Self {
-            kind: error.kind(),
-            reason: reason(error),
-            out_of_descriptors: sys::is_out_of_descriptors(error),
-        }
-    }
-}
+type Outcome<'a, T = ()> = Result<T, &'a io::Error>;
 
 /// A log of calls that are not shown yet. Its default is off and records nothing.
 #[derive(Debug, Clone, Default)]
@@ -75,14 +57,14 @@ impl Log {
         peer: Option<SocketAddr>,
         time: Option<SystemTime>,
         result: io::Result<T>,
-        call: impl FnOnce(Outcome<&T>) -> Call,
+        call: impl FnOnce(Outcome<'_, &T>) -> Call,
     ) -> io::Result<T> {
         if let Some(mut noted) = self.lock() {
             noted.push(Noted {
                 peer,
                 names_peer: self.names_peers,
                 time: time.unwrap_or_else(SystemTime::now),
-                call: call(result.as_ref().map_err(Fault::from)),
+                call: call(result.as_ref()),
             });
         }
         result
@@ -90,7 +72,7 @@ impl Log {
 
     /// Logs that a socket is closed.
     pub(crate) fn note_close(&self, peer: Option<SocketAddr>, which: Which) {
-        let _ = self.note(peer, None, Ok(()), |_| Call::Close(which));
+        let _ = self.note(peer, None, Ok(()), |_| Call::close(which));
     }
 
     /// Returns whether the log is on.
@@ -105,12 +87,6 @@ impl Log {
             .as_deref_mut()
             .map(mem::take)
             .unwrap_or_default()
-    }
-
-    /// Returns whether there is nothing to take.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.lock().is_none_or(|noted| noted.is_empty())
     }
 }
 
@@ -132,42 +108,13 @@ impl fmt::Display for Noted {
         if let Some(peer) = self.peer.filter(|_| self.names_peer) {
             write!(f, "[{peer}] ")?;
         }
-        let (call, result, why) = (self.call.call(), self.call.result(), self.call.why());
+        let Call { call, result, why } = &self.call;
         write!(f, "{call:COLUMN$} -> {result}")?;
         if !why.is_empty() {
             write!(f, ": {why}")?;
         }
         Ok(())
     }
-}
-
-/// A call, with its arguments and its result.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Call {
-    /// `getaddrinfo()`: looks up a host name.
-    Resolve(String, Outcome<Vec<SocketAddr>>),
-    /// `socket()`: creates a socket for the protocol of an address.
-    Socket(SocketAddr, Outcome),
-    /// `setsockopt()`: sets an option.
-    Set(Words, Outcome),
-    /// `bind()`: binds the socket to an address.
-    Bind(SocketAddr, Outcome),
-    /// `getsockname()`: returns the address that the socket is bound to.
-    Name(Outcome<SocketAddr>, Which),
-    /// `listen()`: starts to listen, with this backlog.
-    Listen(u16, Outcome),
-    /// `accept()`: accepts a client.
-    Accept(Outcome<SocketAddr>),
-    /// `connect()`: connects to an address within this time.
-    Connect(SocketAddr, Duration, Outcome),
-    /// `recv()`: reads at most this many bytes.
-    Recv(usize, Outcome<Bytes>, Waits),
-    /// `send()`: writes this many bytes, of which some are accepted.
-    Send(usize, Outcome<Bytes>),
-    /// `shutdown()`: closes our side of the connection.
-    Shutdown(Outcome),
-    /// `close()`: closes the socket.
-    Close(Which),
 }
 
 /// What a socket is for.
@@ -190,36 +137,6 @@ pub enum Waits {
     For(Duration),
     /// Not at all.
     Never,
-}
-
-/// Sent or received bytes: their number, and the first few of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bytes {
-    count: usize,
-    first: Vec<u8>,
-}
-
-impl Bytes {
-    pub(crate) fn of(bytes: &[u8]) -> Self {
-        Self {
-            count: bytes.len(),
-            first: bytes[..bytes.len().min(SHOWN)].to_vec(),
-        }
-    }
-}
-
-impl fmt::Display for Bytes {
-    /// `7 bytes: 67 72 c3 bc 65 7a 69  "grüezi"`
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_cut = self.count > self.first.len();
-        let more = if is_cut { "..." } else { "" };
-        write!(f, "{}:", bytes(self.count))?;
-        for byte in &self.first {
-            write!(f, " {byte:02x}")?;
-        }
-        let text = Untrusted(&self.first);
-        write!(f, "{more}  \"{}\"{more}", text.visible_line(4 * SHOWN))
-    }
 }
 
 /// A socket option and its value (socket(7), tcp(7)).
@@ -300,157 +217,222 @@ impl Setting {
     }
 }
 
+/// The words for a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The call with its arguments: `recv(65536)`.
+    pub call: String,
+    /// The result: `7 bytes: 67 72 c3 bc 65 7a 69  "grüezi"`, or `connection refused`.
+    pub result: String,
+    /// What the result means or why the call failed, as half a sentence; empty if the result says
+    /// it all.
+    pub why: String,
+}
+
 impl Call {
-    /// Returns the call with its arguments: `recv(65536)`.
-    #[must_use]
-    pub fn call(&self) -> String {
-        match self {
-            Self::Resolve(host, _) => format!("getaddrinfo({host})"),
-            Self::Socket(..) => "socket()".into(),
-            Self::Set((option, _), _) => format!("setsockopt({option})"),
-            Self::Bind(address, _) => format!("bind({address})"),
-            Self::Name(..) => "getsockname()".into(),
-            Self::Listen(backlog, _) => format!("listen(backlog = {backlog})"),
-            Self::Accept(_) => "accept()".into(),
-            Self::Connect(address, ..) => format!("connect({address})"),
-            Self::Recv(room, ..) => format!("recv({room})"),
-            Self::Send(count, _) => format!("send({})", bytes(*count)),
-            Self::Shutdown(_) => "shutdown(write)".into(),
-            Self::Close(_) => "close()".into(),
+    fn new(call: impl Into<String>, result: impl Into<String>, why: impl Into<String>) -> Self {
+        Self {
+            call: call.into(),
+            result: result.into(),
+            why: why.into(),
         }
     }
 
-    /// Returns the result: `7 bytes: 67 72 c3 bc 65 7a 69  "grüezi"`, or `connection refused`.
-    #[must_use]
-    pub fn result(&self) -> String {
-        match self {
-            Self::Resolve(_, Ok(addresses)) => {
-                let addresses: Vec<_> = addresses.iter().map(|a| a.ip().to_string()).collect();
-                addresses.join(", ")
-            }
-            Self::Resolve(_, Err(fault)) => fault.reason.clone(),
-            Self::Socket(SocketAddr::V4(_), Ok(())) => "a TCP socket for IPv4".into(),
-            Self::Socket(SocketAddr::V6(_), Ok(())) => "a TCP socket for IPv6".into(),
-            Self::Name(Ok(address), _) | Self::Accept(Ok(address)) => address.to_string(),
-            Self::Recv(_, Ok(Bytes { count: 0, .. }), _) => "0 bytes".into(),
-            Self::Recv(_, Ok(bytes), _) | Self::Send(_, Ok(bytes)) if bytes.count > 0 => {
-                bytes.to_string()
-            }
-            call => match call.fault() {
-                Some(fault) => call.failure(fault),
-                None => "ok".into(),
-            },
-        }
-    }
-
-    fn failure(&self, fault: &Fault) -> String {
-        match (self, fault.kind) {
-            (Self::Recv(.., Waits::For(time)), sys::READ_TIMED_OUT) => {
-                format!("nothing for {} ms", time.as_millis())
-            }
-            (Self::Send(..), Kind::WouldBlock) => "not for now".into(),
-            (Self::Connect(_, limit, _), Kind::TimedOut) if *limit > Duration::ZERO => {
-                format!("no answer for {} ms", limit.as_millis())
-            }
-            _ => fault.reason.clone(),
-        }
-    }
-
-    /// Returns what the result means or why the call failed, as half a sentence; empty if the
-    /// result says it all.
-    #[must_use]
-    pub fn why(&self) -> String {
-        if let Some(fault) = self.fault() {
-            return self.why_not(fault).into();
-        }
-        let why = match self {
-            Self::Resolve(host, Ok(_)) if host.parse::<IpAddr>().is_ok() => {
+    /// `getaddrinfo()`: looks up a host name.
+    pub(crate) fn resolve(host: &str, found: Outcome<'_, &Vec<SocketAddr>>) -> Self {
+        let why = match found {
+            Ok(_) if host.parse::<IpAddr>().is_ok() => {
                 "an address already, with nothing to look up"
             }
-            Self::Resolve(_, Ok(_)) => "the addresses that this name has",
-            Self::Resolve(_, Err(_)) => "no such name, or nobody to ask for it",
-            Self::Set((_, why), _) => why,
-            Self::Bind(address, _) if address.port() == 0 => {
-                "this address is ours now, with any port that is free"
-            }
-            Self::Bind(..) => "this address is ours now",
-            Self::Name(_, Which::Listening) => "the address that clients connect to",
-            Self::Name(..) => "our own end: the kernel has chosen the port",
-            Self::Listen(backlog, _) => {
-                let most = u32::from(*backlog).min(sys::most_backlog()) + 1;
-                let s = if most == 1 { "" } else { "s" };
-                return format!(
-                    "the kernel completes up to {most} connection{s} before accept() takes them"
-                );
-            }
-            Self::Accept(_) => "a new socket for this client, beside the listening one",
-            Self::Connect(..) => {
-                "SYN, SYN-ACK, ACK: the connection stands, though nobody may have accepted it"
-            }
-            Self::Recv(_, Ok(Bytes { count: 0, .. }), _) => "the peer has closed its side",
-            Self::Recv(room, Ok(bytes), _) if bytes.count == *room => {
-                "the buffer is full, there may be more"
-            }
-            Self::Send(count, Ok(bytes)) if bytes.count < *count => {
-                "the kernel has no room for more"
-            }
-            Self::Socket(..) | Self::Recv(..) | Self::Send(..) => "",
-            Self::Shutdown(_) => "when the peer has read what we sent, its recv() gives 0 bytes",
-            Self::Close(Which::Listening) => "nobody else can come now",
-            Self::Close(Which::Connected) => "the connection is done with",
-            Self::Close(Which::Neither) => "this socket is done with",
+            Ok(_) => "the addresses that this name has",
+            Err(_) => "no such name, or nobody to ask for it",
         };
-        why.into()
+        let result = found.map_or_else(reason, |addresses| {
+            let addresses: Vec<_> = addresses.iter().map(|a| a.ip().to_string()).collect();
+            addresses.join(", ")
+        });
+        Self::new(format!("getaddrinfo({host})"), result, why)
     }
 
-    fn why_not(&self, fault: &Fault) -> &'static str {
-        match (self, fault.kind) {
-            (Self::Connect(..), Kind::ConnectionRefused) => "nothing listens on that port",
-            (Self::Connect(..), Kind::TimedOut) => {
-                "the host is not there, a firewall swallows what we send, or the backlog is full"
+    /// `socket()`: creates a socket for the protocol of `address`.
+    pub(crate) fn socket(address: SocketAddr, made: Outcome<'_>) -> Self {
+        let result = match made {
+            Ok(()) if address.is_ipv4() => "a TCP socket for IPv4".into(),
+            Ok(()) => "a TCP socket for IPv6".into(),
+            Err(error) => reason(error),
+        };
+        Self::new("socket()", result, "")
+    }
+
+    /// `setsockopt()`: sets an option, as `words` say.
+    pub(crate) fn set((option, why): Words, set: Outcome<'_>) -> Self {
+        let why = set.map_or_else(|error| why_lost(error.kind()).into(), |()| why);
+        Self::new(format!("setsockopt({option})"), ok_or_reason(set), why)
+    }
+
+    /// `bind()`: binds the socket to `address`.
+    pub(crate) fn bind(address: SocketAddr, bound: Outcome<'_>) -> Self {
+        let why = match bound.map_err(io::Error::kind) {
+            Ok(()) if address.port() == 0 => "this address is ours now, with any port that is free",
+            Ok(()) => "this address is ours now",
+            Err(Kind::AddrInUse) => "another program has this port",
+            Err(Kind::AddrNotAvailable) => "this machine does not have that address",
+            Err(Kind::PermissionDenied) => "the ports below 1024 are the system's",
+            Err(_) => "",
+        };
+        Self::new(format!("bind({address})"), ok_or_reason(bound), why)
+    }
+
+    /// `getsockname()`: returns the address that the socket is bound to.
+    pub(crate) fn name(name: Outcome<'_, &SocketAddr>, which: Which) -> Self {
+        let why = match (name, which) {
+            (Ok(_), Which::Listening) => "the address that clients connect to",
+            (Ok(_), _) => "our own end: the kernel has chosen the port",
+            (Err(error), _) => why_lost(error.kind()),
+        };
+        let result = name.map_or_else(reason, SocketAddr::to_string);
+        Self::new("getsockname()", result, why)
+    }
+
+    /// `listen()`: starts to listen, with this backlog.
+    pub(crate) fn listen(backlog: u16, listening: Outcome<'_>) -> Self {
+        let why = match listening.map_err(io::Error::kind) {
+            Ok(()) => {
+                let most = u32::from(backlog).min(sys::most_backlog()) + 1;
+                let s = if most == 1 { "" } else { "s" };
+                format!(
+                    "the kernel completes up to {most} connection{s} before accept() takes them"
+                )
             }
-            (Self::Connect(..), Kind::NetworkUnreachable | Kind::HostUnreachable) => {
-                "there is no way to that address"
-            }
-            (Self::Bind(..) | Self::Listen(..), Kind::AddrInUse) => "another program has this port",
-            (Self::Bind(..), Kind::AddrNotAvailable) => "this machine does not have that address",
-            (Self::Bind(..), Kind::PermissionDenied) => "the ports below 1024 are the system's",
-            (Self::Accept(_), _) if fault.out_of_descriptors => {
+            Err(Kind::AddrInUse) => "another program has this port".into(),
+            Err(_) => String::new(),
+        };
+        let call = format!("listen(backlog = {backlog})");
+        Self::new(call, ok_or_reason(listening), why)
+    }
+
+    /// `accept()`: accepts the client at an address.
+    pub(crate) fn accept(accepted: Outcome<'_, SocketAddr>) -> Self {
+        let why = match accepted {
+            Ok(_) => "a new socket for this client, beside the listening one",
+            Err(error) if sys::is_out_of_descriptors(error) => {
                 "each socket is an open file, and there are as many as allowed"
             }
-            (Self::Recv(.., Waits::For(time)), sys::READ_TIMED_OUT) => {
-                if *time < UNENDED {
-                    "such quiet is taken for the end"
-                } else {
-                    "the end of the line is still missing"
-                }
-            }
-            (Self::Send(..), Kind::WouldBlock) => "the peer does not read what we sent before",
-            (_, Kind::ConnectionReset) => {
-                "the peer left with bytes of ours unread, or without a goodbye"
-            }
-            (Self::Recv(..) | Self::Send(..), Kind::TimedOut) => {
-                "the peer's host does not answer any more"
-            }
-            (Self::Send(..), Kind::BrokenPipe) => "the peer has closed the connection",
-            (Self::Shutdown(_), Kind::NotConnected) => "the connection is over already",
-            _ => "",
-        }
+            Err(error) => why_lost(error.kind()),
+        };
+        let result = accepted.map_or_else(reason, |client| client.to_string());
+        Self::new("accept()", result, why)
     }
 
-    fn fault(&self) -> Option<&Fault> {
-        match self {
-            Self::Socket(_, result)
-            | Self::Set(_, result)
-            | Self::Bind(_, result)
-            | Self::Listen(_, result)
-            | Self::Connect(_, _, result)
-            | Self::Shutdown(result) => result.as_ref().err(),
-            Self::Name(result, _) | Self::Accept(result) => result.as_ref().err(),
-            Self::Recv(_, result, _) | Self::Send(_, result) => result.as_ref().err(),
-            Self::Resolve(..) | Self::Close(_) => None,
-        }
+    /// `connect()`: connects to `address` within the time `limit`.
+    pub(crate) fn connect(address: SocketAddr, limit: Duration, connected: Outcome<'_>) -> Self {
+        let why = match connected.map_err(io::Error::kind) {
+            Ok(()) => {
+                "SYN, SYN-ACK, ACK: the connection stands, though nobody may have accepted it"
+            }
+            Err(Kind::ConnectionRefused) => "nothing listens on that port",
+            Err(Kind::TimedOut) => {
+                "the host is not there, a firewall swallows what we send, or the backlog is full"
+            }
+            Err(Kind::NetworkUnreachable | Kind::HostUnreachable) => {
+                "there is no way to that address"
+            }
+            Err(kind) => why_lost(kind),
+        };
+        let result = match connected {
+            Err(error) if error.kind() == Kind::TimedOut && !limit.is_zero() => {
+                format!("no answer for {} ms", limit.as_millis())
+            }
+            connected => ok_or_reason(connected),
+        };
+        Self::new(format!("connect({address})"), result, why)
     }
+
+    /// `recv()`: reads into `buffer`, within the time that `waits` allows. Returns the number of
+    /// bytes.
+    pub(crate) fn recv(buffer: &[u8], received: Outcome<'_, usize>, waits: Waits) -> Self {
+        let (result, why) = match (received, waits) {
+            (Ok(0), _) => ("0 bytes".into(), "the peer has closed its side"),
+            (Ok(count), _) if count == buffer.len() => {
+                (dump(buffer), "the buffer is full, there may be more")
+            }
+            (Ok(count), _) => (dump(&buffer[..count]), ""),
+            (Err(error), Waits::For(time)) if error.kind() == sys::READ_TIMED_OUT => {
+                let result = format!("nothing for {} ms", time.as_millis());
+                if time < UNENDED {
+                    (result, "such quiet is taken for the end")
+                } else {
+                    (result, "the end of the line is still missing")
+                }
+            }
+            (Err(error), _) => (reason(error), why_lost(error.kind())),
+        };
+        Self::new(format!("recv({})", buffer.len()), result, why)
+    }
+
+    /// `send()`: writes `data`, of which the number of bytes in `sent` is accepted.
+    pub(crate) fn send(data: &[u8], sent: Outcome<'_, usize>) -> Self {
+        let (result, why) = match sent {
+            Ok(count) if count < data.len() => {
+                (dump(&data[..count]), "the kernel has no room for more")
+            }
+            Ok(_) => (dump(data), ""),
+            Err(error) if error.kind() == Kind::WouldBlock => (
+                "not for now".into(),
+                "the peer does not read what we sent before",
+            ),
+            Err(error) if error.kind() == Kind::BrokenPipe => {
+                (reason(error), "the peer has closed the connection")
+            }
+            Err(error) => (reason(error), why_lost(error.kind())),
+        };
+        Self::new(format!("send({})", bytes(data.len())), result, why)
+    }
+
+    /// `shutdown()`: closes our side of the connection.
+    pub(crate) fn shutdown(closed: Outcome<'_>) -> Self {
+        let why = match closed.map_err(io::Error::kind) {
+            Ok(()) => "when the peer has read what we sent, its recv() gives 0 bytes",
+            Err(Kind::NotConnected) => "the connection is over already",
+            Err(kind) => why_lost(kind),
+        };
+        Self::new("shutdown(write)", ok_or_reason(closed), why)
+    }
+
+    /// `close()`: closes the socket.
+    pub(crate) fn close(which: Which) -> Self {
+        let why = match which {
+            Which::Listening => "nobody else can come now",
+            Which::Connected => "the connection is done with",
+            Which::Neither => "this socket is done with",
+        };
+        Self::new("close()", "ok", why)
+    }
+}
+
+fn ok_or_reason(outcome: Outcome<'_>) -> String {
+    outcome.map_or_else(reason, |()| "ok".into())
+}
+
+/// Returns why a call on a connection failed with `kind`, or nothing.
+fn why_lost(kind: Kind) -> &'static str {
+    match kind {
+        Kind::ConnectionReset => "the peer left with bytes of ours unread, or without a goodbye",
+        Kind::TimedOut => "the peer's host does not answer any more",
+        _ => "",
+    }
+}
+
+/// Describes sent or received bytes: `7 bytes: 67 72 c3 bc 65 7a 69  "grüezi"`.
+fn dump(data: &[u8]) -> String {
+    let first = &data[..data.len().min(SHOWN)];
+    let more = if data.len() > SHOWN { "..." } else { "" };
+    let mut text = format!("{}:", bytes(data.len()));
+    for byte in first {
+        text += &format!(" {byte:02x}");
+    }
+    let shown = Untrusted(first).visible_line(4 * SHOWN);
+    text + &format!("{more}  \"{shown}\"{more}")
 }
 
 /// Returns `count` with the word for bytes: `1 byte`, `2 bytes`.

@@ -10,7 +10,7 @@ use std::str;
 use std::time::Duration;
 
 pub use self::decode::{Decoder, Oddity, Pause, Piece, Text};
-pub use self::encode::{Encoded, Encoder};
+pub use self::encode::Encoder;
 
 /// The length in bytes from which a raw message ends only after [`RAW_QUIET`].
 ///
@@ -88,24 +88,12 @@ impl fmt::Display for Framing {
 }
 
 /// The settings that an [`Encoder`] and a [`Decoder`] share.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Wire {
     /// How messages are delimited.
     pub framing: Framing,
     /// The sender's name for our messages. Only [`Framing::Json`] transmits it.
     pub name: Option<String>,
-    /// How long a line may stay without its end before the user is told; [`UNENDED`] by default.
-    pub unended: Duration,
-}
-
-impl Default for Wire {
-    fn default() -> Self {
-        Self {
-            framing: Framing::default(),
-            name: None,
-            unended: UNENDED,
-        }
-    }
 }
 
 /// Returns the length of the incomplete UTF-8 character at the end of `bytes`, in bytes: 0

@@ -5,8 +5,8 @@ mod history;
 mod inputrc;
 mod lines;
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal as _};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anstyle::Style;
@@ -37,7 +37,7 @@ pub enum Typed<'a> {
     /// The user entered a message, or a part of one that is too long to buffer.
     Line {
         /// The bytes.
-        text: &'a [u8],
+        text: Cow<'a, [u8]>,
         /// Whether they end the message.
         last: bool,
         /// The peer that the prompt named; `None` without such a prompt.
@@ -48,29 +48,9 @@ pub enum Typed<'a> {
     /// The user pressed Ctrl-C, or the terminal is gone.
     Interrupt,
     /// The prompt has something to tell the user.
-    Notice(Notice),
+    Notice(Event<'a>),
     /// The input cannot be read.
     Failed(io::Error),
-}
-
-/// A message from the prompt to the user.
-#[derive(Debug)]
-pub enum Notice {
-    /// The user typed bytes that are not UTF-8. They were omitted.
-    NotUtf8,
-    /// The history is not available: the operation that failed, the file, and the cause in words.
-    NoHistory(&'static str, PathBuf, String),
-}
-
-impl Notice {
-    /// Returns the event that reports this.
-    #[must_use]
-    pub fn event(&self) -> Event<'_> {
-        match self {
-            Self::NotUtf8 => Event::NotUtf8,
-            Self::NoHistory(verb, path, reason) => Event::NoHistory { verb, path, reason },
-        }
-    }
 }
 
 /// The source of the user's input.
@@ -78,7 +58,7 @@ pub enum Input {
     /// A pipe, a file, or a terminal on which rustyline cannot draw.
     Lines(Lines),
     /// A terminal on which rustyline edits lines.
-    Editor(Box<Editor>),
+    Editor(Editor),
 }
 
 /// The kind of user that the input comes from.
@@ -103,7 +83,7 @@ impl Kind {
             Self::Program
         } else if is_dumb() || !sys::has_screen() {
             Self::PlainTerminal
-        } else if !sys::is_below_select() {
+        } else if !sys::has_room_for_prompt() {
             Self::CrowdedTerminal
         } else {
             Self::Terminal
@@ -115,8 +95,10 @@ impl Input {
     /// Creates an input that reads unedited lines from stdin. Calls `waker` when lines have
     /// arrived. Fails if no descriptor is left.
     pub fn lines(waker: Arc<Waker>) -> io::Result<Self> {
-        let typed = io::stdin().is_terminal();
-        Ok(Self::Lines(Lines::new(sys::stdin()?, typed, waker)))
+        let stdin = io::stdin();
+        let typed = stdin.is_terminal();
+        let lines = Lines::new(sys::unbuffered(stdin)?, typed, waker);
+        Ok(Self::Lines(lines))
     }
 
     /// Returns the next input that has arrived, if any. Unedited lines are read only if
@@ -130,7 +112,7 @@ impl Input {
                 }
                 Some(match lines.next() {
                     Ok(Some((text, last))) => Typed::Line {
-                        text,
+                        text: text.into(),
                         last,
                         to: None,
                     },
@@ -144,7 +126,6 @@ impl Input {
     /// Creates an input whose lines are edited at `prompt`. Fails if the terminal is gone or no
     /// thread can be started.
     pub fn editor(options: &Options, prompt: &SharedPrompt) -> io::Result<Self> {
-        let editor = Editor::start(options, prompt)?;
-        Ok(Self::Editor(Box::new(editor)))
+        Ok(Self::Editor(Editor::start(options, prompt)?))
     }
 }

@@ -12,7 +12,7 @@
 //! | [`cli`] | define all flags and subcommands, for clap |
 //! | [`serve`] | listen, then run the engine |
 //! | [`connect`] | resolve, connect, then run the engine; reconnect if the connection is lost |
-//! | [`engine`] | wait for events, pass them to the session, and carry out its actions |
+//! | [`engine`] | wait for events, ask the session what follows, and do it |
 //! | [`session`] | the turn-taking of both sides, as a pure state machine |
 //! | [`peers`] | the conversations with all peers, and the listening socket, within limits |
 //! | [`input`] | read the user's input: from rustyline's thread, or as lines of a pipe |
@@ -26,8 +26,8 @@
 //! | [`explain`] | the narration of socket calls |
 //! | [`framing`] | where a message ends; no I/O |
 //! | [`endpoint`] | `HOST:PORT`, and the order in which the addresses of a name are tried |
-//! | [`wrap`] | break text into rows |
 //! | [`sanitize`] | make untrusted text safe for a terminal |
+//! | [`wrap`] | how wide text is at most, and its rows |
 //! | [`reason`] | word the errors of the system |
 //! | [`sys`] | what differs between operating systems |
 
@@ -58,11 +58,14 @@ use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{ChatArgs, Cli, Command, Format};
+use crate::endpoint::Endpoint;
 use crate::engine::Engine;
 use crate::event::{Event, Failure};
+use crate::explain::Log;
 use crate::report::Report;
 use crate::session::Ending;
+use crate::transcript::Transcript;
 
 /// Runs the command, and returns the exit status.
 ///
@@ -72,29 +75,25 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(args) => {
             let wire = args.chat.wire();
-            let limits = args.clients.limits();
-            let log = args.lesson.log(limits.are_many());
-            let report = args.chat.report(&log);
-            let report = Report::open(&report, args.lesson.transcript()?);
-            let report = report.map_err(Failure::Output)?;
+            let limits = args.limits();
+            let log = args.chat.log(limits.are_many());
             let many = limits.max_clients.filter(|_| limits.are_many());
-            let mut engine =
-                Engine::new(args.chat.input(), report, many).map_err(Failure::Input)?;
-            let ended = serve::listen(&args.listen.endpoint(), args.listen.backlog, &log)
+            let mut engine = open(args.chat, &log, many)?;
+            let endpoint = Endpoint {
+                host: args.host,
+                port: args.port,
+            };
+            let ended = serve::listen(&endpoint, args.backlog, &log)
                 .and_then(|listener| serve::run(listener, limits, &wire, &mut engine));
             end(ended, engine)
         }
         Command::Connect(args) => {
-            let endpoint = args.target.endpoint();
-            let patience = args.target.patience();
+            let endpoint = args.endpoint();
+            let (timeout, retry) = (args.connect_timeout, args.retry);
             let wire = args.chat.wire();
-            let log = args.lesson.log(false);
-            let report = args.chat.report(&log);
-            let report = Report::open(&report, args.lesson.transcript()?);
-            let report = report.map_err(Failure::Output)?;
-            let mut engine =
-                Engine::new(args.chat.input(), report, None).map_err(Failure::Input)?;
-            let ended = connect::run(&endpoint, patience, &wire, &log, &mut engine);
+            let log = args.chat.log(false);
+            let mut engine = open(args.chat, &log, None)?;
+            let ended = connect::run(&endpoint, timeout, retry, &wire, &log, &mut engine);
             end(ended, engine)
         }
         Command::Diagram { files, format } => {
@@ -106,8 +105,14 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 let path = files.into_iter().next().unwrap_or_default();
                 return Err(Failure::NothingToDraw(path).into());
             }
-            let columns = terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into());
-            print(diagram.draw(format, columns).as_bytes())
+            let drawn = match format {
+                Format::Chars => {
+                    let size = terminal_size::terminal_size();
+                    diagram.chars(size.map_or(80, |(width, _)| width.0.into()))
+                }
+                Format::Mermaid => diagram.mermaid(),
+            };
+            print(drawn.as_bytes())
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -115,6 +120,15 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             print(&script)
         }
     }
+}
+
+/// Creates the engine and opens the transcript, as `chat` asks for. `log` has the socket calls to
+/// report; `many` is the maximum number of clients if there may be several.
+fn open(chat: ChatArgs, log: &Log, many: Option<u16>) -> Result<Engine, Failure> {
+    let (input, report) = (chat.input(), chat.report(log));
+    let transcript = chat.transcript.map(Transcript::open).transpose()?;
+    let report = Report::open(&report, transcript).map_err(Failure::Output)?;
+    Engine::new(input, report, many).map_err(Failure::Input)
 }
 
 /// Prints `text` on stdout. It is not an error if the reader closes stdout early. Fails if stdout
@@ -126,7 +140,8 @@ fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Reports how the conversation ended, and restores the terminal. Fails if the conversation did.
+/// Reports how the conversation ended, and restores the terminal. Returns the exit status: 130 for
+/// a conversation that Ctrl-C or a signal ended, otherwise 0. Fails if the conversation did.
 fn end(ended: Result<Ending, Failure>, mut engine: Engine) -> anyhow::Result<ExitCode> {
     // A failed report is no reason to fail, or to hide why the conversation did.
     let _ = engine.close_prompt();
@@ -134,17 +149,10 @@ fn end(ended: Result<Ending, Failure>, mut engine: Engine) -> anyhow::Result<Exi
         let _ = engine.show(&Event::Failed(failure));
     }
     let _ = engine.show(&Event::Ended);
-    Ok(ended?.into())
-}
-
-impl From<Ending> for ExitCode {
-    /// Returns the exit status: 130 for a conversation that Ctrl-C or a signal ended, otherwise 0.
-    fn from(ending: Ending) -> Self {
-        match ending {
-            Ending::Interrupted => sys::INTERRUPTED_STATUS.into(),
-            Ending::Bye | Ending::EndOfInput | Ending::PeerLeft | Ending::OutputClosed => {
-                Self::SUCCESS
-            }
+    Ok(match ended? {
+        Ending::Interrupted => sys::INTERRUPTED_STATUS.into(),
+        Ending::Bye | Ending::EndOfInput | Ending::PeerLeft | Ending::OutputClosed => {
+            ExitCode::SUCCESS
         }
-    }
+    })
 }

@@ -1,4 +1,4 @@
-//! The conversations with all peers, by number. A wake-up costs time in proportion to the peers
+//! The conversations with all peers. A wake-up costs time in proportion to the peers
 //! that are ready, not to all peers.
 
 mod listener;
@@ -53,28 +53,16 @@ pub enum News<'a> {
     Nothing,
 }
 
-/// The result of [`Peers::accept`].
-#[derive(Debug)]
-pub enum Arrival {
-    /// A client connected from this address.
-    Client(Peer, SocketAddr),
-    /// No further client can be accepted for now.
-    Crowded(io::Error),
-}
-
 /// The conversation with one peer.
 #[derive(Debug)]
 struct Conversation {
     connection: Connection<Socket>,
-    peer: Peer,
     /// Why the conversation is over. Reported after everything that was received before.
     fault: Option<Parting>,
     /// Whether the peer has sent something odd.
     odd: bool,
-    /// When the peer last got the turn or sent something.
+    /// Since when the peer may accept what was sent to it or, in its turn, send something.
     active: Instant,
-    /// Since when the peer has not accepted all of what was sent to it.
-    unread: Option<Instant>,
     /// When the peer was found to have closed its side in our turn.
     left: Option<Instant>,
     is_registered: bool,
@@ -89,11 +77,11 @@ pub struct Peers {
     wire: Wire,
     listener: Option<Listener>,
     rules: Rules,
-    /// By number, in the order of arrival.
-    conversations: BTreeMap<u32, Conversation>,
-    /// The conversations to look at next.
-    ready: VecDeque<u32>,
-    timers: BTreeSet<(Instant, u32)>,
+    /// In the order of arrival.
+    conversations: BTreeMap<Peer, Conversation>,
+    /// The peers to look at next.
+    ready: VecDeque<Peer>,
+    timers: BTreeSet<(Instant, Peer)>,
     /// Whether any peer has sent a message.
     heard: bool,
 }
@@ -149,24 +137,21 @@ impl Peers {
 
     /// Adds the server that we have connected to.
     pub fn add_server(&mut self, stream: Socket) {
-        self.add(0, stream, Peer::Server);
+        self.add(stream, Peer::Server);
     }
 
-    fn add(&mut self, number: u32, stream: Socket, peer: Peer) {
-        let many = matches!(peer, Peer::Numbered(_));
+    fn add(&mut self, stream: Socket, peer: Peer) {
         let conversation = Conversation {
-            connection: Connection::new(stream, &self.wire, many),
-            peer,
+            connection: Connection::new(stream, &self.wire, is_one_of_many(peer)),
             fault: None,
             odd: false,
             active: Instant::now(),
-            unread: None,
             left: None,
             is_registered: false,
             is_queued: false,
             timer: None,
         };
-        self.conversations.insert(number, conversation);
+        self.conversations.insert(peer, conversation);
     }
 
     /// Returns whether any peer has ever sent a message.
@@ -175,34 +160,36 @@ impl Peers {
         self.heard
     }
 
-    /// Accepts the next client, if one is waiting and the limits allow it.
-    pub fn accept(&mut self) -> Option<Arrival> {
+    /// Accepts the next client, if one is waiting and the limits allow it. Returns it and its
+    /// address. Fails if no further client can be accepted for now.
+    pub fn accept(&mut self) -> Option<io::Result<(Peer, SocketAddr)>> {
         let clients = self.conversations.len();
-        Some(match self.listener.as_mut()?.accept(clients)? {
-            Ok((stream, peer, number, address)) => {
-                self.add(number, stream, peer);
-                Arrival::Client(peer, address)
-            }
-            Err(error) => Arrival::Crowded(error),
-        })
+        let accepted = self.listener.as_mut()?.accept(clients)?;
+        Some(accepted.map(|(stream, peer, address)| {
+            self.add(stream, peer);
+            (peer, address)
+        }))
     }
 
     /// Returns whether the only event to wait for is that the only peer sends something.
     #[must_use]
     pub fn is_single(&self) -> bool {
-        let mut conversations = self.conversations.values();
-        let first = conversations.next();
-        let listener = self.listener.as_ref();
-        first.is_some_and(|conversation| !conversation.connection.has_unsent())
-            && conversations.next().is_none()
+        self.conversations.len() == 1
             && self.rules.idle_timeout.is_none()
-            && listener.is_none_or(|listener| !listener.takes_more(1))
+            && self
+                .listener
+                .as_ref()
+                .is_none_or(|listener| !listener.takes_more(1))
+            && self
+                .conversations
+                .values()
+                .all(|only| !only.connection.has_unsent())
     }
 
     /// Waits for the only peer in a blocking read, which saves the system call that waits for
     /// readiness. Returns what happened.
     pub fn wait_for_single(&mut self) -> News<'_> {
-        let Some(conversation) = self.conversations.values_mut().next() else {
+        let Some((peer, conversation)) = self.conversations.iter_mut().next() else {
             return News::Nothing;
         };
         if let Err(error) = conversation.connection.set_blocking(true) {
@@ -210,7 +197,7 @@ impl Peers {
         }
         let step = conversation.advance();
         self.heard |= step == Progress::Part;
-        conversation.news(step, false)
+        conversation.news(*peer, step, false)
     }
 
     /// Records the readiness that `event` reports.
@@ -220,44 +207,41 @@ impl Peers {
         {
             listener.ready = true;
         }
-        let number = event.token().0.checked_sub(FIRST_TOKEN);
-        if let Some(number) = number.and_then(|number| u32::try_from(number).ok())
-            && let Some(conversation) = self.conversations.get_mut(&number)
+        // Without a number, the peer is the only one.
+        let peer = match event.token().0.checked_sub(FIRST_TOKEN) {
+            Some(0) => self.conversations.keys().next().copied(),
+            Some(number) => u32::try_from(number).ok().map(Peer::Numbered),
+            None => None,
+        };
+        if let Some(peer) = peer
+            && let Some(conversation) = self.conversations.get_mut(&peer)
         {
             if event.is_readable() || event.is_read_closed() || event.is_error() {
                 conversation.connection.set_ready(event.is_read_closed());
             }
-            self.queue(number);
+            conversation.queue(peer, &mut self.ready);
         }
     }
 
     /// Registers the peers that `registry` does not watch yet. Fails if it cannot watch one.
     pub fn watch(&mut self, registry: &Registry) -> io::Result<()> {
-        let mut new = Vec::new();
         // Only the latest arrivals can be new.
-        for (number, conversation) in self.conversations.iter_mut().rev() {
+        for (peer, conversation) in self.conversations.iter_mut().rev() {
             // The next read reports an error of the stream.
-            let was_blocking = conversation.connection.set_blocking(false);
+            let was_blocking = conversation.connection.set_blocking(false).unwrap_or(true);
             if !mem::replace(&mut conversation.is_registered, true) {
-                let token = Token(usize::try_from(*number).unwrap_or_default() + FIRST_TOKEN);
+                let number = match peer {
+                    Peer::Numbered(number) => usize::try_from(*number).unwrap_or_default(),
+                    Peer::Client | Peer::Server => 0,
+                };
+                let token = Token(FIRST_TOKEN + number);
                 conversation.connection.stream().register(registry, token)?;
-            } else if !was_blocking.unwrap_or(true) {
+            } else if !was_blocking {
                 break;
             }
-            new.push(*number);
-        }
-        for number in new {
-            self.queue(number);
+            conversation.queue(*peer, &mut self.ready);
         }
         Ok(())
-    }
-
-    fn queue(&mut self, number: u32) {
-        if let Some(conversation) = self.conversations.get_mut(&number)
-            && !mem::replace(&mut conversation.is_queued, true)
-        {
-            self.ready.push_back(number);
-        }
     }
 
     /// Returns how often to call [`Peers::next`] before the next wait.
@@ -279,62 +263,59 @@ impl Peers {
 
     /// Queues the peers whose timer has expired at `now`.
     pub fn expire(&mut self, now: Instant) {
-        while let Some(&(at, number)) = self.timers.first()
+        while let Some(&(at, peer)) = self.timers.first()
             && at <= now
         {
             self.timers.pop_first();
-            if let Some(conversation) = self.conversations.get_mut(&number) {
+            if let Some(conversation) = self.conversations.get_mut(&peer) {
                 conversation.timer = None;
+                conversation.queue(peer, &mut self.ready);
             }
-            self.queue(number);
         }
     }
 
     /// Looks at the next peer in the queue, without waiting, and returns what happened.
     /// `is_ours` returns whether it is our turn with a peer.
     pub fn next(&mut self, is_ours: impl FnOnce(Peer) -> bool) -> News<'_> {
-        let Some(number) = self.ready.pop_front() else {
+        let Some(peer) = self.ready.pop_front() else {
             return News::Nothing;
         };
-        let Some(conversation) = self.conversations.get_mut(&number) else {
+        let Some(conversation) = self.conversations.get_mut(&peer) else {
             return News::Nothing;
         };
-        let ours = is_ours(conversation.peer);
+        let ours = is_ours(peer);
+        conversation
+            .connection
+            .gather(is_one_of_many(peer) && !ours);
         let step = conversation.step(ours, self.rules);
         if conversation.is_queued {
-            self.ready.push_back(number);
+            self.ready.push_back(peer);
         }
         let at = conversation.deadline(ours, self.rules);
         if at != conversation.timer {
             if let Some(old) = mem::replace(&mut conversation.timer, at) {
-                self.timers.remove(&(old, number));
+                self.timers.remove(&(old, peer));
             }
-            self.timers.extend(at.map(|at| (at, number)));
+            self.timers.extend(at.map(|at| (at, peer)));
         }
         self.heard |= step == Progress::Part;
         let late = ours && !conversation.connection.framing().marks_the_end();
-        conversation.news(step, late)
+        conversation.news(peer, step, late)
     }
 
     /// Sends `text`, a part of a message, to `peer`, and ends the message if `last`. Returns
     /// whether newlines were replaced by spaces, or `None` if the peer is gone, which
     /// [`Peers::next`] reports.
     pub fn send(&mut self, peer: Peer, text: &[u8], last: bool) -> Option<bool> {
-        let number = self.number(peer)?;
         let is_timed = self.rules.stuck_timeout.is_some() || self.rules.idle_timeout.is_some();
-        let conversation = self.conversations.get_mut(&number)?;
-        let connection = &mut conversation.connection;
-        let joined = match connection.send(text, last) {
+        let conversation = self.conversations.get_mut(&peer)?;
+        let joined = match conversation.connection.send(text, last) {
             Ok(joined) => {
-                let unsent = connection.has_unsent();
                 if last {
                     conversation.left = None;
-                    connection.gather(matches!(peer, Peer::Numbered(_)));
                 }
-                if is_timed || unsent {
-                    let now = Instant::now();
-                    conversation.active = now;
-                    conversation.unread = unsent.then_some(now);
+                if is_timed || conversation.connection.has_unsent() {
+                    conversation.active = Instant::now();
                 }
                 Some(joined)
             }
@@ -343,27 +324,23 @@ impl Peers {
                 None
             }
         };
-        self.queue(number);
+        conversation.queue(peer, &mut self.ready);
         joined
     }
 
     /// Returns whether `peer` is still there and has accepted everything sent so far.
     #[must_use]
     pub fn can_send(&self, peer: Peer) -> bool {
-        let number = self.number(peer);
-        let conversation = number.and_then(|number| self.conversations.get(&number));
-        conversation.is_some_and(|conversation| {
-            conversation.fault.is_none() && !conversation.connection.has_unsent()
-        })
+        let conversation = self.conversations.get(&peer);
+        conversation.is_some_and(|found| found.fault.is_none() && !found.connection.has_unsent())
     }
 
     /// Ends the conversation with `peer` and closes the connection.
     pub fn remove(&mut self, peer: Peer) {
-        if let Some(number) = self.number(peer)
-            && let Some(conversation) = self.conversations.remove(&number)
+        if let Some(conversation) = self.conversations.remove(&peer)
             && let Some(at) = conversation.timer
         {
-            self.timers.remove(&(at, number));
+            self.timers.remove(&(at, peer));
         }
     }
 
@@ -375,15 +352,14 @@ impl Peers {
         let stuck_timeout = self.rules.stuck_timeout.take();
         self.rules.closing = true;
         let mut patience = UNENDED;
-        for (number, conversation) in &mut self.conversations {
+        for (peer, conversation) in &mut self.conversations {
             if conversation.connection.has_unsent() {
                 patience = stuck_timeout.unwrap_or(LAST_MESSAGE);
             } else {
                 // Fails only if the peer is gone.
                 let _ = conversation.connection.close();
             }
-            conversation.is_queued = true;
-            self.ready.push_back(*number);
+            conversation.queue(*peer, &mut self.ready);
         }
         patience
     }
@@ -393,16 +369,21 @@ impl Peers {
     pub fn is_empty(&self) -> bool {
         self.conversations.is_empty()
     }
+}
 
-    fn number(&self, peer: Peer) -> Option<u32> {
-        match peer {
-            Peer::Numbered(number) => Some(number),
-            Peer::Client | Peer::Server => Some(*self.conversations.first_key_value()?.0),
-        }
-    }
+/// Returns whether there may be other peers beside `peer`.
+fn is_one_of_many(peer: Peer) -> bool {
+    matches!(peer, Peer::Numbered(_))
 }
 
 impl Conversation {
+    /// Adds `peer`, whose conversation this is, to the peers to look at, unless it is one of them.
+    fn queue(&mut self, peer: Peer, ready: &mut VecDeque<Peer>) {
+        if !mem::replace(&mut self.is_queued, true) {
+            ready.push_back(peer);
+        }
+    }
+
     /// Sends and receives what is possible without waiting. Sets `is_queued` if there may be more
     /// to do.
     fn step(&mut self, ours: bool, rules: Rules) -> Progress {
@@ -452,7 +433,6 @@ impl Conversation {
     /// turn; without one, it can only be the rest of the peer's last message. Once the peer has
     /// left, everything is handed out.
     fn look_ahead(&mut self, rules: Rules) -> Progress {
-        self.connection.gather(false);
         if !self.has_left(rules) {
             if self.connection.framing().marks_the_end() {
                 if let Err(error) = self.connection.read_ahead() {
@@ -496,13 +476,11 @@ impl Conversation {
         }
         let now = Instant::now();
         if !self.connection.has_unsent() {
-            self.unread = None;
             self.active = now;
             return false;
         }
-        let since = *self.unread.get_or_insert(now);
         if let Some(timeout) = rules.stuck_timeout
-            && since + timeout <= now
+            && self.active + timeout <= now
         {
             self.drop_peer(Parting::Stuck(timeout));
             return false;
@@ -512,8 +490,8 @@ impl Conversation {
 
     /// Returns when to look at the peer again even if nothing arrives.
     fn deadline(&self, ours: bool, rules: Rules) -> Option<Instant> {
-        if let Some(since) = self.unread {
-            return Some(since + rules.stuck_timeout?);
+        if self.connection.has_unsent() && self.fault.is_none() {
+            return Some(self.active + rules.stuck_timeout?);
         }
         if ours {
             let left = self.left.map(|since| since + rules.grace);
@@ -526,9 +504,8 @@ impl Conversation {
         self.connection.deadline().into_iter().chain(idle).min()
     }
 
-    /// Returns what `step` found. `late` is passed to [`Connection::part`].
-    fn news(&mut self, step: Progress, late: bool) -> News<'_> {
-        let peer = self.peer;
+    /// Returns what `step` found about `peer`. `late` is passed to [`Connection::part`].
+    fn news(&mut self, peer: Peer, step: Progress, late: bool) -> News<'_> {
         let ends = self.fault.is_none();
         let news = match step {
             Progress::Part => self.connection.part(late).map(|part| News::Part {
@@ -557,7 +534,6 @@ impl Conversation {
             io::ErrorKind::BrokenPipe => Parting::Left,
             _ => Parting::Lost(error),
         });
-        self.unread = None;
         // Fails only if the connection is closed already.
         let _ = self.connection.close();
     }
@@ -565,7 +541,6 @@ impl Conversation {
     /// Ends the conversation for the reason `parting`, and reads nothing more.
     fn drop_peer(&mut self, parting: Parting) -> Progress {
         self.fault = Some(parting);
-        self.unread = None;
         self.connection.abandon();
         self.advance()
     }

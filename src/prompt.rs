@@ -30,59 +30,43 @@ pub struct SharedPrompt {
     waker: Arc<Waker>,
 }
 
+#[derive(Default)]
 struct State {
-    /// The current turn.
-    turn: Prompt,
-    /// Whether a line was entered that the rest of the program has not received yet.
-    is_line_on_its_way: bool,
+    /// The current turn; `None` while an entered line is on its way to the rest of the program.
+    turn: Option<Prompt>,
+    /// What the user waits for when it is not ours.
     awaited: Awaited,
     /// The turn that the prompt on the screen shows.
     shown: Prompt,
     /// The width of the text before the arrow, in columns.
     columns: usize,
+    /// The style of the prompt in the peer's turn.
+    dim: Style,
     /// The text to print above the prompt: complete rows without control sequences of a peer.
     rows: String,
-    /// Whether the rest of the program waits for `rows` to be drawn.
-    room_is_awaited: bool,
+    draft: Draft,
+    /// A message to insert before the draft.
+    put_back: Option<String>,
+    /// Whether the program ends.
+    closed: bool,
     phase: Phase,
     printer: Option<Box<dyn ExternalPrinter + Send>>,
     /// Whether a nudge is pending.
     nudged: bool,
-    /// The cause of the next redraw.
-    cause: Cause,
-    /// Set to make rustyline stop editing the line.
-    leave: Option<Leave>,
-    draft: Draft,
-    dim: Style,
+    /// Whether a key, and not a nudge, causes the next redraw.
+    by_key: bool,
 }
 
 /// The state of rustyline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Phase {
-    /// It is not running: the thread is between two lines.
+    /// It is not running, or will return the line that it has.
+    #[default]
     Away,
     /// It has not drawn the prompt yet.
     Starting,
     /// It reads keys.
     Editing,
-    /// It has accepted Enter.
-    Accepted,
-}
-
-/// The cause of a redraw.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cause {
-    Key,
-    Nudge,
-}
-
-/// Why the program, and not the user, ends the editing of a line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Leave {
-    /// The program ends.
-    ForGood,
-    /// This message is inserted before the text on the prompt, and editing starts again.
-    ToPutBack(String),
 }
 
 /// The text on the prompt.
@@ -100,23 +84,14 @@ impl SharedPrompt {
     /// `dim`.
     #[must_use]
     pub fn new(waker: Arc<Waker>, columns: usize, dim: Style) -> Self {
+        let state = State {
+            turn: Some(Prompt::default()),
+            columns,
+            dim,
+            ..State::default()
+        };
         Self {
-            state: Arc::new(Mutex::new(State {
-                turn: Prompt::default(),
-                is_line_on_its_way: false,
-                awaited: Awaited::AClient,
-                shown: Prompt::default(),
-                columns,
-                rows: String::new(),
-                room_is_awaited: false,
-                phase: Phase::Away,
-                printer: None,
-                nudged: false,
-                cause: Cause::Nudge,
-                leave: None,
-                draft: Draft::default(),
-                dim,
-            })),
+            state: Arc::new(Mutex::new(state)),
             waker,
         }
     }
@@ -135,41 +110,43 @@ impl SharedPrompt {
     /// change while an entered line is on its way to the session, which does not know of it yet.
     pub fn set_turn(&self, turn: Prompt, awaited: Awaited) {
         let mut state = self.lock();
-        if !state.is_line_on_its_way {
-            state.turn = turn;
-        }
+        state.turn = state.turn.map(|_| turn);
         state.awaited = awaited;
         state.nudge();
     }
 
     /// Records that the entered line has arrived.
     pub fn line_has_arrived(&self) {
-        self.lock().is_line_on_its_way = false;
+        self.lock().turn = Some(Prompt::default());
     }
 
     /// Returns whether too much waits to be drawn for more to be added. If so, the waker is called
     /// when it has been drawn.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        let mut state = self.lock();
-        let full = state.rows.len() >= ENOUGH;
-        state.room_is_awaited |= full;
-        full
+        self.lock().rows.len() >= ENOUGH
     }
 
-    /// Makes rustyline stop editing the line.
-    pub fn leave(&self, leave: Leave) {
+    /// Inserts `message` before the text on the prompt, which then starts a new row.
+    pub fn put_back(&self, message: String) {
         let mut state = self.lock();
-        state.leave = Some(leave);
+        state.put_back = Some(message);
+        state.nudge();
+    }
+
+    /// Makes rustyline stop for good.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
         state.nudge();
     }
 
     /// Takes the rows that were not drawn, and the text on the prompt. Call it when the prompt is
     /// off the screen.
     #[must_use]
-    pub fn take_rest(&self) -> (String, Draft) {
+    pub fn take_rest(&self) -> (String, String) {
         let mut state = self.lock();
-        (mem::take(&mut state.rows), mem::take(&mut state.draft))
+        (mem::take(&mut state.rows), mem::take(&mut state.draft.line))
     }
 
     // Called by the thread that reads keys:
@@ -179,33 +156,35 @@ impl SharedPrompt {
         self.lock().printer = Some(Box::new(printer));
     }
 
-    /// Returns the text of the first prompt to pass to rustyline. It is as wide as all later ones.
+    /// Returns the first prompt to pass to rustyline, which is as wide as all later ones, and the
+    /// text to start with. Returns `None` if the program ends.
     #[must_use]
-    pub fn start(&self) -> String {
+    pub fn start(&self) -> Option<(String, Draft)> {
         let mut state = self.lock();
+        if let Some(mut message) = state.put_back.take() {
+            if !state.draft.line.is_empty() {
+                message.push('\n');
+            }
+            state.draft.cursor += message.len();
+            state.draft.line.insert_str(0, &message);
+        }
+        if state.closed {
+            return None;
+        }
         state.phase = Phase::Starting;
         state.shown = Prompt::default();
-        state.shown.text(state.columns)
-    }
-
-    /// Records that rustyline stopped reading keys. Returns the text on the prompt.
-    #[must_use]
-    pub fn stop(&self) -> Draft {
-        let mut state = self.lock();
-        state.phase = Phase::Away;
-        mem::take(&mut state.draft)
-    }
-
-    /// Takes the reason why the program ended the editing of the line.
-    #[must_use]
-    pub fn take_leave(&self) -> Option<Leave> {
-        self.lock().leave.take()
+        Some((state.shown.text(state.columns), state.draft.clone()))
     }
 
     /// Wakes the rest of the program.
     pub fn wake(&self) {
         // Fails only if the program has ended.
         let _ = self.waker.wake();
+    }
+
+    /// Records that rustyline stopped reading keys: from now on, it would print a nudge at once.
+    pub fn stop(&self) {
+        self.lock().phase = Phase::Away;
     }
 
     /// Records the text on the prompt and the byte offset of the cursor.
@@ -217,13 +196,14 @@ impl SharedPrompt {
 
     /// Records that a key, and not a nudge, causes the next redraw.
     pub fn set_key(&self) {
-        self.lock().cause = Cause::Key;
+        self.lock().by_key = true;
     }
 
-    /// Returns whether the prompt on the screen says that it is our turn.
+    /// Returns the peer that the prompt on the screen names, or that it named when Enter was
+    /// accepted; `None` if it says that it is not our turn.
     #[must_use]
-    pub fn is_ours(&self) -> bool {
-        self.lock().shown.peer.is_some()
+    pub fn peer(&self) -> Option<Peer> {
+        self.lock().shown.peer
     }
 
     /// Returns the width of the prompt in columns.
@@ -233,19 +213,16 @@ impl SharedPrompt {
         state.shown.text(state.columns).len()
     }
 
-    /// Accepts Enter if it is our turn and the prompt on the screen says so. Returns the peer that
-    /// the prompt names, or otherwise fails with what the user waits for.
-    pub fn accept(&self) -> Result<Peer, Awaited> {
+    /// Accepts Enter if it is our turn and the prompt on the screen says so. Otherwise fails with
+    /// what the user waits for.
+    pub fn accept(&self) -> Result<(), Awaited> {
         let mut state = self.lock();
-        match state.shown.peer {
-            Some(peer) if state.turn.peer == Some(peer) => {
-                state.turn = Prompt::default();
-                state.is_line_on_its_way = true;
-                state.phase = Phase::Accepted;
-                Ok(peer)
-            }
-            _ => Err(state.awaited),
+        if state.shown.peer.is_none() || state.shown.peer != state.turn().peer {
+            return Err(state.awaited);
         }
+        state.turn = None;
+        state.phase = Phase::Away;
+        Ok(())
     }
 
     /// Returns the text to draw: the rows that go above the prompt, and the prompt. Returns `None`
@@ -253,22 +230,18 @@ impl SharedPrompt {
     #[must_use]
     pub fn draw(&self) -> Option<String> {
         let mut state = self.lock();
-        let cause = mem::replace(&mut state.cause, Cause::Nudge);
-        let is_nudge = state.phase == Phase::Editing && cause == Cause::Nudge;
-        if is_nudge {
-            state.nudged = false;
-        }
-        if state.leave.is_some() && (is_nudge || state.phase == Phase::Starting) {
-            state.phase = Phase::Away;
-            return None;
-        }
         let mut text = String::new();
-        if is_nudge {
-            text = mem::take(&mut state.rows);
-            state.shown = state.turn;
-            if mem::take(&mut state.room_is_awaited) {
+        if !mem::take(&mut state.by_key) {
+            state.nudged = false;
+            if state.wants_to_leave() {
+                state.phase = Phase::Away;
+                return None;
+            }
+            if state.rows.len() >= ENOUGH {
                 self.wake();
             }
+            text = mem::take(&mut state.rows);
+            state.shown = state.turn();
         } else if state.phase == Phase::Starting {
             // Keys typed earlier may be waiting, so nothing new is drawn before they are handled.
             state.phase = Phase::Editing;
@@ -290,10 +263,19 @@ impl SharedPrompt {
 }
 
 impl State {
+    fn turn(&self) -> Prompt {
+        self.turn.unwrap_or_default()
+    }
+
+    /// Returns whether rustyline is to stop editing the line.
+    fn wants_to_leave(&self) -> bool {
+        self.closed || self.put_back.is_some()
+    }
+
     /// Makes rustyline redraw if there is something new and no nudge is pending. Never blocks: the
     /// channel of the printer has room for one nudge.
     fn nudge(&mut self) {
-        let is_new = !self.rows.is_empty() || self.turn != self.shown || self.leave.is_some();
+        let is_new = !self.rows.is_empty() || self.turn() != self.shown || self.wants_to_leave();
         if is_new
             && self.phase == Phase::Editing
             && !self.nudged
@@ -308,9 +290,6 @@ impl State {
 /// Returns whether the terminal is of a type on which rustyline does not draw.
 #[must_use]
 pub fn is_dumb() -> bool {
-    env::var("TERM").is_ok_and(|term| {
-        ["dumb", "cons25", "emacs"]
-            .iter()
-            .any(|name| name.eq_ignore_ascii_case(&term))
-    })
+    let dumb = ["dumb", "cons25", "emacs"];
+    env::var("TERM").is_ok_and(|term| dumb.iter().any(|name| name.eq_ignore_ascii_case(&term)))
 }

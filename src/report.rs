@@ -75,9 +75,9 @@ impl Report {
         let screen = io::stdout().is_terminal();
         Ok(Self {
             stdout: if screen {
-                Stdout::Screen(Screen::default())
+                Stdout::Screen(Screen::new())
             } else {
-                Stdout::Pipe(Pipe::new(sys::stdout()?))
+                Stdout::Pipe(Pipe::new(sys::unbuffered(io::stdout())?))
             },
             quiet: options.quiet,
             log: options.log.clone(),
@@ -183,17 +183,9 @@ impl Report {
                 let labelled = matches!(peer, Peer::Numbered(_)) && !self.quiet;
                 self.say(event, labelled)
             }
-            Event::Called(_) => {
-                let dim = self.dim;
-                let rows = if io::stderr().is_terminal() {
-                    screen::indented(&event.to_string())
-                } else {
-                    event.to_string()
-                };
-                self.notice(&format!("{dim}{rows}{dim:#}\n"))
-            }
+            Event::Called(_) => self.notice(self.dim, event),
             _ if self.quiet => self.end_line(),
-            notice => self.notice(&format!("{notice}\n")),
+            _ => self.notice(Style::new(), event),
         }
     }
 
@@ -214,13 +206,18 @@ impl Report {
         self.flush()
     }
 
-    /// Prints `text` on stderr. It must consist of complete rows without control sequences of a
-    /// peer.
-    fn notice(&mut self, text: &str) -> io::Result<()> {
+    /// Prints a notice on stderr.
+    fn notice(&mut self, style: Style, notice: &Event<'_>) -> io::Result<()> {
         self.leave_row();
         self.end_line()?;
+        let terminal = io::stderr().is_terminal();
+        let mut text = notice.to_string();
+        if terminal {
+            text = screen::indented(&text);
+        }
+        let text = format!("{style}{text}{style:#}\n");
         match &self.prompt {
-            Some(prompt) if io::stderr().is_terminal() => prompt.show(text),
+            Some(prompt) if terminal => prompt.show(&text),
             _ => {
                 let _ = io::stderr().write_all(text.as_bytes());
             }

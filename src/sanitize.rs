@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthChar as _;
 
+use crate::wrap::max_width;
+
 /// Text from an untrusted source, such as the peer.
 ///
 /// It does not implement `Display`, so that it cannot be printed on a terminal by accident.
@@ -41,17 +43,22 @@ impl<'a> Untrusted<'a> {
     }
 
     /// Returns the text for a terminal as [`Untrusted::visible`] does, but on a single line:
-    /// with newlines as `\n`, and cut after `limit` characters with an ellipsis.
+    /// with newlines as `\n`, and cut after at most `limit` columns with an ellipsis.
     #[must_use]
     pub fn visible_line(self, limit: usize) -> String {
-        // A character has at most 4 bytes, so the rest of a long text need not be processed.
+        // A column has at most 4 bytes, so the rest of a long text need not be processed.
         let bytes = &self.0[..self.0.len().min(4 * (limit + 1))];
-        let visible = Untrusted(bytes).visible().replace('\n', "\\n");
-        let cut = visible.char_indices().nth(limit).map(|(index, _)| index);
-        match cut {
-            Some(index) => format!("{}\u{2026}", &visible[..index]),
-            None => visible,
+        let mut visible = Untrusted(bytes).visible().replace('\n', "\\n");
+        let mut width = 0;
+        let cut = visible.grapheme_indices(true).find(|(_, grapheme)| {
+            width += max_width(grapheme);
+            width > limit
+        });
+        if let Some((index, _)) = cut {
+            visible.truncate(index);
+            visible.push('\u{2026}');
         }
+        visible
     }
 }
 

@@ -1,9 +1,9 @@
-//! The turn-taking that `serve` and `connect` share: a pure state machine from events to actions,
-//! without sockets, threads or clocks.
+//! The turn-taking that `serve` and `connect` share: a pure state machine, told of each event by a
+//! method that returns what to do, without sockets, threads or clocks.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::event::{Awaited, Peer, Prompt};
+use crate::event::{Awaited, Parting, Peer, Prompt};
 use crate::framing::Framing;
 
 /// The message that ends a conversation, in any case and with any surrounding whitespace. It is
@@ -41,78 +41,44 @@ pub struct Rules {
     pub stays_open: bool,
 }
 
-/// An event that the session handles.
+/// What to do with a line that the user entered, or a part of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Input<'a> {
-    /// A peer connected.
-    Joined(Peer),
-    /// A part of a message arrived.
-    Part {
-        /// The sender.
-        peer: Peer,
-        /// Whether the part ends the message.
-        last: bool,
-    },
-    /// The user entered a message, or a part of one that is too long to buffer.
-    Line {
-        /// The bytes to send.
-        text: &'a [u8],
-        /// Whether they end the message.
-        last: bool,
-        /// The peer that the prompt named when the line was entered; `None` without such a prompt.
-        to: Option<Peer>,
-    },
-    /// [`Action::Send`] was carried out. The value tells whether the part ended the message.
-    Sent(bool),
-    /// [`Action::Send`] failed. The value tells whether the part ended the message.
-    NotSent(bool),
-    /// The user's input ended.
-    EndOfInput,
-    /// The program is told to stop.
-    Interrupt,
-    /// The conversation with a peer ended.
-    Gone(Peer, Loss),
-}
-
-/// Why a conversation with a peer ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loss {
-    /// The peer closed the connection.
-    Left,
-    /// The connection broke.
-    Lost,
-    /// We ended it because the peer took too long.
-    LetGo,
-}
-
-/// An action for the caller to carry out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// Show the part that arrived.
-    Show,
-    /// Show the part that arrived as late: the message it belongs to was considered complete
-    /// before.
-    ShowLate,
-    /// Send the entered line, or part of one, to this peer.
+pub enum Entered {
+    /// Nothing: it is blank.
+    Blank,
+    /// Send it to this peer. Call [`Session::sent`] or [`Session::not_sent`] afterwards.
     Send(Peer),
     /// End the conversation with this peer: the user said `bye`.
-    Dismiss(Peer),
-    /// Tell the user that nothing more can be sent, and that a reply is still expected.
-    TellLast,
-    /// Tell the user that the peer is gone.
-    TellGone,
-    /// Report, in the following [`Action::Fail`], that the connection was closed in our turn.
-    TellLostInTurn,
-    /// Tell the user that the text that was entered, or is on the prompt, was not sent.
-    TellUnsent,
-    /// Give the last message, which got no reply, back to the user.
-    PutBack,
+    Bye(Peer),
+    /// Tell the user that it was not sent.
+    NotSent,
+}
+
+/// What to do at the end of the user's input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtEnd {
     /// Close our side of every connection, show what still arrives, and end.
     Close,
-    /// End the conversation.
-    End(Ending),
-    /// End with an error: the connection was lost, and no other peer is left or can follow.
-    Fail,
+    /// Wait for the reply that is still expected.
+    Wait,
+    /// End.
+    End,
+}
+
+/// What to do when the conversation with a peer has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    /// Tell the user. Other peers are left or can follow.
+    GoesOn,
+    /// Tell the user, and end.
+    Ends,
+    /// End with an error.
+    Fails,
+    /// End with an error that makes the caller reconnect.
+    Retries {
+        /// Whether to give the last message, which got no reply, back to the user.
+        put_back: bool,
+    },
 }
 
 /// Whose turn it is with a peer.
@@ -173,6 +139,13 @@ impl Session {
         self.turns.get(&peer) == Some(&Turn::Ours)
     }
 
+    /// Returns whether what `peer` sends is late: it belongs to a message that was considered
+    /// complete before.
+    #[must_use]
+    pub fn is_late(&self, peer: Peer) -> bool {
+        !self.rules.framing.marks_the_end() && self.is_ours(peer)
+    }
+
     /// Returns the framing of messages.
     #[must_use]
     pub fn framing(&self) -> Framing {
@@ -189,29 +162,21 @@ impl Session {
         }
     }
 
-    /// Handles an event. Appends the actions to carry out to `actions`, in order.
-    pub fn handle(&mut self, input: Input<'_>, actions: &mut Vec<Action>) {
-        match input {
-            Input::Joined(peer) => self.joined(peer),
-            Input::Part { peer, last } => self.part(peer, last, actions),
-            Input::Line { text, last, to } => self.line(text, last, to, actions),
-            Input::Sent(last) => self.sent(last),
-            Input::NotSent(last) => self.not_sent(last, actions),
-            Input::EndOfInput => self.end_of_input(actions),
-            Input::Interrupt => {
-                actions.extend([Action::TellUnsent, Action::End(Ending::Interrupted)]);
-            }
-            Input::Gone(peer, loss) => self.gone(peer, loss, actions),
-        }
-    }
-
     /// Returns the connected peer that has waited longest for an answer.
     #[must_use]
     pub fn asked(&self) -> Option<Peer> {
         self.owed.iter().copied().flatten().next()
     }
 
-    fn joined(&mut self, peer: Peer) {
+    /// Returns whether the conversation goes on: a peer is left or can follow.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        // After the end of the input, new clients could not be answered.
+        (self.rules.stays_open && !self.input_ended) || !self.turns.is_empty()
+    }
+
+    /// Adds a peer that has connected.
+    pub fn joined(&mut self, peer: Peer) {
         // The client has the first turn.
         if peer == Peer::Server {
             self.turns.insert(peer, Turn::Ours);
@@ -221,67 +186,51 @@ impl Session {
         }
     }
 
-    fn part(&mut self, peer: Peer, last: bool, actions: &mut Vec<Action>) {
-        let Some(turn) = self.turns.get_mut(&peer) else {
-            return;
-        };
-        let ours = *turn == Turn::Ours;
-        if ours && !self.rules.framing.marks_the_end() {
-            actions.push(Action::ShowLate);
-            return;
+    /// Handles the end of a message of `peer`. Returns whether to close our side of every
+    /// connection, and to show only what still arrives: the message was the last that is expected.
+    pub fn heard(&mut self, peer: Peer) -> bool {
+        if self.is_late(peer) {
+            return false;
         }
-        actions.push(Action::Show);
-        if !last {
-            return;
+        if let Some(turn) = self.turns.get_mut(&peer) {
+            // A message that is shown in our turn is from a peer that has left, and needs no
+            // answer. A user who answers blindly cannot know this, and answers it too.
+            if *turn != Turn::Ours || self.rules.answers_blindly {
+                *turn = Turn::Ours;
+                self.owed.push_back(Some(peer));
+            }
         }
-        // A message that is shown in our turn is from a peer that has left, and needs no answer. A
-        // user who answers blindly cannot know this, and answers it too.
-        if !ours || self.rules.answers_blindly {
-            *turn = Turn::Ours;
-            self.owed.push_back(Some(peer));
-        }
-        if self.input_ended {
-            actions.push(Action::Close);
-        }
+        self.input_ended
     }
 
-    fn line(&mut self, text: &[u8], last: bool, to: Option<Peer>, actions: &mut Vec<Action>) {
-        let blank = last && !self.in_line && self.rules.framing.is_blank(text);
-        match self.owed.front() {
-            _ if blank => {}
-            Some(Some(peer)) if to.is_none_or(|to| to == *peer) => {
-                let peer = *peer;
-                if last && !self.in_line && is_bye(text) {
-                    self.dismiss(peer, actions);
-                } else {
-                    actions.push(Action::Send(peer));
+    /// Returns what to do with a line, or a part of a line that is too long to buffer; `last` ends
+    /// it. `to` is the peer that the prompt named when it was entered, if there was such a prompt.
+    pub fn line(&mut self, text: &[u8], last: bool, to: Option<Peer>) -> Entered {
+        let is_whole = last && !self.in_line;
+        if is_whole && self.rules.framing.is_blank(text) {
+            return Entered::Blank;
+        }
+        match self.owed.front().copied() {
+            Some(Some(peer)) if to.is_none_or(|to| to == peer) => {
+                if !is_whole || !is_bye(text) {
+                    return Entered::Send(peer);
                 }
+                self.owed.pop_front();
+                self.remove(peer);
+                Entered::Bye(peer)
             }
             Some(None) => {
-                actions.push(Action::TellUnsent);
-                self.in_line = !last;
-                if last {
-                    self.owed.pop_front();
-                }
+                self.end_line(last);
+                Entered::NotSent
             }
             // The peer that the line is for is gone.
-            Some(Some(_)) | None => actions.push(Action::TellUnsent),
+            Some(Some(_)) | None => Entered::NotSent,
         }
     }
 
-    fn dismiss(&mut self, peer: Peer, actions: &mut Vec<Action>) {
-        self.owed.pop_front();
-        self.remove(peer);
-        actions.push(Action::Dismiss(peer));
-        if !self.goes_on() {
-            actions.push(Action::End(Ending::Bye));
-        }
-    }
-
-    fn sent(&mut self, last: bool) {
-        self.in_line = !last;
-        if last
-            && let Some(Some(peer)) = self.owed.pop_front()
+    /// Records that what [`Entered::Send`] asked for was sent, and whether that ended the line.
+    pub fn sent(&mut self, last: bool) {
+        if let Some(peer) = self.end_line(last)
             // The peer may have sent another message that is still to be answered.
             && !(self.rules.answers_blindly && self.owed.contains(&Some(peer)))
             && let Some(turn) = self.turns.get_mut(&peer)
@@ -290,57 +239,55 @@ impl Session {
         }
     }
 
-    fn not_sent(&mut self, last: bool, actions: &mut Vec<Action>) {
+    /// Records that what [`Entered::Send`] asked for could not be sent, and whether that ended the
+    /// line. Returns whether to give the line back to the user, instead of telling that it was not
+    /// sent.
+    pub fn not_sent(&mut self, last: bool) -> bool {
         if self.rules.retries {
-            actions.push(Action::PutBack);
-            return;
+            return true;
         }
-        actions.push(Action::TellUnsent);
+        self.end_line(last);
         // The rest of the line has no recipient either.
-        self.in_line = !last;
-        if last {
-            self.owed.pop_front();
-        } else if let Some(front) = self.owed.front_mut() {
+        if !last && let Some(front) = self.owed.front_mut() {
             *front = None;
         }
+        false
     }
 
-    fn end_of_input(&mut self, actions: &mut Vec<Action>) {
+    /// Records that a part of a line was taken. If it is the last, returns the peer that it
+    /// answered.
+    fn end_line(&mut self, last: bool) -> Option<Peer> {
+        self.in_line = !last;
+        if last { self.owed.pop_front()? } else { None }
+    }
+
+    /// Handles the end of the user's input.
+    pub fn end_of_input(&mut self) -> AtEnd {
         self.input_ended = true;
-        actions.push(match self.turns.first_key_value() {
-            _ if !self.owed.is_empty() => Action::Close,
-            Some((Peer::Client | Peer::Server, Turn::Reply)) => Action::TellLast,
-            _ => Action::End(Ending::EndOfInput),
-        });
+        match self.turns.first_key_value() {
+            _ if !self.owed.is_empty() => AtEnd::Close,
+            Some((Peer::Client | Peer::Server, Turn::Reply)) => AtEnd::Wait,
+            _ => AtEnd::End,
+        }
     }
 
-    fn gone(&mut self, peer: Peer, loss: Loss, actions: &mut Vec<Action>) {
+    /// Handles that the conversation with `peer` has ended for the reason `parting`.
+    pub fn gone(&mut self, peer: Peer, parting: &Parting) -> Gone {
         let turn = self.remove(peer);
-        let over = !self.goes_on();
-        let closed_in_turn = self.rules.retries && loss == Loss::Left && turn == Some(Turn::Ours);
-        let is_lost = loss == Loss::Lost || closed_in_turn;
+        let is_lost = match parting {
+            Parting::Left => self.rules.retries && turn == Some(Turn::Ours),
+            Parting::Lost(_) => true,
+            Parting::Idle(_) | Parting::Stuck(_) => false,
+        };
         if is_lost && self.rules.retries {
-            if turn == Some(Turn::Reply) || self.in_line {
-                actions.push(Action::PutBack);
-            }
-            if closed_in_turn {
-                actions.push(Action::TellLostInTurn);
-            }
-            actions.push(Action::Fail);
-            return;
-        }
-        if !(over && is_lost) {
-            actions.push(Action::TellGone);
-        }
-        if over {
-            actions.extend([
-                Action::TellUnsent,
-                if is_lost {
-                    Action::Fail
-                } else {
-                    Action::End(Ending::PeerLeft)
-                },
-            ]);
+            let put_back = turn == Some(Turn::Reply) || self.in_line;
+            Gone::Retries { put_back }
+        } else if self.goes_on() {
+            Gone::GoesOn
+        } else if is_lost {
+            Gone::Fails
+        } else {
+            Gone::Ends
         }
     }
 
@@ -354,11 +301,6 @@ impl Session {
             self.owed.retain(|owed| *owed != Some(peer));
         }
         self.turns.remove(&peer)
-    }
-
-    fn goes_on(&self) -> bool {
-        // After the end of the input, new clients could not be answered.
-        (self.rules.stays_open && !self.input_ended) || !self.turns.is_empty()
     }
 }
 

@@ -10,7 +10,7 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Type};
 
 use crate::endpoint::Endpoint;
-use crate::explain::{Bytes, Call, Log, Setting, Waits, Which};
+use crate::explain::{Call, Log, Setting, Waits, Which};
 use crate::sys;
 
 /// How long a connection is silent before the kernel probes whether the peer's host is alive.
@@ -41,7 +41,7 @@ pub trait Stream: Read + Write {
 /// as [`Endpoint::resolve`] does.
 pub fn resolve(endpoint: &Endpoint, log: &Log) -> io::Result<Vec<SocketAddr>> {
     log.note(None, None, endpoint.resolve(), |found| {
-        Call::Resolve(endpoint.host.clone(), found.cloned())
+        Call::resolve(&endpoint.host, found)
     })
 }
 
@@ -50,7 +50,7 @@ fn new(address: SocketAddr, log: &Log) -> io::Result<socket2::Socket> {
     let domain = Domain::for_address(address);
     let made = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP));
     log.note(None, None, made, |made| {
-        Call::Socket(address, made.map(drop))
+        Call::socket(address, made.map(drop))
     })
 }
 
@@ -80,11 +80,11 @@ fn set(
     let last = calls.next_back();
     if log.is_on() && set.is_ok() {
         for call in calls {
-            log.note(peer, None, Ok(()), |_| Call::Set(call, Ok(())))?;
+            log.note(peer, None, Ok(()), |_| Call::set(call, Ok(())))?;
         }
     }
     log.note(peer, None, set, |set| {
-        Call::Set(last.unwrap_or_default(), set.copied())
+        Call::set(last.unwrap_or_default(), set.copied())
     })
 }
 
@@ -107,10 +107,10 @@ impl ListeningSocket {
             set(&SockRef::from(&socket), None, Setting::Ipv4Too, log)?;
         }
         log.note(None, None, socket.bind(&address.into()), |bound| {
-            Call::Bind(address, bound.copied())
+            Call::bind(address, bound.copied())
         })?;
         log.note(None, None, socket.listen(backlog.into()), |listening| {
-            Call::Listen(backlog, listening.copied())
+            Call::listen(backlog, listening.copied())
         })?;
         socket.set_nonblocking(true)?;
         Ok(Self {
@@ -122,9 +122,8 @@ impl ListeningSocket {
     /// Returns the address that the socket is bound to. Fails if the socket is broken.
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         let name = self.listener.local_addr();
-        self.log.note(None, None, name, |name| {
-            Call::Name(name.copied(), Which::Listening)
-        })
+        self.log
+            .note(None, None, name, |name| Call::name(name, Which::Listening))
     }
 
     /// Accepts a client without waiting. Returns the connection and the client's address. Skips
@@ -140,7 +139,7 @@ impl ListeningSocket {
                 return Err(error.kind().into());
             }
             let accepted = self.log.note(None, None, accepted, |accepted| {
-                Call::Accept(accepted.map(|(_, peer)| *peer))
+                Call::accept(accepted.map(|(_, peer)| *peer))
             });
             match accepted {
                 Ok((stream, peer)) => {
@@ -199,7 +198,7 @@ impl Socket {
         let time = log.time();
         let connected = socket.connect_timeout(&address.into(), timeout);
         log.note(None, time, connected, |connected| {
-            Call::Connect(address, timeout, connected.copied())
+            Call::connect(address, timeout, connected.copied())
         })
         .inspect_err(|_| log.note_close(None, Which::Neither))?;
         socket.set_nonblocking(true)?;
@@ -210,7 +209,7 @@ impl Socket {
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         let name = self.stream.local_addr();
         self.log.note(Some(self.peer), None, name, |name| {
-            Call::Name(name.copied(), Which::Connected)
+            Call::name(name, Which::Connected)
         })
     }
 
@@ -279,8 +278,7 @@ impl Read for Socket {
             return received;
         }
         self.log.note(Some(self.peer), None, received, |received| {
-            let bytes = received.map(|count| Bytes::of(&buffer[..*count]));
-            Call::Recv(buffer.len(), bytes, self.waits)
+            Call::recv(buffer, received.copied(), self.waits)
         })
     }
 }
@@ -291,7 +289,7 @@ impl Write for Socket {
         let sent = self.stream.write(bytes);
         self.check(&sent);
         self.log.note(Some(self.peer), time, sent, |sent| {
-            Call::Send(bytes.len(), sent.map(|count| Bytes::of(&bytes[..*count])))
+            Call::send(bytes, sent.copied())
         })
     }
 
@@ -325,7 +323,7 @@ impl Stream for Socket {
         }
         let closed = self.stream.shutdown(Shutdown::Write);
         self.log.note(Some(self.peer), None, closed, |closed| {
-            Call::Shutdown(closed.copied())
+            Call::shutdown(closed.copied())
         })
     }
 }

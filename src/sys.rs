@@ -5,7 +5,11 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind};
+#[cfg(unix)]
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
 use std::time::Duration;
 
 use rustyline::Behavior;
@@ -81,4 +85,52 @@ pub fn set_user_timeout(socket: &SockRef<'_>, timeout: Duration) -> Option<io::R
         let _ = (socket, timeout);
         None
     }
+}
+
+/// Makes `options` create files that only the user can access (mode 0600). On Windows, a file
+/// inherits the permissions of its folder, and other users cannot access the user's profile.
+pub fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    options.mode(0o600);
+    options
+}
+
+/// Creates a folder and its parents so that only the user can access them (mode 0700; on Windows,
+/// with inherited permissions). Fails as [`DirBuilder::create`] does.
+pub fn create_private_folder(path: &Path) -> io::Result<()> {
+    let mut folder = DirBuilder::new();
+    #[cfg(unix)]
+    folder.mode(0o700);
+    folder.recursive(true).create(path)
+}
+
+/// Returns whether a call failed because no descriptor (on Windows: no socket) is left.
+#[must_use]
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    code.is_some_and(|code| OUT_OF_DESCRIPTORS.contains(&code))
+}
+
+/// Returns the error of a call that fails because no descriptor is left.
+#[must_use]
+pub fn out_of_descriptors() -> io::Error {
+    io::Error::from_raw_os_error(OUT_OF_DESCRIPTORS[0])
+}
+
+/// Returns the maximum backlog that the system allows (listen(2)).
+#[must_use]
+pub fn most_backlog() -> u32 {
+    // Only Linux has the file; assume that other systems have no limit.
+    let most = fs::read_to_string("/proc/sys/net/core/somaxconn");
+    most.ok()
+        .and_then(|most| most.trim().parse().ok())
+        .unwrap_or(u32::MAX - 1)
+}
+
+/// Returns whether a write failed because the other end of the pipe is closed.
+#[must_use]
+pub fn is_reader_gone(error: &io::Error) -> bool {
+    const ERROR_PIPE_NOT_CONNECTED: i32 = 233;
+    let code = error.raw_os_error();
+    error.kind() == ErrorKind::BrokenPipe || cfg!(windows) && code == Some(ERROR_PIPE_NOT_CONNECTED)
 }

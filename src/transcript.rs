@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::mem;
 use std::net::SocketAddr;
 use std::ops::Not;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,16 +20,16 @@ use crate::sys;
 const MAX_TEXT: usize = 64 * 1024;
 
 /// A line of a transcript.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record<'a> {
-    /// When the event happened: RFC 3339, UTC, in microseconds.
-    #[serde(borrow)]
-    pub time: Cow<'a, str>,
+    /// When the event happened.
+    #[serde(with = "rfc3339")]
+    pub time: SystemTime,
     /// What happened.
     pub event: Kind,
     /// The address of the peer.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub peer: Option<Cow<'a, str>>,
+    pub peer: Option<SocketAddr>,
     /// The local address of the connection or the listening socket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local: Option<SocketAddr>,
@@ -60,7 +60,7 @@ pub struct Record<'a> {
 }
 
 /// The kind of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// The server started to listen.
@@ -78,7 +78,6 @@ pub enum Kind {
     /// We closed the connection.
     Closed,
     /// Anything else that the user was told.
-    #[default]
     Notice,
     /// The conversation failed.
     Error,
@@ -86,19 +85,47 @@ pub enum Kind {
     Call,
 }
 
-impl<'a> Record<'a> {
-    /// Creates a record of `event` without further fields. [`Writer`] adds the time.
+/// The times of a transcript: RFC 3339, UTC, in microseconds.
+mod rfc3339 {
+    use std::borrow::Cow;
+    use std::time::SystemTime;
+
+    use serde::de::{Deserialize as _, Deserializer, Error as _};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&humantime::format_rfc3339_micros(*time))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
+        let text = Cow::<str>::deserialize(from)?;
+        humantime::parse_rfc3339(&text).map_err(D::Error::custom)
+    }
+}
+
+impl Record<'_> {
+    /// Creates a record of `event`, now, without further fields.
     fn new(event: Kind) -> Self {
         Self {
+            time: SystemTime::now(),
             event,
-            ..Self::default()
+            peer: None,
+            local: None,
+            client: None,
+            name: None,
+            bytes: None,
+            text: None,
+            cut: false,
+            late: false,
+            call: None,
+            result: None,
         }
     }
 
     /// Creates a record of `event` that concerns `peer`, with its address if known.
-    fn about(event: Kind, peer: Peer, address: Option<&'a str>) -> Self {
+    fn about(event: Kind, peer: Peer, address: Option<SocketAddr>) -> Self {
         Self {
-            peer: address.map(Cow::Borrowed),
+            peer: address,
             client: match peer {
                 Peer::Numbered(number) => Some(number),
                 Peer::Client | Peer::Server => None,
@@ -120,14 +147,6 @@ struct Message {
 }
 
 impl Message {
-    /// Empties the message but keeps its memory.
-    fn clear(&mut self) {
-        self.text.clear();
-        self.bytes = 0;
-        self.name = None;
-        self.late = false;
-    }
-
     fn add(&mut self, part: &[u8]) {
         let room = MAX_TEXT - self.text.len();
         self.text.extend_from_slice(&part[..part.len().min(room)]);
@@ -138,7 +157,7 @@ impl Message {
 /// What is known about a peer.
 #[derive(Debug, Default)]
 struct PeerState {
-    address: Option<String>,
+    address: Option<SocketAddr>,
     /// The message that we are receiving.
     received: Message,
     /// The message that we are sending.
@@ -149,80 +168,10 @@ struct PeerState {
 #[derive(Debug)]
 pub struct Transcript {
     path: PathBuf,
-    peers: BTreeMap<Peer, PeerState>,
-    writer: Writer,
-}
-
-/// Writes the lines of a transcript.
-#[derive(Debug)]
-struct Writer {
     file: File,
     /// The current line. Kept to reuse its memory.
     line: Vec<u8>,
-    clock: Clock,
-}
-
-impl Writer {
-    /// Writes `record` with the current time.
-    fn write(&mut self, record: Record<'_>) -> io::Result<()> {
-        self.write_at(SystemTime::now(), record)
-    }
-
-    /// Writes `record` with `time`. Makes a single write call, so that no line is incomplete
-    /// if the program is killed.
-    fn write_at(&mut self, time: SystemTime, record: Record<'_>) -> io::Result<()> {
-        let record = Record {
-            time: Cow::Borrowed(self.clock.format(time)),
-            ..record
-        };
-        self.line.clear();
-        serde_json::to_writer(&mut self.line, &record)?;
-        self.line.push(b'\n');
-        self.file.write_all(&self.line)
-    }
-
-    /// Writes and clears `message`.
-    fn write_message(
-        &mut self,
-        kind: Kind,
-        peer: Peer,
-        address: Option<&str>,
-        message: &mut Message,
-    ) -> io::Result<()> {
-        let written = self.write(Record {
-            name: message.name.as_deref().map(Cow::Borrowed),
-            bytes: Some(message.bytes),
-            cut: message.bytes > message.text.len() as u64,
-            text: Some(String::from_utf8_lossy(&message.text)),
-            late: message.late,
-            ..Record::about(kind, peer, address)
-        });
-        message.clear();
-        written
-    }
-}
-
-/// Formats times. Formats only the microseconds anew if the second is the same as before.
-#[derive(Debug, Default)]
-struct Clock {
-    /// The second of `text`, since the Unix epoch.
-    second: u64,
-    text: String,
-}
-
-impl Clock {
-    fn format(&mut self, time: SystemTime) -> &str {
-        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        if self.second != since.as_secs() || self.text.is_empty() {
-            self.second = since.as_secs();
-            self.text = humantime::format_rfc3339_micros(time).to_string();
-        } else {
-            self.text.truncate(self.text.len() - "000000Z".len());
-            // Cannot fail: writing to a String succeeds.
-            let _ = write!(self.text, "{:06}Z", since.subsec_micros());
-        }
-        &self.text
-    }
+    peers: BTreeMap<Peer, PeerState>,
 }
 
 impl Transcript {
@@ -232,12 +181,9 @@ impl Transcript {
         let file = open(&path).map_err(|error| Failure::Transcript(path.clone(), error))?;
         Ok(Self {
             path,
+            file,
+            line: Vec::new(),
             peers: BTreeMap::new(),
-            writer: Writer {
-                file,
-                line: Vec::new(),
-                clock: Clock::default(),
-            },
         })
     }
 
@@ -251,16 +197,14 @@ impl Transcript {
     /// Returns an error if the file cannot be written.
     pub fn record(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
-            Event::Called(noted) => {
-                let record = Record {
-                    peer: noted.peer.map(|peer| peer.to_string().into()),
-                    call: Some(noted.call.call().into()),
-                    result: Some(noted.call.result().into()),
-                    ..Record::new(Kind::Call)
-                };
-                self.writer.write_at(noted.time, record)
-            }
-            Event::Listening(address) => self.writer.write(Record {
+            Event::Called(noted) => self.write(&Record {
+                time: noted.time,
+                peer: noted.peer,
+                call: Some((&noted.call.call).into()),
+                result: Some((&noted.call.result).into()),
+                ..Record::new(Kind::Call)
+            }),
+            Event::Listening(address) => self.write(&Record {
                 local: Some(*address),
                 ..Record::new(Kind::Listening)
             }),
@@ -276,9 +220,8 @@ impl Transcript {
                 if !last {
                     return Ok(());
                 }
-                let address = state.address.as_deref();
-                self.writer
-                    .write_message(Kind::Sent, *peer, address, &mut state.sent)
+                let (address, message) = (state.address, mem::take(&mut state.sent));
+                self.write_message(Kind::Sent, *peer, address, &message)
             }
             Event::Gone(peer, Parting::Left) => {
                 self.gone(Kind::Left, *peer, Some(event.to_string()))
@@ -298,14 +241,14 @@ impl Transcript {
             Event::Failed(Failure::Lost(peer, _) | Failure::LostWithMessage(peer, _)) => {
                 self.gone(Kind::Error, *peer, Some(event.to_string()))
             }
-            Event::Failed(failure) => self.writer.write(Record {
-                text: Some(failure.to_string().into()),
-                ..Record::new(Kind::Error)
-            }),
-            notice => self.writer.write(Record {
-                text: Some(notice.to_string().into()),
-                ..Record::new(Kind::Notice)
-            }),
+            _ => {
+                let is_error = matches!(event, Event::Failed(_));
+                let kind = if is_error { Kind::Error } else { Kind::Notice };
+                self.write(&Record {
+                    text: Some(event.to_string().into()),
+                    ..Record::new(kind)
+                })
+            }
         }
     }
 
@@ -315,22 +258,22 @@ impl Transcript {
         address: SocketAddr,
         local: Option<SocketAddr>,
     ) -> io::Result<()> {
-        let state = self.peers.entry(peer).or_default();
-        state.address = Some(address.to_string());
-        self.writer.write(Record {
+        self.peers.entry(peer).or_default().address = Some(address);
+        self.write(&Record {
             local,
-            ..Record::about(Kind::Connected, peer, state.address.as_deref())
+            ..Record::about(Kind::Connected, peer, Some(address))
         })
     }
 
     fn received(&mut self, peer: Peer, part: &Part<'_>, late: bool) -> io::Result<()> {
         let state = self.peers.entry(peer).or_default();
-        let (address, message) = (state.address.as_deref(), &mut state.received);
+        let address = state.address;
         // Our answer has ended a late message, whose last part was not marked as such.
-        if part.first && message.bytes > 0 {
-            self.writer
-                .write_message(Kind::Received, peer, address, message)?;
+        if part.first && state.received.bytes > 0 {
+            let ended = mem::take(&mut state.received);
+            self.write_message(Kind::Received, peer, address, &ended)?;
         }
+        let message = &mut self.peers.entry(peer).or_default().received;
         message.add(part.text().bytes());
         message.late |= late;
         if part.first {
@@ -341,27 +284,49 @@ impl Transcript {
         if !part.last {
             return Ok(());
         }
-        self.writer
-            .write_message(Kind::Received, peer, address, message)
+        let ended = mem::take(message);
+        self.write_message(Kind::Received, peer, address, &ended)
     }
 
     /// Writes a line of `kind` that ends the connection to `peer`, after its incomplete
     /// messages.
     fn gone(&mut self, kind: Kind, peer: Peer, text: Option<String>) -> io::Result<()> {
-        let mut state = self.peers.remove(&peer).unwrap_or_default();
-        let address = state.address.as_deref();
-        for (kind, message) in [
-            (Kind::Received, &mut state.received),
-            (Kind::Sent, &mut state.sent),
-        ] {
+        let state = self.peers.remove(&peer).unwrap_or_default();
+        for (kind, message) in [(Kind::Received, state.received), (Kind::Sent, state.sent)] {
             if message.bytes > 0 {
-                self.writer.write_message(kind, peer, address, message)?;
+                self.write_message(kind, peer, state.address, &message)?;
             }
         }
-        self.writer.write(Record {
+        self.write(&Record {
             text: text.map(Into::into),
+            ..Record::about(kind, peer, state.address)
+        })
+    }
+
+    fn write_message(
+        &mut self,
+        kind: Kind,
+        peer: Peer,
+        address: Option<SocketAddr>,
+        message: &Message,
+    ) -> io::Result<()> {
+        self.write(&Record {
+            name: message.name.as_deref().map(Cow::Borrowed),
+            bytes: Some(message.bytes),
+            cut: message.bytes > message.text.len() as u64,
+            text: Some(String::from_utf8_lossy(&message.text)),
+            late: message.late,
             ..Record::about(kind, peer, address)
         })
+    }
+
+    /// Writes `record`. Makes a single write call, so that no line is incomplete if the program is
+    /// killed.
+    fn write(&mut self, record: &Record<'_>) -> io::Result<()> {
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, record)?;
+        self.line.push(b'\n');
+        self.file.write_all(&self.line)
     }
 }
 

@@ -1,53 +1,180 @@
-//! Wraps text to the width of a terminal.
-
-use unicode_segmentation::UnicodeSegmentation as _;
-use unicode_width::UnicodeWidthStr as _;
-
-/// Wraps `text` and returns its rows, at least one, each at most `columns` columns wide.
-///
-/// Breaks between words where possible, and inside a word that is wider than a row. Spaces
-/// inside a row are kept, those at its end removed. `columns` below 4 counts as 4.
-#[must_use]
-pub fn wrap(text: &str, columns: usize) -> Vec<String> {
-    let columns = columns.max(4);
-    let mut rows = Vec::new();
-    let mut row = String::new();
-    for word in text.split_inclusive(' ') {
-        if !row.is_empty() && row.width() + word.trim_end().width() > columns {
-            rows.push(std::mem::take(&mut row));
-        }
-        for grapheme in word.graphemes(true) {
-            if row.width() + grapheme.width() > columns && grapheme != " " {
-                rows.push(std::mem::take(&mut row));
-            }
-            row.push_str(grapheme);
-        }
-    }
-    rows.push(row);
-    for row in &mut rows {
-        row.truncate(row.trim_end().len());
-    }
-    rows
-}
+//! The width of text on a terminal, and its rows.
 
 #[cfg(test)]
-mod tests {
-    use super::*;
+mod tests;
 
-    #[test]
-    fn rows_break_between_words_or_inside_a_long_word() {
-        for (text, rows) in [
-            ("", &[""][..]),
-            ("one two", &["one two"]),
-            ("one two three", &["one two", "three"]),
-            ("a  b", &["a  b"]),
-            ("abcdefghijk", &["abcdefgh", "ijk"]),
-            (
-                "\u{65e5}\u{672c}\u{8a9e}\u{65e5}\u{672c}",
-                &["\u{65e5}\u{672c}\u{8a9e}\u{65e5}", "\u{672c}"],
-            ),
-        ] {
-            assert_eq!(wrap(text, 8), rows, "{text}");
+use std::env;
+use std::sync::LazyLock;
+
+use unicode_segmentation::UnicodeSegmentation as _;
+use unicode_width::UnicodeWidthChar as _;
+
+/// Text that is broken into rows as it arrives, so that the terminal never breaks a row itself: a
+/// row that it starts is not indented, and could look like a message of somebody else.
+#[derive(Debug, Default)]
+pub struct Rows {
+    text: String,
+    /// What every row starts with that was broken off another.
+    indent: &'static str,
+    /// The width of the last row; `None` at the start of a row.
+    width: Option<usize>,
+    /// The byte offset of the last word in `text`, and the width of the row before it; `None` if
+    /// the row cannot be broken before a word.
+    word: Option<(usize, usize)>,
+}
+
+impl Rows {
+    /// Creates a text without rows. All rows that [`Rows::begin`] does not begin start with
+    /// `indent`.
+    #[must_use]
+    pub fn new(indent: &'static str) -> Self {
+        Self {
+            indent,
+            ..Self::default()
+        }
+    }
+
+    /// Begins a row without the indent.
+    pub fn begin(&mut self) {
+        self.end_row();
+        self.width = Some(0);
+    }
+
+    /// Appends characters that take no column, such as a colour.
+    pub fn push_style(&mut self, style: impl std::fmt::Display) {
+        self.text += &style.to_string();
+    }
+
+    /// Appends `text` and breaks its rows: between words where possible, and inside a word that is
+    /// wider than a row. `columns` is the width of the terminal.
+    pub fn push(&mut self, text: &str, columns: usize) {
+        // Room for the indent and one character.
+        let columns = columns.max(self.indent.len() + 3);
+        for grapheme in text.graphemes(true) {
+            if grapheme == "\n" {
+                self.width.get_or_insert(0);
+                self.end_row();
+                continue;
+            }
+            let width = max_width(grapheme);
+            if self.indent.len() + width > columns {
+                // Some terminals draw each part of a joined emoji, of which there may be many.
+                for c in grapheme.chars() {
+                    self.push_unit(c.encode_utf8(&mut [0; 4]), max_width_of(c), columns);
+                }
+            } else {
+                self.push_unit(grapheme, width, columns);
+            }
+        }
+    }
+
+    /// Appends a text that is not broken itself, and is `width` columns wide.
+    fn push_unit(&mut self, unit: &str, width: usize, columns: usize) {
+        if self.width.is_some_and(|row| row + width > columns) {
+            if unit == " " {
+                self.end_row();
+                return;
+            }
+            self.break_row(width, columns);
+        }
+        let row = width
+            + self.width.unwrap_or_else(|| {
+                self.text += self.indent;
+                self.indent.len()
+            });
+        self.text += unit;
+        self.width = Some(row);
+        // Between characters of two columns, as those of Chinese, a row can be broken anywhere.
+        if unit == " " || width > unit.chars().count() {
+            self.word = Some((self.text.len(), row));
+        }
+    }
+
+    /// Breaks the last row before its last word, if a new row has room for that and `width` more
+    /// columns; otherwise at its end.
+    fn break_row(&mut self, width: usize, columns: usize) {
+        if let (Some((start, before)), Some(row)) = (self.word.take(), self.width)
+            && self.indent.len() + row - before + width <= columns
+        {
+            self.text.insert_str(start, self.indent);
+            self.text.insert(start, '\n');
+            self.width = Some(self.indent.len() + row - before);
+        } else {
+            self.end_row();
+        }
+    }
+
+    /// Ends the last row if it is not ended yet.
+    pub fn end_row(&mut self) {
+        if self.width.take().is_some() {
+            self.text.push('\n');
+            self.word = None;
+        }
+    }
+
+    /// Returns whether the last row is ended.
+    #[must_use]
+    pub fn is_at_start(&self) -> bool {
+        self.width.is_none()
+    }
+
+    /// Takes the rows that are ended.
+    #[must_use]
+    pub fn take_ended(&mut self) -> String {
+        let end = self.text.rfind('\n').map_or(0, |newline| newline + 1);
+        let rest = self.text.split_off(end);
+        self.word = self.word.map(|(start, width)| (start - end, width));
+        std::mem::replace(&mut self.text, rest)
+    }
+
+    /// Takes all the text. The last row goes on.
+    #[must_use]
+    pub fn take(&mut self) -> String {
+        self.word = None;
+        std::mem::take(&mut self.text)
+    }
+}
+
+/// Returns `text` in rows of at most `columns` columns. All but the first start with `indent`.
+#[must_use]
+pub fn wrap(text: &str, indent: &'static str, columns: usize) -> String {
+    let mut rows = Rows::new(indent);
+    rows.begin();
+    rows.push(text, columns);
+    rows.take()
+}
+
+/// Returns the number of columns that `text` takes at most, on any terminal.
+///
+/// Terminals differ in what they know of Unicode: some draw a combining mark or a part of a joined
+/// emoji in a column of its own, and many characters of East Asia in two.
+#[must_use]
+pub fn max_width(text: &str) -> usize {
+    text.chars().map(max_width_of).sum()
+}
+
+fn max_width_of(c: char) -> usize {
+    /// Whether the locale is one in which terminals draw Greek, Cyrillic and many symbols in two
+    /// columns (UAX #11, "ambiguous").
+    static IS_EAST_ASIAN: LazyLock<bool> = LazyLock::new(|| {
+        let set = |name| env::var(name).ok().filter(|value| !value.is_empty());
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
+        let locale = locale.unwrap_or_default();
+        ["ja", "ko", "zh"]
+            .iter()
+            .any(|prefix| locale.starts_with(prefix))
+    });
+    match c {
+        ' '..='~' => 1,
+        // Nearly all of them are of East Asia, or emoji; the others are rare.
+        '\u{2e80}'.. => 2,
+        c => {
+            let width = if *IS_EAST_ASIAN {
+                c.width_cjk()
+            } else {
+                c.width()
+            };
+            width.unwrap_or_default().max(1)
         }
     }
 }

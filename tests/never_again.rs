@@ -220,8 +220,8 @@ fn escape_sequences_in_a_message() {
     peer.write_all("\x1b[2Ja\x1b]0;title\x07b\u{9b}5mc\rd\u{202e}e".as_bytes())
         .unwrap();
     terminal.expect(&[
-        "Received from connected client: \\u{1b}[2Ja\\u{1b}]0;title\\u{7",
-        "    }b\\u{9b}5mc\\rd\\u{202e}e",
+        "Received from connected client:",
+        "    \\u{1b}[2Ja\\u{1b}]0;title\\u{7}b\\u{9b}5mc\\rd\\u{202e}e",
         " ->",
     ]);
     let raw = String::from_utf8_lossy(&terminal.raw()).into_owned();

@@ -402,3 +402,22 @@ fn every_command_is_run_by_one_of_these_tests() {
     let all: BTreeSet<_> = blocks("sh").into_iter().map(str::to_owned).collect();
     assert_eq!(run, all);
 }
+
+#[test]
+fn each_test_that_a_promise_names_exists() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let named = include_str!("../SECURITY.md").split('`');
+    let named: Vec<_> = named.filter_map(|code| code.split_once("::")).collect();
+    assert!(named.len() > 20, "{named:?}");
+    for (file, test) in named
+        .into_iter()
+        .filter(|(file, _)| *file != "FILE" && *file != "MODULE")
+    {
+        let places = [format!("tests/{file}.rs"), format!("src/{file}/tests.rs")];
+        let found = places.iter().any(|place| {
+            std::fs::read_to_string(folder.join(place))
+                .is_ok_and(|text| text.contains(&format!("fn {test}(")))
+        });
+        assert!(found, "{file}::{test}");
+    }
+}

@@ -269,6 +269,38 @@ fn history_is_kept_where_it_is_wanted_or_nowhere() {
 }
 
 #[test]
+fn a_history_behind_a_symbolic_link_changes_nothing_but_the_text() {
+    let home = home();
+    let link = home.path().join("link");
+    let file = home.path().join("file");
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let args = ["--history-file", link.to_str().unwrap()];
+    // It is not made through the link.
+    let (terminal, peer) = Terminal::connected(&args);
+    let told = format!(
+        "Cannot read the history in {}: not a regular file",
+        link.display()
+    );
+    terminal.expect_words(&told);
+    common::leave(peer);
+    terminal.finish(0);
+    assert!(!file.exists());
+
+    // One that is there keeps its mode.
+    std::fs::write(&file, "").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let (terminal, mut peer) = Terminal::connected(&args);
+    terminal.type_keys("hello\r");
+    expect_bytes(&mut peer, "hello");
+    common::leave(peer);
+    terminal.finish(0);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "#V2\nhello\n");
+    let mode = file.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o644);
+    assert!(link.is_symlink());
+}
+
+#[test]
 fn a_history_that_cannot_be_kept_is_told_once() {
     let (terminal, mut peer) = Terminal::connected(&["--history-file", "/dev/null/history"]);
     terminal.expect(&[

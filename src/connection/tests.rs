@@ -7,7 +7,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 
 use super::*;
-use crate::framing::{RAW_QUIET, UNENDED};
+use crate::framing::RAW_SHORT;
 
 /// What comes of a read.
 #[derive(Debug, Clone)]
@@ -274,7 +274,7 @@ fn a_message_longer_than_the_buffer_comes_whole() {
 
 #[test]
 fn a_long_raw_message_ends_when_the_peer_is_quiet() {
-    let long = "x".repeat(framing::RAW_SHORT);
+    let long = "x".repeat(RAW_SHORT);
     let mut connection = blocking(Framing::Raw, [bytes(&long), Step::Wait, bytes("y")]);
     let done = Rc::clone(&connection.stream().done);
     assert_eq!(part(&mut connection), (long.clone(), true, false));
@@ -538,7 +538,7 @@ fn what_cannot_be_sent_is_an_error() {
 
 #[test]
 fn an_answer_ends_a_long_message() {
-    let long = "x".repeat(framing::RAW_SHORT);
+    let long = "x".repeat(RAW_SHORT);
     let mut connection = polled(Framing::Raw, [bytes(&long), bytes("y")]);
     assert_eq!(part(&mut connection), (long, true, false));
     connection.send(b"hi", true).unwrap();
@@ -581,7 +581,7 @@ fn a_line_that_does_not_end_has_time_when_our_side_is_closed() {
 
 #[test]
 fn a_long_message_is_received_to_its_end_when_our_side_is_closed() {
-    let long = "x".repeat(framing::RAW_SHORT);
+    let long = "x".repeat(RAW_SHORT);
     for connect in [polled, blocking] {
         let mut connection = connect(Framing::Raw, [bytes(&long), bytes("y")]);
         connection.close().unwrap();

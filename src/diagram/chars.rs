@@ -1,22 +1,21 @@
 //! Draws a diagram as text for a terminal.
 
 use unicode_segmentation::UnicodeSegmentation as _;
-use unicode_width::UnicodeWidthStr as _;
 
 use super::{Diagram, Label, Step};
 use crate::sanitize::Untrusted;
-use crate::wrap::wrap;
+use crate::wrap::{max_width, wrap};
 
 /// The minimum distance between two lifelines in columns. Where there is less room, all
 /// clients share a lifeline.
 const MIN_GAP: usize = 24;
 /// The minimum width of a diagram in columns.
-const MIN_COLUMNS: usize = 30;
+const MIN_COLUMNS: usize = 20;
 /// The maximum width of a diagram in columns. Longer lines are hard to read.
 const MAX_COLUMNS: usize = 100;
 /// The maximum number of rows of a text. The rest is left out.
 const MAX_ROWS: usize = 6;
-/// The maximum number of characters of a text to wrap.
+/// The maximum number of columns of a text to wrap.
 const MAX_TEXT: usize = 1000;
 
 /// Draws `diagram` for a terminal of `columns` columns.
@@ -80,7 +79,7 @@ struct Canvas {
 impl Canvas {
     /// Creates a canvas with the names of the participants above their lifelines.
     fn new(participants: &[String], columns: usize) -> Self {
-        let margin = |name: Option<&String>| name.map_or(0, |name| name.width() / 2);
+        let margin = |name: Option<&String>| name.map_or(0, |name| max_width(name) / 2);
         let first = margin(participants.first());
         let last = (columns - 1).saturating_sub(margin(participants.last()));
         let width = last.max(first + 2) - first;
@@ -89,7 +88,7 @@ impl Canvas {
         let mut lifelines = Vec::new();
         for (index, name) in participants.iter().enumerate() {
             let lifeline = first + index * width / gaps;
-            heading.put(lifeline.saturating_sub(name.width() / 2), name);
+            heading.put(lifeline.saturating_sub(max_width(name) / 2), name);
             lifelines.push(lifeline);
         }
         let mut canvas = Self {
@@ -120,13 +119,13 @@ impl Canvas {
             "" => label.detail(),
             text => format!("{text} ({})", label.detail()),
         };
-        if caption.width() + 8 > room {
+        if max_width(&caption) + 8 > room {
             for line in wrap_to_max_rows(&text, room.saturating_sub(2)) {
                 self.add_row().put(left + 2, &line);
             }
             caption = label.detail();
         }
-        let shaft = "-".repeat(room.saturating_sub(caption.width() + 6));
+        let shaft = "-".repeat(room.saturating_sub(max_width(&caption) + 6));
         let arrow = if from < to {
             format!("--- {caption} {shaft}>")
         } else {
@@ -149,7 +148,7 @@ impl Canvas {
         let mut mark = '*';
         for line in wrap_to_max_rows(&text, room.saturating_sub(4)) {
             if on_left {
-                let column = lifeline - line.width() - 2;
+                let column = lifeline - max_width(&line) - 2;
                 self.add_row().put(column, &format!("{line} {mark}"));
             } else {
                 self.add_row().put(lifeline + 1, &format!("{mark} {line}"));
@@ -161,7 +160,8 @@ impl Canvas {
 
 /// Wraps `text`, and replaces the rows over [`MAX_ROWS`] by an ellipsis.
 fn wrap_to_max_rows(text: &str, columns: usize) -> Vec<String> {
-    let mut rows = wrap(text, columns);
+    let text = wrap(text, "", columns);
+    let mut rows: Vec<_> = text.lines().map(|row| row.trim_end().to_owned()).collect();
     if rows.len() > MAX_ROWS {
         rows.truncate(MAX_ROWS);
         rows.push("...".into());
@@ -169,8 +169,8 @@ fn wrap_to_max_rows(text: &str, columns: usize) -> Vec<String> {
     rows
 }
 
-/// A row of the drawing: the character in each column. A character of two columns is
-/// followed by an empty string.
+/// A row of the drawing: the character in each column. A wider character is followed by empty
+/// strings.
 #[derive(Default)]
 struct Row(Vec<String>);
 
@@ -178,14 +178,12 @@ impl Row {
     /// Writes `text` from `column` on, over what is there.
     fn put(&mut self, mut column: usize, text: &str) {
         for grapheme in text.graphemes(true) {
-            let width = grapheme.width();
+            let width = max_width(grapheme);
             if self.0.len() < column + width {
                 self.0.resize(column + width, " ".into());
             }
-            if width > 0 {
-                grapheme.clone_into(&mut self.0[column]);
-                self.0[column + 1..column + width].fill(String::new());
-            }
+            grapheme.clone_into(&mut self.0[column]);
+            self.0[column + 1..column + width].fill(String::new());
             column += width;
         }
     }

@@ -1,11 +1,9 @@
 //! Draws a diagram as Mermaid source: <https://mermaid.js.org/syntax/sequenceDiagram.html>.
 
-use std::fmt::Write as _;
-
 use super::{Diagram, Label, Step};
 use crate::sanitize::Untrusted;
 
-/// The maximum length of a text in characters. The rest is cut off.
+/// The maximum width of a text in columns. The rest is cut off.
 const MAX_TEXT: usize = 200;
 
 /// Returns the Mermaid source of `diagram`.
@@ -41,8 +39,7 @@ fn escape(text: &str) -> String {
     let mut escaped = String::new();
     for c in Untrusted(text.as_bytes()).visible_line(MAX_TEXT).chars() {
         if c.is_ascii_punctuation() && !".,!?()/+-=".contains(c) {
-            // Cannot fail: writing to a String succeeds.
-            let _ = write!(escaped, "#{};", u32::from(c));
+            escaped += &format!("#{};", u32::from(c));
         } else {
             escaped.push(c);
         }

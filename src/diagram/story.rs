@@ -1,10 +1,12 @@
 //! Merges transcripts into one chronological diagram.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::Hash;
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
-use super::{Diagram, Label, Step, Timed};
+use super::{Diagram, Label, Step};
 use crate::transcript::{Kind, Record};
 
 /// A participant of the conversation.
@@ -18,84 +20,104 @@ enum Participant {
 }
 
 /// A record and whom it concerns.
-struct Entry<'a> {
+struct Entry {
     /// When the event happened. A message counts from its first record, which may be the
     /// receiver's.
     time: SystemTime,
-    record: Record<'a>,
+    record: Record<'static>,
     writer: Participant,
     /// The other participant, and the client's address, which identifies the connection.
     /// `None` if the record concerns the writer only.
     peer: Option<(Participant, SocketAddr)>,
-    display: Display,
-}
-
-/// How a message is drawn, which depends on the other participant's transcript.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Display {
-    /// As it is.
-    Plain,
-    /// Not at all: the other participant has sent the same message, which is drawn.
-    Hidden,
-    /// With a remark that the other participant's transcript does not have the message.
-    Unmatched,
+    /// Whether the transcript of the other participant does not have the message.
+    is_unmatched: bool,
+    /// Whether the other participant has sent the same message, which is drawn.
+    is_hidden: bool,
 }
 
 /// The records of all transcripts of a conversation, in chronological order.
-pub(super) struct Story<'a> {
-    entries: Vec<Entry<'a>>,
+pub(super) struct Story {
+    entries: Vec<Entry>,
     names: HashMap<Participant, String>,
     /// The clients that have written a file, by the addresses of their connections.
     writers: HashMap<SocketAddr, Participant>,
 }
 
-impl<'a> Story<'a> {
+impl Story {
     /// Merges the records of one or more files, each in its own order.
-    pub(super) fn new(files: Vec<Vec<Timed<'a>>>) -> Self {
+    pub(super) fn new(files: Vec<Vec<Record<'static>>>) -> Self {
         let mut story = Self {
             entries: Vec::new(),
             names: HashMap::from([(Participant::Server, "server".into())]),
             writers: HashMap::new(),
         };
         for (file, records) in files.iter().enumerate() {
-            for (_, record) in records {
-                if let (Kind::Connected, Some(local)) = (record.event, record.local) {
-                    story.writers.insert(local, Participant::Writer(file));
-                }
-            }
+            let connected = records.iter().filter(|r| r.event == Kind::Connected);
+            let own = connected.filter_map(|record| record.local);
+            story
+                .writers
+                .extend(own.map(|local| (local, Participant::Writer(file))));
         }
         for (file, records) in files.into_iter().enumerate() {
-            story.add_file(file, records);
+            story.add_file(Participant::Writer(file), records);
         }
         story.pair_messages();
         story.entries.sort_by_key(|entry| entry.time);
         story
     }
 
-    fn add_file(&mut self, file: usize, records: Vec<Timed<'a>>) {
-        let mut state = FileState::new(&records);
-        for (time, record) in records {
-            let address = record.peer.as_ref().and_then(|peer| peer.parse().ok());
-            let local = state.update(&record, address);
-            let peer = match (address, local) {
+    /// Adds the records of a file. `client` stands for its writer where that is no server.
+    fn add_file(&mut self, client: Participant, records: Vec<Record<'static>>) {
+        let mut events = records.iter().map(|record| record.event);
+        let role = events.find(|event| matches!(event, Kind::Listening | Kind::Connected));
+        // Both ends may write to the same file, so the writer can change with every record.
+        let mut writer = match role {
+            Some(Kind::Listening) => Participant::Server,
+            _ => client,
+        };
+        // The address of the client at either end of a connection, by the peer's address.
+        let mut connections = HashMap::new();
+        // The time of the last `send` to each peer, and under `None` of the last `connect`.
+        let mut calls = HashMap::new();
+        for record in records {
+            let mut time = record.time;
+            let mut peer = None;
+            if record.event == Kind::Call {
                 // A call may be recorded before its connection, whose client is then unknown.
-                (Some(_), _) if record.event == Kind::Call => None,
-                (Some(_), Some(local)) => Some((Participant::Server, local)),
-                (Some(client), None) => Some((self.client(client, record.client), client)),
-                (None, _) => None,
-            };
-            let writer = if state.is_server {
-                Participant::Server
-            } else {
-                Participant::Writer(file)
-            };
+                let call = record.call.as_deref().unwrap_or_default();
+                if call.starts_with("send(") || call.starts_with("connect(") {
+                    calls.insert(record.peer, time);
+                }
+            } else if let Some(address) = record.peer {
+                if record.event == Kind::Connected {
+                    connections.insert(address, record.local.unwrap_or(address));
+                }
+                let connection = *connections.get(&address).unwrap_or(&address);
+                let is_server = connection == address;
+                (writer, peer) = if is_server {
+                    let client = self.client(address, record.client);
+                    (Participant::Server, Some((client, connection)))
+                } else {
+                    (client, Some((Participant::Server, connection)))
+                };
+                // What a call does starts with the call.
+                let start = match record.event {
+                    Kind::Sent => calls.remove(&Some(address)),
+                    Kind::Connected if !is_server => calls.remove(&None),
+                    _ => None,
+                };
+                time = start.unwrap_or(time);
+            } else if record.event == Kind::Listening {
+                writer = Participant::Server;
+            }
             self.names.entry(writer).or_insert("client".into());
             self.entries.push(Entry {
-                time: state.start(&record, time, address, local),
+                time,
                 record,
                 writer,
                 peer,
-                display: Display::Plain,
+                is_unmatched: false,
+                is_hidden: false,
             });
         }
     }
@@ -104,8 +126,8 @@ impl<'a> Story<'a> {
     fn client(&mut self, address: SocketAddr, number: Option<u32>) -> Participant {
         let writer = self.writers.get(&address).copied();
         let client = writer.unwrap_or(Participant::Client(address));
-        let name = number.map_or("client".into(), |number| format!("client #{number}"));
-        self.names.entry(client).or_insert(name);
+        let name = || number.map_or("client".into(), |number| format!("client #{number}"));
+        self.names.entry(client).or_insert_with(name);
         client
     }
 
@@ -126,30 +148,23 @@ impl<'a> Story<'a> {
             };
             directions.entry((connection, sender)).or_default()[side].push(index);
         }
-        for ((connection, _), [sent, received]) in directions {
-            if writers[&connection].len() > 1 {
-                self.pair_direction(&sent, &received);
+        directions.retain(|(connection, _), _| writers[connection].len() > 1);
+        for [sent, received] in directions.into_values() {
+            let message = |index: &usize| message(&self.entries[*index].record);
+            let pairs = pairs(
+                &sent.iter().map(message).collect::<Vec<_>>(),
+                &received.iter().map(message).collect::<Vec<_>>(),
+            );
+            for index in sent.iter().chain(&received) {
+                self.entries[*index].is_unmatched = true;
             }
-        }
-    }
-
-    /// Matches the messages of one direction of a connection in their order.
-    fn pair_direction(&mut self, sent: &[usize], mut received: &[usize]) {
-        for index in sent.iter().chain(received) {
-            self.entries[*index].display = Display::Unmatched;
-        }
-        for sent in sent {
-            let is_same = |received: &usize| {
-                is_same_message(&self.entries[*sent].record, &self.entries[*received].record)
-            };
-            if let Some(skipped) = received.iter().position(is_same) {
-                let arrival = &mut self.entries[received[skipped]];
-                arrival.display = Display::Hidden;
+            for (sent_index, received_index) in pairs {
+                let arrival = &mut self.entries[received[received_index]];
+                arrival.is_hidden = true;
                 let arrived = arrival.time;
-                let departure = &mut self.entries[*sent];
-                departure.display = Display::Plain;
+                let departure = &mut self.entries[sent[sent_index]];
+                departure.is_unmatched = false;
                 departure.time = departure.time.min(arrived);
-                received = &received[skipped + 1..];
             }
         }
     }
@@ -157,165 +172,83 @@ impl<'a> Story<'a> {
     /// Returns the diagram, with the clients in the order of their first entries.
     pub(super) fn into_diagram(self) -> Diagram {
         let mut participants = Vec::new();
+        let mut places = HashMap::new();
+        let peer = |entry: &Entry| entry.peer.map(|(peer, _)| peer);
+        let concerned = |entry| peer(entry).into_iter().chain([entry.writer]);
+        let server = [Participant::Server];
+        let clients = self.entries.iter().flat_map(concerned);
+        for participant in clients.filter(|p| *p != server[0]).chain(server) {
+            places.entry(participant).or_insert_with(|| {
+                participants.push(self.names[&participant].clone());
+                participants.len() - 1
+            });
+        }
+        // Both peers record that a connection is opened or closed, and a client may use the same
+        // address again. This counts how often each participant has recorded each.
+        let mut recorded: HashMap<_, HashMap<Participant, usize>> = HashMap::new();
+        let mut is_repeated = |entry: &Entry| {
+            let Some((_, connection)) = entry.peer else {
+                return false;
+            };
+            let is_close = match entry.record.event {
+                Kind::Connected => false,
+                Kind::Left | Kind::Lost | Kind::Closed | Kind::Error => true,
+                _ => return false,
+            };
+            let counts = recorded.entry((connection, is_close)).or_default();
+            let count = counts.get(&entry.writer).map_or(1, |count| count + 1);
+            let is_repeated = counts.values().any(|other| *other >= count);
+            counts.insert(entry.writer, count);
+            is_repeated
+        };
+        let mut steps = Vec::new();
         for entry in &self.entries {
-            let peer = entry.peer.map(|(peer, _)| peer);
-            for participant in peer.into_iter().chain([entry.writer]) {
-                if participant != Participant::Server && !participants.contains(&participant) {
-                    participants.push(participant);
-                }
+            if !entry.is_hidden && !is_repeated(entry) {
+                let peer = peer(entry).map(|peer| places[&peer]);
+                steps.extend(entry.step(places[&entry.writer], peer));
             }
         }
-        participants.push(Participant::Server);
-        let mut lifecycle = Lifecycle::default();
         Diagram {
-            steps: self
-                .entries
-                .iter()
-                .filter(|entry| !lifecycle.is_repeated(entry))
-                .filter_map(|entry| entry.step(&participants))
-                .collect(),
-            participants: participants
-                .iter()
-                .map(|participant| self.names[participant].clone())
-                .collect(),
+            participants,
+            steps,
         }
     }
 }
 
-/// What is known from the records of a file before the current one.
-struct FileState {
-    /// Whether the server writes the file. Both peers may write to the same file, so this
-    /// can change with every record.
-    is_server: bool,
-    /// The local address of each connection by the peer's address, or `None` for one that
-    /// the server accepted.
-    locals: HashMap<SocketAddr, Option<SocketAddr>>,
-    /// The time of the last `send` to each peer, and under `None` of the last `connect`.
-    calls: HashMap<Option<SocketAddr>, SystemTime>,
-}
-
-impl FileState {
-    /// Creates the state before the first of `records`.
-    fn new(records: &[Timed<'_>]) -> Self {
-        let mut events = records.iter().map(|(_, record)| record.event);
-        let role = events.find(|event| matches!(event, Kind::Listening | Kind::Connected));
-        Self {
-            is_server: role == Some(Kind::Listening),
-            locals: HashMap::new(),
-            calls: HashMap::new(),
-        }
-    }
-
-    /// Proceeds to `record`, which concerns the peer at address `peer`. Returns the local
-    /// address of the connection if the writer is its client.
-    fn update(&mut self, record: &Record<'_>, peer: Option<SocketAddr>) -> Option<SocketAddr> {
-        if let (Kind::Connected, Some(peer)) = (record.event, peer) {
-            self.locals.insert(peer, record.local);
-        }
-        let local = peer.and_then(|peer| self.locals.get(&peer).copied().flatten());
-        match record.event {
-            Kind::Call => {}
-            _ if peer.is_some() => self.is_server = local.is_none(),
-            Kind::Listening => self.is_server = true,
-            _ => {}
-        }
-        local
-    }
-
-    /// Returns when the event of `record` started: at its socket call if that was recorded,
-    /// otherwise at `time`.
-    fn start(
-        &mut self,
-        record: &Record<'_>,
-        time: SystemTime,
-        peer: Option<SocketAddr>,
-        local: Option<SocketAddr>,
-    ) -> SystemTime {
-        let name = record.call.as_ref().and_then(|call| call.split('(').next());
-        let call = match (record.event, name) {
-            (Kind::Call, Some("send" | "connect")) => {
-                self.calls.insert(peer, time);
-                None
-            }
-            (Kind::Sent, _) => self.calls.remove(&peer),
-            (Kind::Connected, _) if local.is_some() => self.calls.remove(&None),
-            _ => None,
-        };
-        call.unwrap_or(time)
-    }
-}
-
-/// Counts how often each connection was opened and closed, as both peers record that and a
-/// client may use the same address again.
-#[derive(Default)]
-struct Lifecycle {
-    /// By connection, whether it was closed, and writer.
-    recorded: HashMap<(SocketAddr, bool, Participant), usize>,
-    /// By connection, and whether it was closed.
-    drawn: HashMap<(SocketAddr, bool), usize>,
-}
-
-impl Lifecycle {
-    /// Counts `entry` if it opens or closes a connection, and returns whether the other
-    /// participant's record of the same event came before.
-    fn is_repeated(&mut self, entry: &Entry<'_>) -> bool {
-        let Some((_, connection)) = entry.peer else {
-            return false;
-        };
-        let is_close = match entry.record.event {
-            Kind::Connected => false,
-            Kind::Left | Kind::Lost | Kind::Closed | Kind::Error => true,
-            _ => return false,
-        };
-        let key = (connection, is_close, entry.writer);
-        let recorded = self.recorded.entry(key).or_default();
-        let drawn = self.drawn.entry((connection, is_close)).or_default();
-        *recorded += 1;
-        let is_repeated = *recorded <= *drawn;
-        *drawn = (*drawn).max(*recorded);
-        is_repeated
-    }
-}
-
-impl Entry<'_> {
-    /// Returns the step that shows the entry, or `None` if it is not shown.
-    fn step(&self, participants: &[Participant]) -> Option<Step> {
-        let place = |participant| participants.iter().position(|other| *other == participant);
-        let at = place(self.writer)?;
-        let peer = self.peer.and_then(|(peer, _)| place(peer));
+impl Entry {
+    /// Returns the step that shows the entry, or `None` if it is not shown. The writer stands
+    /// `at` this place, and the other participant at `peer`.
+    fn step(&self, at: usize, peer: Option<usize>) -> Option<Step> {
         let arrow = |from, to, label| Step::Arrow { from, to, label };
-        let note = |text| Step::Note { at, text };
         let record = &self.record;
-        let text = record.text.as_deref().unwrap_or_default();
         Some(match (record.event, peer) {
             // The client connects, whoever records it. The server is last.
             (Kind::Connected, Some(peer)) => arrow(at.min(peer), at.max(peer), Label::Connect),
             (Kind::Sent, Some(peer)) => arrow(at, peer, self.message()),
-            (Kind::Received, Some(_)) if self.display == Display::Hidden => return None,
             (Kind::Received, Some(peer)) => arrow(peer, at, self.message()),
             (Kind::Left, Some(peer)) => arrow(peer, at, Label::Close),
             (Kind::Closed, Some(peer)) => arrow(at, peer, Label::Close),
-            (Kind::Lost | Kind::Error, Some(_)) => note(text.to_owned()),
-            (Kind::Call, _) => {
-                let call = record.call.as_deref().unwrap_or_default();
-                let result = record.result.as_deref().unwrap_or_default();
-                note(format!("{call} -> {result}"))
-            }
-            (Kind::Listening, _) => note(match record.local {
-                Some(address) => format!("listens on {address}"),
-                None => "listens".into(),
-            }),
-            _ if record.text.is_some() => note(text.to_owned()),
-            _ => return None,
+            _ => Step::Note {
+                at,
+                text: match record.event {
+                    Kind::Call => {
+                        let call = record.call.as_deref().unwrap_or_default();
+                        let result = record.result.as_deref().unwrap_or_default();
+                        format!("{call} -> {result}")
+                    }
+                    Kind::Listening => format!("listens on {}", record.local?),
+                    _ => record.text.as_deref()?.to_owned(),
+                },
+            },
         })
     }
 
     fn message(&self) -> Label {
         let record = &self.record;
         let text = record.text.as_deref().unwrap_or_default();
-        let prefix = match (self.display, record.event) {
-            (Display::Unmatched, Kind::Sent) => "sent, but not so received: ",
-            (Display::Unmatched, _) => "received, but not so sent: ",
+        let prefix = match record.event {
+            Kind::Sent if self.is_unmatched => "sent, but not so received: ",
+            _ if self.is_unmatched => "received, but not so sent: ",
             _ if record.late => "late: ",
             _ => "",
         };
@@ -327,30 +260,118 @@ impl Entry<'_> {
     }
 }
 
-/// Returns whether the message `sent` may have arrived as `received`. The framing may have
-/// changed its line ends.
-fn is_same_message(sent: &Record<'_>, received: &Record<'_>) -> bool {
-    match (&sent.text, &received.text) {
-        (Some(sent), Some(received)) if sent != received => as_line(sent) == as_line(received),
-        (sent_text, received_text) => sent_text == received_text && sent.bytes == received.bytes,
-    }
+/// Returns the text and the length in bytes of the message in `record`, as a framing of lines
+/// transmits it: without a line end of its own, and with spaces for newlines. They are the same for
+/// the sender's and the receiver's record of a message.
+fn message<'a>(record: &'a Record<'_>) -> (Cow<'a, str>, u64) {
+    let text = record.text.as_deref().unwrap_or_default();
+    let line = text.trim_end_matches(['\r', '\n']);
+    let line_end = (text.len() - line.len()) as u64;
+    let bytes = record.bytes.unwrap_or(text.len() as u64);
+    let line = if line.contains('\n') {
+        line.replace('\n', " ").into()
+    } else {
+        line.into()
+    };
+    (line, bytes.saturating_sub(line_end))
 }
 
-/// Returns `text` as a framing of lines transmits it: without a line end of its own, and with
-/// spaces for newlines.
-fn as_line(text: &str) -> String {
-    text.trim_end_matches(['\r', '\n']).replace('\n', " ")
+/// Matches each element of `sent`, in order, with the next equal element of `received`, if there is
+/// one after the last match. Returns the indices of each pair. Takes linear time.
+fn pairs<T: Eq + Hash>(sent: &[T], received: &[T]) -> Vec<(usize, usize)> {
+    let mut places: HashMap<_, VecDeque<_>> = HashMap::new();
+    for (place, element) in received.iter().enumerate() {
+        places.entry(element).or_default().push_back(place);
+    }
+    let mut next = 0;
+    let mut pairs = Vec::new();
+    for (index, element) in sent.iter().enumerate() {
+        let Some(places) = places.get_mut(element) else {
+            continue;
+        };
+        while let Some(place) = places.pop_front() {
+            if place >= next {
+                pairs.push((index, place));
+                next = place + 1;
+                break;
+            }
+        }
+    }
+    pairs
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::hash::Hasher;
+
     use super::*;
+
+    /// A record of a message of `bytes` bytes.
+    fn record(text: &str, bytes: usize) -> Record<'static> {
+        let json = format!(
+            "{{\"time\":\"2026-11-24T10:00:00Z\",\"event\":\"sent\",\"text\":{text:?},\
+             \"bytes\":{bytes}}}"
+        );
+        serde_json::from_str(&json).unwrap()
+    }
 
     #[test]
     fn line_ends_do_not_distinguish_messages() {
         for (typed, framed) in [("hello\r", "hello"), ("a\nb\n", "a b"), ("", "")] {
-            assert_eq!(as_line(typed), as_line(framed), "{typed:?}");
+            assert_eq!(
+                message(&record(typed, typed.len())),
+                message(&record(framed, framed.len())),
+                "{typed:?}"
+            );
         }
-        assert_ne!(as_line("one"), as_line("onetwo"));
+        assert_ne!(message(&record("one", 3)), message(&record("onetwo", 6)));
+        // Of a long message there is only the beginning.
+        assert_ne!(message(&record("one", 9)), message(&record("one", 8)));
+    }
+
+    #[test]
+    fn messages_are_matched_in_their_order() {
+        assert_eq!(pairs(b"abc", b"abc"), [(0, 0), (1, 1), (2, 2)]);
+        assert_eq!(pairs(b"abac", b"xacb"), [(0, 1), (1, 3)]);
+        assert_eq!(pairs(b"aab", b"ba"), [(0, 1)]);
+        assert_eq!(pairs(b"ab", b""), []);
+    }
+
+    /// An element that counts how often it is looked at.
+    struct Counted<'a>(u32, &'a Cell<usize>);
+
+    impl PartialEq for Counted<'_> {
+        fn eq(&self, other: &Self) -> bool {
+            self.1.update(|count| count + 1);
+            self.0 == other.0
+        }
+    }
+
+    impl Eq for Counted<'_> {}
+
+    impl Hash for Counted<'_> {
+        fn hash<H: Hasher>(&self, state: &mut H) {
+            self.1.update(|count| count + 1);
+            self.0.hash(state);
+        }
+    }
+
+    #[test]
+    fn matching_takes_linear_time() {
+        const LENGTH: u32 = 10_000;
+        let count = Cell::new(0);
+        let all = |of: fn(u32) -> u32| -> Vec<_> {
+            (0..LENGTH).map(|n| Counted(of(n), &count)).collect()
+        };
+        // Nothing matches, everything does, and what was sent last was received first.
+        for (of, matched) in [(|n| n + LENGTH) as fn(u32) -> u32, |n| n, |_| 7]
+            .into_iter()
+            .zip([0, 10_000, 1])
+        {
+            count.set(0);
+            assert_eq!(pairs(&all(|n| n), &all(of)).len(), matched);
+            assert!(count.get() < 20 * LENGTH as usize, "{}", count.get());
+        }
     }
 }

@@ -9,13 +9,13 @@ use crate::reason::reason;
 use crate::sanitize::Untrusted;
 use crate::sys;
 
-/// The maximum number of characters of a peer's name to show.
+/// The maximum number of columns of a peer's name to show.
 const NAME: usize = 32;
 
-/// The maximum number of characters of a JSON error to show. It may quote what the peer sent.
+/// The maximum number of columns of a JSON error to show. It may quote what the peer sent.
 const WHY: usize = 80;
 
-/// The maximum number of characters of an incomplete message to show.
+/// The maximum number of columns of an incomplete message to show.
 const SO_FAR: usize = 32;
 
 impl Peer {

@@ -19,16 +19,6 @@ pub struct Encoder {
     wire: Vec<u8>,
 }
 
-/// An encoded part of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Encoded<'a> {
-    /// The bytes to send.
-    pub wire: &'a [u8],
-    /// Whether newlines in the text were replaced by spaces, because a message of this
-    /// framing is a single line.
-    pub joined: bool,
-}
-
 impl Encoder {
     /// Creates an encoder for the framing and the sender's name in `wire`.
     #[must_use]
@@ -49,13 +39,14 @@ impl Encoder {
         }
     }
 
-    /// Encodes `text`, the next part of a message, and returns the bytes to send. `last` ends
-    /// the message.
-    pub fn encode<'a>(&'a mut self, text: &'a [u8], last: bool) -> Encoded<'a> {
+    /// Encodes `text`, the next part of a message; `last` ends the message. Returns the bytes to
+    /// send, and whether newlines in the text were replaced by spaces, because a message of this
+    /// framing is a single line.
+    pub fn encode<'a>(&'a mut self, text: &'a [u8], last: bool) -> (&'a [u8], bool) {
         self.wire.clear();
         let mut joined = false;
         match self.framing {
-            Framing::Raw => return Encoded { wire: text, joined },
+            Framing::Raw => return (text, false),
             Framing::Line => joined = self.encode_line(text, last, b"\n"),
             Framing::Crlf => {
                 if !text.is_empty() {
@@ -73,10 +64,7 @@ impl Encoder {
             Framing::Json => self.encode_json(text, last),
         }
         self.in_message = !last;
-        Encoded {
-            wire: &self.wire,
-            joined,
-        }
+        (&self.wire, joined)
     }
 
     /// Appends `text` as a part of a line, and `end` if it is the last part. Returns whether

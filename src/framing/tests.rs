@@ -133,7 +133,6 @@ fn wire(framing: Framing, name: &str) -> Wire {
     Wire {
         framing,
         name: Some(name.into()),
-        ..Wire::default()
     }
 }
 
@@ -142,7 +141,7 @@ fn encoded(framing: Framing, parts: &[&[u8]]) -> Vec<u8> {
     let mut encoder = Encoder::new(&wire(framing, "anna"));
     let mut sent = Vec::new();
     for (index, part) in parts.iter().enumerate() {
-        sent.extend_from_slice(encoder.encode(part, index + 1 == parts.len()).wire);
+        sent.extend_from_slice(encoder.encode(part, index + 1 == parts.len()).0);
     }
     sent
 }
@@ -205,7 +204,7 @@ fn each_framing_encodes_a_message() {
         framing: Json,
         ..Wire::default()
     });
-    assert_eq!(nameless.encode(b"a", true).wire, b"{\"text\":\"a\"}\n");
+    assert_eq!(nameless.encode(b"a", true).0, b"{\"text\":\"a\"}\n");
 }
 
 #[test]
@@ -222,12 +221,10 @@ fn parts_encode_as_the_whole_message_does() {
 #[test]
 fn newlines_within_a_line_become_spaces() {
     let mut encoder = Encoder::new(&wire(Framing::Line, ""));
-    let encoded_line = encoder.encode(b"a\nb\n", true);
-    assert_eq!(encoded_line.wire, b"a b\n");
-    assert!(encoded_line.joined);
-    assert!(!encoder.encode(b"a\n", true).joined);
+    assert_eq!(encoder.encode(b"a\nb\n", true), (&b"a b\n"[..], true));
+    assert_eq!(encoder.encode(b"a\n", true), (&b"a\n"[..], false));
     let mut encoder = Encoder::new(&wire(Framing::Json, "x"));
-    assert!(!encoder.encode(b"a\nb", true).joined);
+    assert!(!encoder.encode(b"a\nb", true).1);
     assert_eq!(encoded(Framing::Raw, &[b"a\nb\n"]), b"a\nb\n");
 }
 
@@ -386,7 +383,7 @@ proptest! {
         let mut encoder = Encoder::new(&wire(framing, "anna"));
         let mut sent = Vec::new();
         for line in &lines {
-            sent.extend_from_slice(encoder.encode(line.as_bytes(), true).wire);
+            sent.extend_from_slice(encoder.encode(line.as_bytes(), true).0);
         }
         let read: Vec<_> = decoded(framing, [&sent[..]])
             .into_iter()

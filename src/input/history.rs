@@ -1,10 +1,12 @@
 //! The history file: its path and its permissions.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
+use rustyline::history::DefaultHistory;
+use rustyline::{Editor, Helper};
 
 use crate::sys;
 
@@ -40,9 +42,13 @@ impl HistoryFile {
 /// Creates the file and its folders, if missing, so that only the user can access them. Rustyline
 /// creates no folders, and would empty a file that another process has just created.
 ///
-/// Fails if the path is not a regular file or cannot be created.
+/// Fails if the path is not a regular file or cannot be created. A symbolic link to a file that does
+/// not exist is not followed.
 pub(super) fn create(path: &Path) -> io::Result<()> {
-    if path.exists() && !path.is_file() {
+    if path.is_file() {
+        return Ok(());
+    }
+    if path.symlink_metadata().is_ok() {
         return Err(io::Error::other("not a regular file"));
     }
     if let Some(folder) = path.parent()
@@ -50,7 +56,25 @@ pub(super) fn create(path: &Path) -> io::Result<()> {
     {
         sys::create_private_folder(folder)?;
     }
-    sys::private(OpenOptions::new().append(true).create(true))
-        .open(path)
-        .map(drop)
+    let created = sys::private(OpenOptions::new().append(true).create_new(true)).open(path);
+    match created {
+        // Another process has just created it.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        created => created.map(drop),
+    }
+}
+
+/// Writes the new messages to the file at `path`. Rustyline makes every file private that it
+/// writes; one that was there before, perhaps behind a symbolic link, keeps its permissions.
+pub(super) fn append(
+    rustyline: &mut Editor<impl Helper, DefaultHistory>,
+    path: &Path,
+) -> rustyline::Result<()> {
+    let before = fs::metadata(path).map(|metadata| metadata.permissions());
+    rustyline.append_history(path)?;
+    if let Ok(before) = before {
+        // Fails only if the file is somebody else's, and then rustyline's change has failed too.
+        let _ = fs::set_permissions(path, before);
+    }
+    Ok(())
 }

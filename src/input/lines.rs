@@ -2,8 +2,7 @@
 //! rustyline cannot draw.
 
 use std::fs::File;
-use std::io::{self, Read as _};
-use std::ops::Range;
+use std::io::{self, ErrorKind, Read as _};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
 use std::thread;
@@ -14,73 +13,57 @@ use mio::Waker;
 /// The maximum number of bytes per read. A longer line is returned in parts.
 const BUFFER: usize = 64 * 1024;
 
-/// Splits the input into lines. Unless the input is a file, a thread reads ahead once the first
-/// line is wanted: not every system can wait for a pipe and a socket together.
+/// What one read has brought.
+type Chunk = io::Result<Vec<u8>>;
+
+/// Splits the input into lines. A thread reads ahead once the first line is wanted: not every
+/// system can wait for a pipe and a socket together.
 #[derive(Debug)]
 pub struct Lines {
-    source: Source,
+    /// What the thread will run; `None` once it has started.
+    reader: Option<Reader>,
+    chunks: Receiver<Chunk>,
     buffer: Vec<u8>,
-    /// Where the bytes that were read and not yet returned begin.
+    /// Where the bytes that were not yet returned begin.
     start: usize,
-    /// The number of bytes from `start` that are known to contain no newline.
-    searched: usize,
-    ended: bool,
     /// Whether a part of the current line was returned.
     begun: bool,
-    /// The bytes that were returned last. They stay in the buffer until the next bytes are added.
-    given: Range<usize>,
-    back: Back,
-}
-
-#[derive(Debug)]
-enum Source {
-    /// No line has been wanted yet.
-    Idle(Reader),
-    /// A file, whose reads do not block for long.
-    File(Reader),
-    Reading(Receiver<io::Result<Vec<u8>>>),
-    /// Reading failed.
-    Failed(io::Error),
-    Ended,
-}
-
-/// Whether the bytes that were returned last can be put back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Back {
-    /// They cannot: they are part of a line, or there are none.
-    Cannot,
-    /// They can: they are a complete line.
-    Can,
-    /// They were put back, and will be returned again.
-    Was,
+    /// Where the line that was returned last begins, if all of it is still in the buffer.
+    line: Option<usize>,
+    ended: bool,
+    /// The error that ended the input, until it is returned.
+    error: Option<io::Error>,
 }
 
 impl Lines {
     /// Creates a reader of lines from `input`, which is a terminal if `typed`. Calls `waker` when
     /// bytes have arrived.
     pub(super) fn new(input: File, typed: bool, waker: Arc<Waker>) -> Self {
+        let (sender, chunks) = mpsc::sync_channel(1);
         Self {
-            source: Source::Idle(Reader {
+            reader: Some(Reader {
                 input,
                 typed,
+                chunks: sender,
                 waker,
-                buffer: vec![0; BUFFER].into_boxed_slice(),
             }),
+            chunks,
             buffer: Vec::new(),
             start: 0,
-            searched: 0,
-            ended: false,
             begun: false,
-            given: 0..0,
-            back: Back::Cannot,
+            line: None,
+            ended: false,
+            error: None,
         }
     }
 
     /// Returns whether [`Self::next`] returns without waiting.
     pub fn is_ready(&mut self) -> bool {
-        while !self.has_next() {
-            if !self.take_in(false) {
-                return false;
+        self.start_reading();
+        while self.find().is_none() {
+            match self.chunks.try_recv() {
+                Err(TryRecvError::Empty) => return false,
+                chunk => self.add(chunk.ok()),
             }
         }
         true
@@ -90,29 +73,20 @@ impl Lines {
     /// the buffer, and whether it ends the line. Returns `None` at the end of the input. Waits
     /// unless [`Self::is_ready`]. Fails if the input cannot be read.
     pub fn next(&mut self) -> io::Result<Option<(&[u8], bool)>> {
-        while !self.has_next() {
-            self.take_in(true);
+        self.start_reading();
+        let (end, next) = loop {
+            if let Some(found) = self.find() {
+                break found;
+            }
+            let chunk = self.chunks.recv().ok();
+            self.add(chunk);
+        };
+        let last = next > end || self.ended;
+        if next == self.start && !self.begun {
+            return self.error.take().map_or(Ok(None), Err);
         }
-        let start = self.start;
-        let (end, last) = if let Some(newline) = self.newline() {
-            self.start = newline + 1;
-            (newline, true)
-        } else if self.ended && start == self.buffer.len() && !self.begun {
-            return match std::mem::replace(&mut self.source, Source::Ended) {
-                Source::Failed(error) => Err(error),
-                _ => Ok(None),
-            };
-        } else {
-            self.start = self.buffer.len();
-            (self.buffer.len(), self.ended)
-        };
-        self.searched = 0;
-        self.given = start..end;
-        self.back = if last && !self.begun {
-            Back::Can
-        } else {
-            Back::Cannot
-        };
+        let start = std::mem::replace(&mut self.start, next);
+        self.line = (last && !self.begun).then_some(start);
         self.begun = !last;
         Ok(Some((&self.buffer[start..end], last)))
     }
@@ -120,121 +94,86 @@ impl Lines {
     /// Puts the last line back, so that [`Self::next`] returns it again. Returns whether it was
     /// still in the buffer.
     pub fn put_back(&mut self) -> bool {
-        if self.back == Back::Can {
-            self.start = self.given.start;
-            self.searched = 0;
-            self.back = Back::Was;
-        }
-        self.back == Back::Was
+        self.start = self.line.unwrap_or(self.start);
+        self.line.is_some()
     }
 
     /// Returns whether a line was put back and not returned again.
     #[must_use]
     pub fn is_put_back(&self) -> bool {
-        self.back == Back::Was
+        self.line == Some(self.start)
     }
 
-    fn has_next(&mut self) -> bool {
-        self.newline().is_some() || self.ended || self.buffer.len() - self.start >= BUFFER
-    }
-
-    /// Adds the next bytes to the buffer, and waits for them if `wait`. Returns `false` if none
-    /// have arrived; the end of the input counts as an arrival.
-    fn take_in(&mut self, wait: bool) -> bool {
-        if let Source::Idle(_) = self.source
-            && let Source::Idle(reader) = std::mem::replace(&mut self.source, Source::Ended)
-        {
-            self.source = reader.start();
+    /// Returns where the next line or part of a line ends, and where the one after it begins.
+    /// Returns `None` if more bytes are needed to tell.
+    fn find(&self) -> Option<(usize, usize)> {
+        let end = self.buffer.len();
+        let unread = &self.buffer[self.start..];
+        match memchr(b'\n', unread) {
+            Some(length) => Some((self.start + length, self.start + length + 1)),
+            None => (self.ended || unread.len() >= BUFFER).then_some((end, end)),
         }
-        let read = match &mut self.source {
-            Source::File(reader) => Some(reader.read()),
-            Source::Reading(chunks) if wait => chunks.recv().ok(),
-            Source::Reading(chunks) => match chunks.try_recv() {
-                Err(TryRecvError::Empty) => return false,
-                read => read.ok(),
-            },
-            Source::Idle(_) | Source::Failed(_) | Source::Ended => None,
-        };
-        match read {
-            Some(Ok(chunk)) if !chunk.is_empty() => {
-                self.given = 0..0;
-                self.back = Back::Cannot;
+    }
+
+    fn start_reading(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            let thread = thread::Builder::new().name("input".into());
+            if let Err(error) = thread.spawn(move || reader.run()) {
+                self.add(Some(Err(error)));
+            }
+        }
+    }
+
+    /// Adds bytes to the buffer; `None` is the end of the input.
+    fn add(&mut self, chunk: Option<Chunk>) {
+        match chunk {
+            Some(Ok(bytes)) => {
+                self.line = None;
                 self.buffer.drain(..self.start);
                 self.start = 0;
-                self.buffer.extend_from_slice(&chunk);
+                self.buffer.extend_from_slice(&bytes);
             }
             Some(Err(error)) => {
+                self.error = Some(error);
                 self.ended = true;
-                self.source = Source::Failed(error);
             }
-            _ => self.ended = true,
+            None => self.ended = true,
         }
-        true
-    }
-
-    fn newline(&mut self) -> Option<usize> {
-        let unread = &self.buffer[self.start..];
-        let found = memchr(b'\n', &unread[self.searched..]);
-        if found.is_none() {
-            self.searched = unread.len();
-        }
-        Some(self.start + self.searched + found?)
     }
 }
 
-/// The reading end of the input. A thread uses it unless the input is a file.
+/// The thread that reads the input.
 #[derive(Debug)]
 struct Reader {
     input: File,
     typed: bool,
+    chunks: SyncSender<Chunk>,
     waker: Arc<Waker>,
-    buffer: Box<[u8]>,
 }
 
 impl Reader {
-    /// Starts the thread that reads ahead, unless the input is a file.
-    fn start(self) -> Source {
-        if self.input.metadata().is_ok_and(|input| input.is_file()) {
-            return Source::File(self);
-        }
-        let (sender, chunks) = mpsc::sync_channel(1);
-        let reading = thread::Builder::new().name("input".into());
-        match reading.spawn(move || self.read_ahead(&sender)) {
-            Ok(_) => Source::Reading(chunks),
-            Err(error) => Source::Failed(error),
-        }
-    }
-
     /// Reads until the end of the input or of the program.
-    fn read_ahead(mut self, chunks: &SyncSender<io::Result<Vec<u8>>>) {
+    fn run(mut self) {
+        let mut buffer = vec![0; BUFFER];
         loop {
-            let read = self.read();
-            let ended = read.as_ref().map_or(true, Vec::is_empty);
-            if chunks.send(read).is_err() {
-                return;
+            let chunk = match self.input.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) if self.typed => Ok(without_keys(&buffer[..count])),
+                Ok(count) => Ok(buffer[..count].to_vec()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                // Windows reports the end of a pipe in this way.
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
+                Err(error) => Err(error),
+            };
+            let failed = chunk.is_err();
+            if self.chunks.send(chunk).is_err() || failed {
+                break;
             }
             let _ = self.waker.wake();
-            if ended {
-                return;
-            }
         }
-    }
-
-    /// Reads once. Returns no bytes at the end of the input.
-    fn read(&mut self) -> io::Result<Vec<u8>> {
-        loop {
-            return match self.input.read(&mut self.buffer) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                // Windows reports the end of a pipe in this way.
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Vec::new()),
-                Ok(count @ 1..) if self.typed => match without_keys(&self.buffer[..count]) {
-                    // An empty result would look like the end of the input.
-                    text if text.is_empty() => continue,
-                    text => Ok(text),
-                },
-                read => read.map(|count| self.buffer[..count].to_vec()),
-            };
-        }
+        // The channel tells the end of the input by being closed.
+        drop(self.chunks);
+        let _ = self.waker.wake();
     }
 }
 

@@ -97,12 +97,12 @@ impl Listener {
     }
 
     /// Accepts the next client, if one is waiting and the limits allow it while there are
-    /// `clients`. Returns its connection, number and address. Fails as accept(2) does, or if there
+    /// `clients`. Returns its connection, what it is, and its address. Fails as accept(2) does, or if there
     /// are too few descriptors, but only once; later failures return `None`.
     pub(super) fn accept(
         &mut self,
         clients: usize,
-    ) -> Option<io::Result<(Socket, Peer, u32, SocketAddr)>> {
+    ) -> Option<io::Result<(Socket, Peer, SocketAddr)>> {
         if self.shut_until.is_some_and(|until| until > Instant::now()) {
             return None;
         }
@@ -130,7 +130,7 @@ impl Listener {
                 } else {
                     Peer::Client
                 };
-                return Some(Ok((stream, peer, self.count, address)));
+                return Some(Ok((stream, peer, address)));
             }
         }
         if (self.room..self.max).contains(&clients) {

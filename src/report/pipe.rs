@@ -1,17 +1,13 @@
 //! Writes messages to a program: their exact bytes, in one write with label and newline.
 
 use std::fs::File;
-use std::io::{self, IoSlice, Write as _};
+use std::io::{self, Write as _};
 
 use anstyle::Style;
 
 use super::push_label;
 use crate::connection::Part;
 use crate::event::{Event, Peer};
-
-/// The maximum size in bytes of a text that is copied behind its label; a longer one is written
-/// from its own buffer. Measured: writev(2) of three slices costs more than this copy.
-const COPIED: usize = 4096;
 
 /// A writer of messages, each of which ends with a newline.
 #[derive(Debug)]
@@ -22,8 +18,8 @@ pub(super) struct Pipe {
     within: bool,
     /// The bytes to write. Kept to reuse the memory.
     bytes: Vec<u8>,
-    /// The last label and its peer: most messages have the same one.
-    label: Option<(Peer, String)>,
+    /// The last label, and the peer whose messages all have it: most messages have the same one.
+    label: (Option<Peer>, String),
 }
 
 impl Pipe {
@@ -33,7 +29,7 @@ impl Pipe {
             stdout,
             within: false,
             bytes: Vec::new(),
-            label: None,
+            label: (None, String::new()),
         }
     }
 
@@ -58,24 +54,13 @@ impl Pipe {
         self.within = within && !part.last;
         // A message that ends with a newline of its own, as those of nc do, gets no second one.
         let ending: &[u8] = if part.last && within { b"\n" } else { b"" };
-        if text.len() <= COPIED {
-            self.bytes.extend_from_slice(text);
-            self.bytes.extend_from_slice(ending);
-            return self.stdout.write_all(&self.bytes);
+        if self.bytes.is_empty() && ending.is_empty() {
+            // The middle of a long message is written from its own buffer.
+            return self.stdout.write_all(text);
         }
-        let mut slices = [&self.bytes, text, ending].map(IoSlice::new);
-        let mut slices = &mut slices[..];
-        // This skips empty slices: a write of no bytes would look like a failure.
-        IoSlice::advance_slices(&mut slices, 0);
-        while !slices.is_empty() {
-            match self.stdout.write_vectored(slices) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => IoSlice::advance_slices(&mut slices, count),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        self.bytes.extend_from_slice(text);
+        self.bytes.extend_from_slice(ending);
+        self.stdout.write_all(&self.bytes)
     }
 
     /// Returns whether the next part starts a line.
@@ -92,20 +77,16 @@ impl Pipe {
     }
 
     fn push_label(&mut self, style: Style, event: &Event<'_>, part: &Part<'_>) {
-        if let (Event::Received(peer, _), Some((whose, label))) = (event, &self.label)
-            && peer == whose
-            && part.name().is_none()
-        {
-            self.bytes.extend_from_slice(label.as_bytes());
-            return;
+        let (whose, label) = &mut self.label;
+        let peer = match event {
+            Event::Received(peer, _) if part.name().is_none() => Some(*peer),
+            _ => None,
+        };
+        if peer.is_none() || peer != *whose {
+            *whose = peer;
+            label.clear();
+            push_label(label, style, event);
         }
-        let mut label = String::new();
-        push_label(&mut label, style, event);
         self.bytes.extend_from_slice(label.as_bytes());
-        if let Event::Received(peer, _) = event
-            && part.name().is_none()
-        {
-            self.label = Some((*peer, label));
-        }
     }
 }

@@ -1,6 +1,9 @@
 //! Tests with hostile text and with text that must not change.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
+use regex_syntax::hir::{Class, HirKind};
 
 use super::*;
 
@@ -71,10 +74,8 @@ fn a_single_line_is_cut_at_the_limit() {
     assert_eq!(line("abcdef"), "abcde\u{2026}");
     assert_eq!(line("a\nb"), "a\\nb");
     assert_eq!(line("\x1b[2J"), "\\u{1b\u{2026}");
-    assert_eq!(
-        line(&"\u{1f468}".repeat(9)),
-        format!("{}\u{2026}", "\u{1f468}".repeat(5))
-    );
+    assert_eq!(line("e\u{301}e\u{301}e\u{301}"), "e\u{301}e\u{301}\u{2026}");
+    assert_eq!(line(&"\u{1f468}".repeat(9)), "\u{1f468}\u{1f468}\u{2026}");
 }
 
 #[test]
@@ -138,6 +139,28 @@ fn crlf_is_a_newline() {
 #[test]
 fn a_tab_is_spaces() {
     assert_eq!(visible("a\tb"), "a    b");
+}
+
+/// Returns the code points of a class, such as `\p{Cc}`, by Unicode's own data.
+fn class(pattern: &str) -> BTreeSet<char> {
+    let hir = regex_syntax::parse(pattern).unwrap();
+    let HirKind::Class(Class::Unicode(class)) = hir.kind() else {
+        panic!("{pattern} is no class");
+    };
+    let ranges = class.ranges().iter();
+    ranges.flat_map(|r| r.start()..=r.end()).collect()
+}
+
+#[test]
+fn what_is_unsafe_is_what_unicode_says() {
+    let ignorable = r"\p{Default_Ignorable_Code_Point}\p{Bidi_Control}";
+    let lines = r"\p{Line_Separator}\p{Paragraph_Separator}";
+    let others = r"\p{Control}--[\n\u{200d}\u{fe0e}\u{fe0f}]";
+    let wanted = class(&format!(
+        r"[{ignorable}{lines}\u{{fff9}}-\u{{fffb}}{others}]"
+    ));
+    let unsafe_ones: BTreeSet<_> = ('\0'..=char::MAX).filter(|c| is_unsafe(*c)).collect();
+    assert_eq!(unsafe_ones, wanted);
 }
 
 proptest! {

@@ -1,17 +1,119 @@
 //! Tables of what happens and what is to be done then.
 
 use std::collections::BTreeSet;
+use std::io;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::Action::{
-    Close, Dismiss, End, Fail, PutBack, Send, Show, ShowLate, TellGone, TellLast, TellLostInTurn,
-    TellUnsent,
-};
-use super::Input::{EndOfInput, Interrupt, Joined, NotSent, Sent};
-use super::Loss::{Left, LetGo, Lost};
 use super::Peer::{Client, Numbered, Server};
 use super::*;
+use Action::{
+    Close, Dismiss, End, Fail, PutBack, Send, Show, ShowLate, TellGone, TellLast, TellUnsent,
+};
+use Cause::{EndOfInput, Joined, NotSent, Sent};
+use Loss::{Left, LetGo, Lost};
+
+/// What happens.
+#[derive(Debug, Clone, Copy)]
+enum Cause<'a> {
+    Joined(Peer),
+    /// A part of a message arrived.
+    Part {
+        peer: Peer,
+        last: bool,
+    },
+    /// A line, or a part of one, was entered at a prompt that named a peer, or at none.
+    Line {
+        text: &'a [u8],
+        last: bool,
+        to: Option<Peer>,
+    },
+    /// It was sent, and was the last part or not.
+    Sent(bool),
+    NotSent(bool),
+    EndOfInput,
+    Gone(Peer, Loss),
+}
+
+/// Why a conversation with a peer ended.
+#[derive(Debug, Clone, Copy)]
+enum Loss {
+    Left,
+    Lost,
+    LetGo,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Show,
+    ShowLate,
+    Send(Peer),
+    Dismiss(Peer),
+    TellLast,
+    TellGone,
+    TellUnsent,
+    PutBack,
+    Close,
+    End(Ending),
+    Fail,
+}
+
+/// Tells `session` what happens; returns what is to be done, in order.
+fn tell(session: &mut Session, input: Cause<'_>) -> Vec<Action> {
+    match input {
+        Joined(peer) => {
+            session.joined(peer);
+            vec![]
+        }
+        Cause::Part { peer, last } => {
+            let show = if session.is_late(peer) {
+                ShowLate
+            } else {
+                Show
+            };
+            let closes = last && session.heard(peer);
+            if closes {
+                vec![show, Close]
+            } else {
+                vec![show]
+            }
+        }
+        Cause::Line { text, last, to } => match session.line(text, last, to) {
+            Entered::Blank => vec![],
+            Entered::Send(peer) => vec![Send(peer)],
+            Entered::Bye(peer) if session.goes_on() => vec![Dismiss(peer)],
+            Entered::Bye(peer) => vec![Dismiss(peer), End(Ending::Bye)],
+            Entered::NotSent => vec![TellUnsent],
+        },
+        Sent(last) => {
+            session.sent(last);
+            vec![]
+        }
+        NotSent(last) if session.not_sent(last) => vec![PutBack],
+        NotSent(_) => vec![TellUnsent],
+        EndOfInput => match session.end_of_input() {
+            AtEnd::Close => vec![Close],
+            AtEnd::Wait => vec![TellLast],
+            AtEnd::End => vec![End(Ending::EndOfInput)],
+        },
+        Cause::Gone(peer, loss) => {
+            let parting = match loss {
+                Left => Parting::Left,
+                Lost => Parting::Lost(io::ErrorKind::ConnectionReset.into()),
+                LetGo => Parting::Idle(Duration::from_secs(1)),
+            };
+            match session.gone(peer, &parting) {
+                Gone::GoesOn => vec![TellGone],
+                Gone::Ends => vec![TellGone, TellUnsent, End(Ending::PeerLeft)],
+                Gone::Fails => vec![TellUnsent, Fail],
+                Gone::Retries { put_back: true } => vec![PutBack, Fail],
+                Gone::Retries { put_back: false } => vec![Fail],
+            }
+        }
+    }
+}
 
 const ANNA: Peer = Numbered(1);
 const BERT: Peer = Numbered(2);
@@ -47,7 +149,7 @@ const BLIND_AND_OPEN: Rules = Rules {
 const FRAMINGS: [Framing; 4] = [Framing::Raw, Framing::Line, Framing::Crlf, Framing::Json];
 
 /// What happens, what is to be done then, and whom the prompt names after it.
-type Row<'a> = (Input<'a>, &'a [Action], Option<Peer>);
+type Row<'a> = (Cause<'a>, &'a [Action], Option<Peer>);
 
 /// A conversation by `rules`, in which all of `rows` have happened.
 fn play(rules: Rules, rows: &[Row<'_>]) -> Session {
@@ -58,8 +160,7 @@ fn play(rules: Rules, rows: &[Row<'_>]) -> Session {
 
 fn go_on(session: &mut Session, rows: &[Row<'_>]) {
     for (number, (input, expected, asked)) in rows.iter().enumerate() {
-        let mut actions = Vec::new();
-        session.handle(*input, &mut actions);
+        let actions = tell(session, *input);
         assert_eq!(actions, *expected, "row {number}: {input:?}");
         assert_eq!(session.prompt().peer, *asked, "row {number}: {input:?}");
         if let Some(peer) = *asked {
@@ -68,40 +169,40 @@ fn go_on(session: &mut Session, rows: &[Row<'_>]) {
     }
 }
 
-fn says(peer: Peer) -> Input<'static> {
-    Input::Part { peer, last: true }
+fn says(peer: Peer) -> Cause<'static> {
+    Cause::Part { peer, last: true }
 }
 
-fn begins(peer: Peer) -> Input<'static> {
-    Input::Part { peer, last: false }
+fn begins(peer: Peer) -> Cause<'static> {
+    Cause::Part { peer, last: false }
 }
 
-fn line(text: &str) -> Input<'_> {
+fn line(text: &str) -> Cause<'_> {
     part(text, true)
 }
 
-fn part(text: &str, last: bool) -> Input<'_> {
-    Input::Line {
+fn part(text: &str, last: bool) -> Cause<'_> {
+    Cause::Line {
         text: text.as_bytes(),
         last,
         to: None,
     }
 }
 
-fn line_to(peer: Peer) -> Input<'static> {
-    Input::Line {
+fn line_to(peer: Peer) -> Cause<'static> {
+    Cause::Line {
         text: b"hi",
         last: true,
         to: Some(peer),
     }
 }
 
-fn left(peer: Peer) -> Input<'static> {
-    Input::Gone(peer, Left)
+fn left(peer: Peer) -> Cause<'static> {
+    Cause::Gone(peer, Left)
 }
 
-fn lost(peer: Peer) -> Input<'static> {
-    Input::Gone(peer, Lost)
+fn lost(peer: Peer) -> Cause<'static> {
+    Cause::Gone(peer, Lost)
 }
 
 /// In our turn with the server.
@@ -399,19 +500,10 @@ fn after_the_end_of_input_nobody_else_is_waited_for() {
 }
 
 #[test]
-fn ctrl_c_ends_it_in_either_turn() {
-    let does: &[Action] = &[TellUnsent, End(Ending::Interrupted)];
-    play(RAW, &[(Interrupt, does, None)]);
-    go_on(&mut our_turn(RAW), &[(Interrupt, does, Some(Server))]);
-    go_on(&mut its_turn(RAW), &[(Interrupt, does, None)]);
-    go_on(&mut two_wait(OPEN), &[(Interrupt, does, Some(BERT))]);
-}
-
-#[test]
 fn a_peer_that_leaves_ends_it() {
     for rules in [RAW, BLIND] {
         for loss in [Left, LetGo] {
-            let gone = Input::Gone(Server, loss);
+            let gone = Cause::Gone(Server, loss);
             let does: &[Action] = &[TellGone, TellUnsent, End(Ending::PeerLeft)];
             go_on(&mut our_turn(rules), &[(gone, does, None)]);
             go_on(&mut its_turn(rules), &[(gone, does, None)]);
@@ -427,15 +519,15 @@ fn a_peer_that_leaves_lets_the_others_stay() {
             &mut session,
             &[
                 // One in its turn, and one in ours.
-                (Input::Gone(CARL, loss), &[TellGone], Some(BERT)),
-                (Input::Gone(BERT, loss), &[TellGone], Some(ANNA)),
+                (Cause::Gone(CARL, loss), &[TellGone], Some(BERT)),
+                (Cause::Gone(BERT, loss), &[TellGone], Some(ANNA)),
             ],
         );
         let last: &[Action] = match loss {
             Lost => &[TellUnsent, Fail],
             Left | LetGo => &[TellGone, TellUnsent, End(Ending::PeerLeft)],
         };
-        go_on(&mut session, &[(Input::Gone(ANNA, loss), last, None)]);
+        go_on(&mut session, &[(Cause::Gone(ANNA, loss), last, None)]);
     }
 }
 
@@ -447,10 +539,10 @@ fn a_server_that_stays_open_waits_for_others() {
                 OPEN,
                 &[
                     (Joined(client), &[], None),
-                    (Input::Gone(client, loss), &[TellGone], None),
+                    (Cause::Gone(client, loss), &[TellGone], None),
                     (Joined(client), &[], None),
                     (says(client), &[Show], Some(client)),
-                    (Input::Gone(client, loss), &[TellGone], None),
+                    (Cause::Gone(client, loss), &[TellGone], None),
                 ],
             );
             assert!(!session.wants_line());
@@ -489,7 +581,7 @@ fn what_had_no_reply_is_put_back_to_be_said_again() {
 #[test]
 fn nobody_leaves_in_our_turn_in_order() {
     let mut session = our_turn(RETRIES);
-    let does: &[Action] = &[TellLostInTurn, Fail];
+    let does: &[Action] = &[Fail];
     go_on(&mut session, &[(left(Server), does, None)]);
     // Within our message, which is not sent to its end.
     let mut session = our_turn(RETRIES);
@@ -498,7 +590,7 @@ fn nobody_leaves_in_our_turn_in_order() {
         &[
             (part("long", false), &[Send(Server)], Some(Server)),
             (Sent(false), &[], Some(Server)),
-            (left(Server), &[PutBack, TellLostInTurn, Fail], None),
+            (left(Server), &[PutBack, Fail], None),
         ],
     );
     // In its own turn it does.
@@ -522,7 +614,7 @@ fn a_server_that_leaves_with_an_answer_owed_leaves_in_our_turn() {
             (says(Server), &[Show], Some(Server)),
             (line("one"), &[Send(Server)], Some(Server)),
             (Sent(true), &[], Some(Server)),
-            (left(Server), &[TellLostInTurn, Fail], None),
+            (left(Server), &[Fail], None),
         ],
     );
 }
@@ -599,7 +691,7 @@ fn a_line_that_cannot_be_sent_is_put_back_where_it_is_tried_again() {
     for answers_blindly in [true, false] {
         for (gone, does) in [
             (lost(Server), &[Fail] as &[Action]),
-            (left(Server), &[TellLostInTurn, Fail]),
+            (left(Server), &[Fail]),
         ] {
             let mut session = our_turn(Rules {
                 answers_blindly,
@@ -749,7 +841,7 @@ fn a_line_is_only_for_the_peer_that_the_prompt_named() {
             (line_to(ANNA), &[TellUnsent], None),
         ],
     );
-    let bye = Input::Line {
+    let bye = Cause::Line {
         text: b"bye",
         last: true,
         to: Some(CARL),
@@ -786,7 +878,6 @@ enum Move {
         loss: Loss,
     },
     EndInput,
-    Interrupt,
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
@@ -798,7 +889,6 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         2 => (0_usize..4, prop::sample::select(vec![Left, Lost, LetGo]))
             .prop_map(|(who, loss)| Move::Leave { who, loss }),
         1 => Just(Move::EndInput),
-        1 => Just(Move::Interrupt),
     ];
     prop::collection::vec(any_move, 0..60)
 }
@@ -835,10 +925,8 @@ struct World {
 }
 
 impl World {
-    fn tell(&mut self, input: Input<'_>) -> Vec<Action> {
-        let mut actions = Vec::new();
-        self.session.handle(input, &mut actions);
-        actions
+    fn tell(&mut self, input: Cause<'_>) -> Vec<Action> {
+        tell(&mut self.session, input)
     }
 
     /// Makes one move, if it can be made; returns whether the conversation goes on.
@@ -851,11 +939,6 @@ impl World {
             Move::EndInput => {
                 self.input_ended = true;
                 self.tell(EndOfInput)
-            }
-            Move::Interrupt => {
-                let actions = self.tell(Interrupt);
-                assert_eq!(actions, [TellUnsent, End(Ending::Interrupted)]);
-                actions
             }
         };
         self.check();
@@ -884,7 +967,7 @@ impl World {
         };
         let late = self.session.is_ours(peer) && self.rules.framing == Framing::Raw;
         let ours = self.session.is_ours(peer);
-        let actions = self.tell(Input::Part { peer, last });
+        let actions = self.tell(Cause::Part { peer, last });
         assert_eq!(actions[0], if late { ShowLate } else { Show });
         if last && !late && (!ours || self.rules.answers_blindly) {
             self.peers.insert(peer, owed + 1);
@@ -901,7 +984,7 @@ impl World {
             return Vec::new();
         }
         let prompt = self.session.prompt().peer;
-        let actions = self.tell(Input::Line {
+        let actions = self.tell(Cause::Line {
             text: text.as_bytes(),
             last,
             to: prompt.filter(|_| !blind),
@@ -934,7 +1017,7 @@ impl World {
         let fails = !sends || self.broken.contains(&peer);
         if fails && self.rules.retries {
             assert_eq!(self.tell(NotSent(last)), [PutBack]);
-            let actions = self.tell(Input::Gone(peer, Lost));
+            let actions = self.tell(Cause::Gone(peer, Lost));
             assert!(actions.ends_with(&[Fail]));
             self.peers.remove(&peer);
             self.unanswered = usize::from(self.session.wants_line());
@@ -963,7 +1046,7 @@ impl World {
         if !self.rules.answers_blindly {
             self.unanswered -= owed;
         }
-        self.tell(Input::Gone(peer, loss))
+        self.tell(Cause::Gone(peer, loss))
     }
 
     fn check(&self) {

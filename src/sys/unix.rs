@@ -1,25 +1,21 @@
 //! Linux, macOS, FreeBSD and Android: termios(3), signals, and the descriptor limit.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
-use std::net::TcpStream;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use memchr::memmem;
+use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token, Waker};
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, kill_current_process_group, setrlimit};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{
-    InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
-};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::{flag, low_level};
 
@@ -28,6 +24,10 @@ use super::{INTERRUPTED_STATUS, Trouble};
 /// The number of lowest descriptors not used for clients: rustyline opens some for each prompt,
 /// and waits with select(2), which accepts only descriptors below 1024.
 const RESERVED: u16 = 64;
+
+/// The error codes for too many open files, of the process and of the system.
+pub(super) const OUT_OF_DESCRIPTORS: [i32; 2] =
+    [Errno::MFILE.raw_os_error(), Errno::NFILE.raw_os_error()];
 
 /// How long SIGTSTP may take to stop the program.
 const STOPPING: Duration = Duration::from_millis(200);
@@ -40,14 +40,9 @@ const CTRL_C: &[u8] = b"\x03";
 const PASTE_OFF: &str = "\x1b[?2004l";
 const PASTE_ON: &str = "\x1b[?2004h";
 
-/// Returns an unbuffered handle for stdin. Fails if no descriptor is left.
-pub fn stdin() -> io::Result<File> {
-    Ok(io::stdin().as_fd().try_clone_to_owned()?.into())
-}
-
-/// Returns an unbuffered handle for stdout. Fails if no descriptor is left.
-pub fn stdout() -> io::Result<File> {
-    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
+/// Returns an unbuffered handle for stdin or stdout. Fails if no descriptor is left.
+pub fn unbuffered(stream: impl AsFd) -> io::Result<File> {
+    Ok(stream.as_fd().try_clone_to_owned()?.into())
 }
 
 /// Returns whether there is a terminal to draw a prompt on: stdout, or else the controlling
@@ -61,18 +56,19 @@ fn controlling_terminal() -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open("/dev/tty")
 }
 
-/// Returns whether the descriptors that are opened next are low enough for rustyline, which waits
-/// with select(2).
+/// Returns whether there are descriptors for a prompt, low enough for rustyline, which waits with
+/// select(2).
 #[must_use]
-pub fn is_below_select() -> bool {
-    // Rustyline opens some more.
-    File::open("/dev/null").is_ok_and(|file| file.as_raw_fd() < 1024 - 64)
+pub fn has_room_for_prompt() -> bool {
+    // A prompt has been seen to need 17 of them.
+    let opened: io::Result<Vec<_>> = (0..24).map(|_| File::open("/dev/null")).collect();
+    opened.is_ok_and(|files| files.iter().all(|file| file.as_raw_fd() < 1024 - 64))
 }
 
 /// The user's terminal, in a mode that reads keys one by one.
 #[derive(Debug)]
 pub struct Terminal {
-    tty: OwnedFd,
+    tty: File,
     saved: Termios,
     raw: Termios,
     /// SIGCONT was received.
@@ -89,18 +85,13 @@ impl Terminal {
     ///
     /// Fails if the terminal is gone.
     pub fn open(notify: impl Fn(Trouble) + Send + 'static) -> io::Result<Self> {
-        let tty = io::stdin().as_fd().try_clone_to_owned()?;
+        let tty = unbuffered(io::stdin())?;
         let saved = tcgetattr(&tty)?;
         let mut raw = saved.clone();
-        raw.input_modes -= InputModes::BRKINT
-            | InputModes::ICRNL
-            | InputModes::INPCK
-            | InputModes::ISTRIP
-            | InputModes::IXON;
-        raw.local_modes -=
-            LocalModes::ECHO | LocalModes::ICANON | LocalModes::IEXTEN | LocalModes::ISIG;
-        raw.special_codes[SpecialCodeIndex::VMIN] = 1;
-        raw.special_codes[SpecialCodeIndex::VTIME] = 0;
+        raw.make_raw();
+        // Drawn newlines still start a row, and a serial line stays as it is.
+        raw.output_modes = saved.output_modes;
+        raw.control_modes = saved.control_modes;
         if !io::stdout().is_terminal() {
             rustix::stdio::dup2_stdout(controlling_terminal()?)?;
         }
@@ -114,11 +105,14 @@ impl Terminal {
         };
         // Without a pseudoterminal, rustyline reads the terminal itself.
         if let Ok((keys, read_end)) = pseudoterminal(&terminal.raw) {
-            let tty = terminal.tty.try_clone()?.into();
+            let tty = terminal.tty.try_clone()?;
             rustix::stdio::dup2_stdin(read_end)?;
-            thread::Builder::new()
-                .name("keys".into())
-                .spawn(move || pass_on(tty, keys, notify))?;
+            let thread = thread::Builder::new().name("keys".into());
+            thread.spawn(move || {
+                // Fails only if the terminal is gone, too.
+                let _ = pass_on(tty, keys, &notify);
+                notify(Trouble::Gone);
+            })?;
         }
         terminal.set(&terminal.raw);
         Ok(terminal)
@@ -132,9 +126,8 @@ impl Terminal {
 
     /// Suspends the program, as Ctrl-Z does, with the saved mode. Returns when it is resumed.
     pub fn suspend(&self) {
-        draw(PASTE_OFF);
         draw("\n\x1b[J");
-        self.set(&self.saved);
+        self.restore();
         self.continued.store(false, Ordering::SeqCst);
         // The terminal sends the signal to the whole process group, too.
         let _ = kill_current_process_group(Signal::TSTP);
@@ -156,68 +149,56 @@ impl Terminal {
 
 /// Writes to the screen.
 fn draw(text: &str) {
-    let mut stdout = io::stdout();
     // Fails only if the terminal is gone.
-    let _ = stdout.write_all(text.as_bytes());
-    let _ = stdout.flush();
+    let _ = rustix::io::write(io::stdout(), text.as_bytes());
 }
 
 /// Opens a pseudoterminal in `mode`. Returns the end to write keys to and the end to read them
 /// from. Fails if the system has none left.
-fn pseudoterminal(mode: &Termios) -> io::Result<(File, File)> {
+fn pseudoterminal(mode: &Termios) -> io::Result<(File, OwnedFd)> {
     let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
     grantpt(&keys)?;
     unlockpt(&keys)?;
     let path = ptsname(&keys, Vec::new())?;
-    let path = path.to_str().map_err(io::Error::other)?;
-    let read_end = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(OFlags::NOCTTY.bits().cast_signed())
-        .open(path)?;
+    let read_end = rustix::fs::open(path, OFlags::RDWR | OFlags::NOCTTY, Mode::empty())?;
     tcsetattr(&read_end, OptionalActions::Now, mode)?;
     Ok((keys.into(), read_end))
 }
 
 /// Copies from `tty` to `keys`, without the bytes that are not UTF-8, until the terminal is gone.
-fn pass_on(mut tty: File, mut keys: File, notify: impl Fn(Trouble)) {
+fn pass_on(mut tty: File, mut keys: File, notify: &impl Fn(Trouble)) -> io::Result<()> {
     let mut buffer = [0; 1024];
+    // The number of bytes at the start of the buffer: the beginning of a character.
     let mut held = 0;
     let mut pasting = false;
-    while let Ok(count @ 1..) = tty.read(&mut buffer[held..]) {
+    while let count @ 1.. = tty.read(&mut buffer[held..])? {
         let end = held + count;
         let typed = &buffer[held..end];
         let marks = [PASTE_START, PASTE_END].map(|mark| memmem::rfind(typed, mark));
         if pasting && typed == CTRL_C {
             // The end of the paste is lost: without one, rustyline takes every key for text.
             pasting = false;
-            if keys.write_all(PASTE_END).is_err() {
-                return;
-            }
+            keys.write_all(PASTE_END)?;
         } else if marks != [None, None] {
             pasting = marks[0] > marks[1];
         }
-        let mut start = 0;
+        let mut typed = &buffer[..end];
         held = loop {
-            let (valid, invalid) = match str::from_utf8(&buffer[start..end]) {
-                Ok(text) => (text.len(), None),
-                Err(error) => (error.valid_up_to(), error.error_len()),
+            let Err(error) = str::from_utf8(typed) else {
+                keys.write_all(typed)?;
+                break 0;
             };
-            if keys.write_all(&buffer[start..start + valid]).is_err() {
-                return;
-            }
-            start += valid;
-            match invalid {
-                Some(invalid) => {
-                    notify(Trouble::NotUtf8);
-                    start += invalid;
-                }
-                None => break end - start,
-            }
+            let (valid, rest) = typed.split_at(error.valid_up_to());
+            keys.write_all(valid)?;
+            let Some(invalid) = error.error_len() else {
+                break rest.len();
+            };
+            notify(Trouble::NotUtf8);
+            typed = &rest[invalid..];
         };
-        buffer.copy_within(start..end, 0);
+        buffer.copy_within(end - held..end, 0);
     }
-    notify(Trouble::Gone);
+    Ok(())
 }
 
 /// The signals that end the program; the last two only at a terminal.
@@ -228,7 +209,7 @@ const ALL: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
 pub struct Signals {
     /// Whether the next signal ends the program immediately.
     at_once: Arc<AtomicBool>,
-    received: Option<mio::net::UnixStream>,
+    received: Option<UnixStream>,
 }
 
 impl Signals {
@@ -255,12 +236,11 @@ impl Signals {
         token: Token,
         _: &Arc<Waker>,
     ) -> io::Result<()> {
-        let (received, sender) = UnixStream::pair()?;
-        received.set_nonblocking(true)?;
+        let (mut received, sender) = UnixStream::pair()?;
+        let sender = OwnedFd::from(sender);
         for signal in ALL {
             low_level::pipe::register(signal, sender.try_clone()?)?;
         }
-        let mut received = mio::net::UnixStream::from_std(received);
         registry.register(&mut received, token, Interest::READABLE)?;
         self.received = Some(received);
         self.at_once.store(false, Ordering::SeqCst);
@@ -277,17 +257,6 @@ impl Signals {
         }
         false
     }
-}
-
-/// Makes `options` create files that only the user can access (mode 0600).
-pub fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    options.mode(0o600)
-}
-
-/// Creates a folder and its parents so that only the user can access them (mode 0700). Fails as
-/// mkdir(2) does.
-pub fn create_private_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// Raises the soft descriptor limit for `max` clients, as far as the hard limit allows
@@ -310,37 +279,7 @@ pub fn room_for(max: u16) -> u16 {
 }
 
 /// Returns `stream` with a descriptor that is not one of the reserved lowest, if one is left.
-pub fn moved_up(stream: &mio::net::TcpStream) -> Option<mio::net::TcpStream> {
+pub fn moved_up(stream: &TcpStream) -> Option<TcpStream> {
     let fd = rustix::io::fcntl_dupfd_cloexec(stream, RESERVED.into()).ok()?;
-    Some(mio::net::TcpStream::from_std(TcpStream::from(fd)))
-}
-
-/// Returns whether a call failed because no descriptor is left.
-#[must_use]
-pub fn is_out_of_descriptors(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    let codes = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
-    codes.contains(&error.raw_os_error())
-}
-
-/// Returns the error of a call that fails because no descriptor is left.
-#[must_use]
-pub fn out_of_descriptors() -> io::Error {
-    rustix::io::Errno::MFILE.into()
-}
-
-/// Returns the maximum backlog that the system allows (listen(2)).
-#[must_use]
-pub fn most_backlog() -> u32 {
-    // Only Linux has the file; assume that other systems have no limit.
-    let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
-    most.ok()
-        .and_then(|most| most.trim().parse().ok())
-        .unwrap_or(u32::MAX - 1)
-}
-
-/// Returns whether a write failed because the other end of the pipe is closed.
-#[must_use]
-pub fn is_reader_gone(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::BrokenPipe
+    Some(TcpStream::from_std(fd.into()))
 }

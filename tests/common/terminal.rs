@@ -11,6 +11,7 @@ use std::time::Instant;
 use nix::sys::termios::{LocalFlags, tcgetattr};
 use pty_process::Size;
 use pty_process::blocking::{Command as PtyCommand, Pty};
+use socketchat::wrap::wrap;
 use tempfile::TempDir;
 
 use super::{DEADLINE, accept, exit, home, isolate, program, raw_server};
@@ -332,15 +333,18 @@ fn cells(count: u16) -> NonZero<u16> {
     NonZero::new(count).unwrap()
 }
 
-/// The rows that lines of characters of one column take.
+/// The rows that lines of characters of one column take: the program breaks what it says itself,
+/// the terminal the line that is edited, and the error that the program ends with.
 fn wrapped(lines: &[&str]) -> Vec<String> {
     let mut rows = Vec::new();
     for line in lines {
-        let chars: Vec<_> = line.chars().collect();
-        if chars.is_empty() {
-            rows.push(String::new());
+        if line.starts_with([' ', '$']) || line.starts_with("socketchat: ") {
+            let chars: Vec<_> = line.chars().collect();
+            rows.extend(chars.chunks(COLUMNS.into()).map(|row| row.iter().collect()));
+        } else {
+            let line = wrap(line, "    ", COLUMNS.into());
+            rows.extend(line.split('\n').map(|row| row.trim_end().to_owned()));
         }
-        rows.extend(chars.chunks(COLUMNS.into()).map(|row| row.iter().collect()));
     }
     rows
 }

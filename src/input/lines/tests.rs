@@ -27,14 +27,16 @@ fn file(text: &[u8]) -> File {
 fn chunked<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Lines, Feed) {
     let (mut lines, _) = reading(file(b""), false);
     let (feed, receiver) = mpsc::sync_channel(100);
-    lines.source = Source::Reading(receiver);
+    lines.reader = None;
+    lines.chunks = receiver;
     for chunk in chunks {
         feed.send(Ok(chunk.to_vec())).unwrap();
     }
     (lines, feed)
 }
 
-type Feed = SyncSender<io::Result<Vec<u8>>>;
+/// What the thread would send into; the input ends when it is dropped.
+type Feed = SyncSender<Chunk>;
 
 /// The next line, or part of one, as text.
 fn next(lines: &mut Lines) -> Option<(String, bool)> {
@@ -123,7 +125,7 @@ fn nothing_is_given_out_before_the_line_has_ended() {
     assert!(lines.is_ready());
     assert_eq!(next(&mut lines), Some(line("abc")));
     assert!(!lines.is_ready());
-    feed.send(Ok(Vec::new())).unwrap();
+    drop(feed);
     assert!(lines.is_ready());
     assert_eq!(next(&mut lines), Some(line("d")));
     assert_eq!(next(&mut lines), None);
@@ -131,11 +133,14 @@ fn nothing_is_given_out_before_the_line_has_ended() {
 
 #[test]
 fn the_waker_tells_that_lines_have_come() {
-    let (mut lines, mut poll) = reading(file(b"a\n"), false);
+    let mut poll = Poll::new().unwrap();
+    // A waker that is dropped takes back that it was called.
+    let waker = Arc::new(Waker::new(poll.registry(), Token(0)).unwrap());
+    let mut lines = Lines::new(file(b"a\n"), false, Arc::clone(&waker));
     let mut events = Events::with_capacity(1);
     // Nothing is read before it is wanted.
     poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
-    assert!(events.is_empty() && matches!(lines.source, Source::Idle(_)));
+    assert!(events.is_empty() && lines.reader.is_some());
     while !lines.is_ready() {
         poll.poll(&mut events, Some(Duration::from_mins(1)))
             .unwrap();
@@ -166,7 +171,7 @@ fn an_input_that_cannot_be_read_is_an_error() {
 
 #[test]
 fn a_line_that_is_put_back_is_given_out_again() {
-    let (mut lines, _feed) = chunked([&b"a\nb\n"[..], b""]);
+    let (mut lines, _) = chunked([&b"a\nb\n"[..]]);
     assert!(!lines.put_back() && !lines.is_put_back());
     for text in ["a", "b"] {
         for _ in 0..2 {
@@ -182,7 +187,7 @@ fn a_line_that_is_put_back_is_given_out_again() {
 
 #[test]
 fn a_last_line_without_a_newline_is_put_back_too() {
-    let (mut lines, _feed) = chunked([&b"a"[..], b""]);
+    let (mut lines, _) = chunked([&b"a"[..]]);
     assert_eq!(next(&mut lines), Some(line("a")));
     assert!(lines.put_back());
     assert_eq!(next(&mut lines), Some(line("a")));
@@ -206,7 +211,7 @@ fn a_line_is_put_back_only_while_it_stands_in_the_buffer() {
 #[test]
 fn a_part_of_a_line_cannot_be_put_back() {
     let long = vec![b'x'; BUFFER];
-    let (mut lines, _feed) = chunked([&long[..], b"y\nz\n", b""]);
+    let (mut lines, _) = chunked([&long[..], b"y\nz\n"]);
     for last in [false, true] {
         assert_eq!(lines.next().unwrap().unwrap().1, last);
         assert!(!lines.put_back());
@@ -265,8 +270,8 @@ proptest! {
         if expected.last().is_some_and(Vec::is_empty) {
             expected.pop();
         }
-        let chunks = text.as_bytes().chunks(size).chain([&b""[..]]);
-        prop_assert_eq!(all(&mut chunked(chunks).0).0, expected);
+        let (mut lines, _) = chunked(text.as_bytes().chunks(size));
+        prop_assert_eq!(all(&mut lines).0, expected);
     }
 
     #[test]
@@ -275,8 +280,7 @@ proptest! {
         size in 1_usize..9,
         put_back in prop::collection::vec(any::<bool>(), 41),
     ) {
-        let chunks = text.as_bytes().chunks(size).chain([&b""[..]]);
-        let (mut lines, _feed) = chunked(chunks);
+        let (mut lines, _) = chunked(text.as_bytes().chunks(size));
         let mut found = Vec::new();
         while let Some((line, last)) = next(&mut lines) {
             if put_back[found.len()] {
