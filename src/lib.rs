@@ -66,6 +66,7 @@ use crate::explain::Log;
 use crate::report::Report;
 use crate::session::Ending;
 use crate::transcript::Transcript;
+use crate::wrap::terminal_columns;
 
 /// Runs the command, and returns the exit status.
 ///
@@ -106,10 +107,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 return Err(Failure::NothingToDraw(path).into());
             }
             let drawn = match format {
-                Format::Chars => {
-                    let size = terminal_size::terminal_size();
-                    diagram.chars(size.map_or(80, |(width, _)| width.0.into()))
-                }
+                Format::Chars => diagram.chars(terminal_columns()),
                 Format::Mermaid => diagram.mermaid(),
             };
             print(drawn.as_bytes())

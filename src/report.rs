@@ -10,13 +10,13 @@ use std::io::{self, IsTerminal as _, Write as _};
 use anstyle::Style;
 
 use self::pipe::Pipe;
-use self::screen::Screen;
 use crate::event::{Event, Peer, Prompt};
 use crate::explain::Log;
 use crate::prompt::{SharedPrompt, is_dumb};
 use crate::reason::reason;
 use crate::sys;
 use crate::transcript::Transcript;
+use crate::wrap::Rows;
 
 /// The user's choices about output.
 #[derive(Debug, Clone)]
@@ -63,7 +63,7 @@ pub struct Report {
 /// What reads our stdout.
 enum Stdout {
     /// A terminal, which a peer must not be able to control.
-    Screen(Screen),
+    Screen(Rows),
     /// A program.
     Pipe(Pipe),
 }
@@ -75,7 +75,7 @@ impl Report {
         let screen = io::stdout().is_terminal();
         Ok(Self {
             stdout: if screen {
-                Stdout::Screen(Screen::new())
+                Stdout::Screen(Rows::new(screen::INDENT))
             } else {
                 Stdout::Pipe(Pipe::new(sys::unbuffered(io::stdout())?))
             },
@@ -200,7 +200,7 @@ impl Report {
         }
         let label = (labelled && !self.quiet).then_some((self.label, event));
         match &mut self.stdout {
-            Stdout::Screen(screen) => screen.part(label, labelled, part),
+            Stdout::Screen(rows) => screen::push_part(rows, label, labelled, part),
             Stdout::Pipe(pipe) => return pipe.part(label, labelled, part),
         }
         self.flush()
@@ -227,7 +227,7 @@ impl Report {
 
     fn is_at_start(&self) -> bool {
         match &self.stdout {
-            Stdout::Screen(screen) => screen.is_at_start(),
+            Stdout::Screen(rows) => rows.is_at_start(),
             Stdout::Pipe(pipe) => pipe.is_at_start(),
         }
     }
@@ -235,7 +235,7 @@ impl Report {
     /// Ends the line of an incomplete message, so that what follows starts a new one.
     fn end_line(&mut self) -> io::Result<()> {
         match &mut self.stdout {
-            Stdout::Screen(screen) => screen.end_line(),
+            Stdout::Screen(rows) => rows.end_row(),
             Stdout::Pipe(pipe) => return pipe.end_line(),
         }
         self.flush()
@@ -243,18 +243,18 @@ impl Report {
 
     /// Prints the pending rows of the screen.
     fn flush(&mut self) -> io::Result<()> {
-        let Stdout::Screen(screen) = &mut self.stdout else {
+        let Stdout::Screen(rows) = &mut self.stdout else {
             return Ok(());
         };
         match &self.prompt {
             Some(prompt) => {
-                let rows = screen.take_rows();
+                let rows = rows.take_ended();
                 if !rows.is_empty() {
                     prompt.show(&rows);
                 }
                 Ok(())
             }
-            None => screen.write(),
+            None => screen::write(&rows.take()),
         }
     }
 

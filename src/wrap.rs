@@ -4,6 +4,7 @@
 mod tests;
 
 use std::env;
+use std::fmt::{Display, Write as _};
 use std::sync::LazyLock;
 
 use unicode_segmentation::UnicodeSegmentation as _;
@@ -41,8 +42,9 @@ impl Rows {
     }
 
     /// Appends characters that take no column, such as a colour.
-    pub fn push_style(&mut self, style: impl std::fmt::Display) {
-        self.text += &style.to_string();
+    pub fn push_style(&mut self, style: impl Display) {
+        // Writing to a String never fails.
+        let _ = write!(self.text, "{style}");
     }
 
     /// Appends `text` and breaks its rows: between words where possible, and inside a word that is
@@ -142,6 +144,12 @@ pub fn wrap(text: &str, indent: &'static str, columns: usize) -> String {
     rows.begin();
     rows.push(text, columns);
     rows.take()
+}
+
+/// Returns the number of columns of the terminal, or 80 if it is unknown.
+#[must_use]
+pub fn terminal_columns() -> usize {
+    terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into())
 }
 
 /// Returns the number of columns that `text` takes at most, on any terminal.

@@ -389,7 +389,6 @@ for start in range(0, len(points), 200):
     for c, column in zip(some, re.findall(rb";(\d+)R", answer)):
         print(c, int(column) - 1, file=out)
 out.close()
-os.rename(sys.argv[1], sys.argv[1] + ".done")
 "#;
 
 #[test]
@@ -400,20 +399,25 @@ fn no_code_point_is_wider_on_a_real_terminal_than_we_take_it_to_be() {
     let script = folder.path().join("measure.py");
     let widths = folder.path().join("widths");
     std::fs::write(&script, MEASURE).unwrap();
+    let made = Command::new("mkfifo").arg(&widths).status().unwrap();
+    assert!(made.success());
+    // For writing as well: that waits for nobody.
+    let pipe = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(&widths);
+    let measured = Gathered::from(pipe.unwrap());
     let run = format!("python3 {} {}", script.display(), widths.display());
     let window = ["-u", "new-session", "-d", "-x", "80", "-y", "24", &run];
     tmux(&server.0, &window);
-    let done = widths.with_extension("done");
-    let start = Instant::now();
-    while !done.exists() {
-        assert!(
-            start.elapsed() < 10 * DEADLINE,
-            "the terminal does not answer"
-        );
-        thread::sleep(Duration::from_millis(20));
-    }
+    let measured = measured.wait_for_long("the last width", |bytes| {
+        let last = format!("\n{} ", u32::from(char::MAX));
+        let text = std::str::from_utf8(bytes).ok()?;
+        (text.ends_with('\n') && text[text.len().saturating_sub(32)..].contains(&last))
+            .then(|| text.to_owned())
+    });
     let mut count = 0;
-    for line in std::fs::read_to_string(done).unwrap().lines() {
+    for line in measured.lines() {
         let (code, width) = line.split_once(' ').unwrap();
         let c = char::from_u32(code.parse().unwrap()).unwrap();
         let width: usize = width.parse().unwrap();

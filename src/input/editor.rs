@@ -31,6 +31,7 @@ use crate::event::Event;
 use crate::prompt::SharedPrompt;
 use crate::reason::reason;
 use crate::sys::{self, Terminal, Trouble};
+use crate::wrap::terminal_columns;
 
 type Rustyline = rustyline::Editor<Helper, DefaultHistory>;
 
@@ -365,7 +366,7 @@ impl Validator for Helper {
                 return Ok(ValidationResult::Valid(None));
             };
             message = awaited.nothing_to_answer();
-            let columns = terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into());
+            let columns = terminal_columns();
             // rustyline would not erase a message that starts a row of its own.
             let used = self.prompt.width() + line.width() + message.len();
             if used >= columns || line.contains('\n') {
