@@ -81,7 +81,7 @@ _socketchat() {
             return 0
             ;;
         socketchat__subcmd__connect)
-            opts="-f -q -h --connect-timeout --retry --framing --name --quiet --color --vi --history-file --no-history --explain --transcript --help"
+            opts="-f -q -h --connect-timeout --retry --reply-until --reply-quiet --reply-timeout --framing --name --duplex --server-first --linger --quiet --color --vi --history-file --no-history --explain --transcript --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -95,6 +95,18 @@ _socketchat() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --reply-until)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reply-quiet)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reply-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --framing)
                     COMPREPLY=($(compgen -W "raw line crlf json" -- "${cur}"))
                     return 0
@@ -104,6 +116,10 @@ _socketchat() {
                     return 0
                     ;;
                 --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --linger)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -229,7 +245,7 @@ _socketchat() {
             return 0
             ;;
         socketchat__subcmd__serve)
-            opts="-p -b -k -m -f -q -h --host --port --backlog --keep-open --max-clients --idle-timeout --framing --name --quiet --color --vi --history-file --no-history --explain --transcript --help"
+            opts="-p -b -k -m -f -q -h --host --port --backlog --keep-open --max-clients --idle-timeout --framing --name --duplex --server-first --linger --quiet --color --vi --history-file --no-history --explain --transcript --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -276,6 +292,10 @@ _socketchat() {
                     return 0
                     ;;
                 --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --linger)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -41,12 +41,15 @@ line\t''
 crlf\t''
 json\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l name -d 'Who you are, for the other side\'s label, with --framing json [default: your login name]' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l linger -d 'After the end of the input, how long the other side may say nothing until it is left [default: 2s; with --duplex until it closes]' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l color -d 'When to use colour; auto: at a terminal, unless the environment has NO_COLOR' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l history-file -d 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]' -r -F
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l transcript -d 'Keep what happens in this file, behind what stands there: JSON, one event a line' -r -F
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s k -l keep-open -d 'Wait for the next client when one has left'
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l duplex -d 'Take no turns: both sides speak at any time; in a pipe with --framing raw, the bytes are sent as they are'
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l server-first -d 'The server speaks first, as many services do with a greeting'
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s q -l quiet -d 'Print the messages alone: no label before them and no notices'
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l vi -d 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]'
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l no-history -d 'Keep no history'
@@ -54,16 +57,22 @@ complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l explain 
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s h -l help -d 'Print help'
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l connect-timeout -d 'How long to try each address of the server: 500ms, 10s, 2m' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l retry -d 'Try again for so long, when the server is not there yet, and when the connection is lost [default without a value: 60s]' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l reply-until -d 'A reply of the server ends with a line that matches REGEX: \'^[0-9]{3} \' with SMTP or FTP' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l reply-quiet -d 'A reply ends when nothing has come for so long: 200ms, 1s' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l reply-timeout -d 'A reply that has not ended after so long is an error; at a terminal it is your turn then' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -s f -l framing -d 'Where a message ends: raw (where it does), line (at \\n), crlf (at \\r\\n), or json (a line of JSON); the other side must use the same' -r -f -a "raw\t''
 line\t''
 crlf\t''
 json\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l name -d 'Who you are, for the other side\'s label, with --framing json [default: your login name]' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l linger -d 'After the end of the input, how long the other side may say nothing until it is left [default: 2s; with --duplex until it closes]' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l color -d 'When to use colour; auto: at a terminal, unless the environment has NO_COLOR' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l history-file -d 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]' -r -F
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l transcript -d 'Keep what happens in this file, behind what stands there: JSON, one event a line' -r -F
+complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l duplex -d 'Take no turns: both sides speak at any time; in a pipe with --framing raw, the bytes are sent as they are'
+complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l server-first -d 'The server speaks first, as many services do with a greeting'
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -s q -l quiet -d 'Print the messages alone: no label before them and no notices'
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l vi -d 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]'
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l no-history -d 'Keep no history'

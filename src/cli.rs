@@ -12,13 +12,16 @@ use clap::builder::PossibleValue;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, ColorChoice, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use regex_lite::Regex;
 
+use crate::connect::Attempts;
 use crate::endpoint::{self, DEFAULT_PORT, Endpoint};
 use crate::explain::Log;
-use crate::framing::{Framing, Wire};
+use crate::framing::{Framing, LINGER, Wire};
 use crate::input::{self, HistoryFile};
 use crate::peers::Limits;
 use crate::report;
+use crate::session::{Reply, Rules};
 
 /// Chat over a bare TCP connection, one turn at a time.
 ///
@@ -66,7 +69,8 @@ pub enum Command {
     /// Wait for a client and talk with it; the client speaks first
     #[command(after_help = "\
 Say bye, or press Ctrl-D, to leave. Exit status: 0 when the conversation has ended,
-1 when something failed, 2 for wrong usage, 130 after Ctrl-C or SIGTERM.
+1 when something failed or words of a script were lost, 2 for wrong usage, 130 after
+Ctrl-C or SIGTERM.
 
 Examples:
   socketchat serve                       localhost, port 5000
@@ -78,7 +82,8 @@ Examples:
     /// Connect to a server and talk with it; you speak first
     #[command(after_help = "\
 Say bye, or press Ctrl-D, to leave. Exit status: 0 when the conversation has ended,
-1 when something failed, 2 for wrong usage, 130 after Ctrl-C or SIGTERM.
+1 when something failed or words of a script were lost, 2 for wrong usage, 130 after
+Ctrl-C or SIGTERM.
 
 Examples:
   socketchat connect                     localhost, port 5000
@@ -87,7 +92,13 @@ Examples:
   socketchat connect '[::1]:5000'        an IPv6 address
   echo hello | socketchat connect -q     print the answer alone, in a script
   echo PING | socketchat connect -q --framing crlf localhost 6379
-                                         ask a text service, here Redis")]
+                                         ask a text service, here Redis
+  socketchat connect -f crlf --server-first --reply-until '^[0-9]{3} ' localhost 25
+                                         talk to SMTP, or FTP on port 21
+  socketchat connect -f crlf --duplex irc.example 6667
+                                         talk without turns, here IRC
+  printf 'GET / HTTP/1.0\\r\\n\\r\\n' | socketchat connect -q --duplex localhost 80
+                                         send and print bytes as they are, here HTTP")]
     Connect(ConnectArgs),
     /// Draw the sequence diagram of a transcript
     #[command(after_help = "\
@@ -125,6 +136,13 @@ impl Command {
         };
         if chat.name.is_some() && chat.framing != Framing::Json {
             return Err((subcommand, "only --framing json tells a --name".into()));
+        }
+        if let Self::Connect(args) = self
+            && args.reply_until.is_some()
+            && !matches!(chat.framing, Framing::Line | Framing::Crlf)
+        {
+            let conflict = "--reply-until needs --framing line or crlf";
+            return Err((subcommand, conflict.into()));
         }
         if let Self::Connect(args) = self
             && let (Some(one), Some(other)) = (args.target.1, args.port)
@@ -209,7 +227,7 @@ pub struct ConnectArgs {
         value_parser = parse_duration,
         help_heading = "Where to connect"
     )]
-    pub connect_timeout: Duration,
+    connect_timeout: Duration,
     /// Try again for so long, when the server is not there yet, and when the connection is
     /// lost [default without a value: 60s]
     #[arg(
@@ -221,13 +239,62 @@ pub struct ConnectArgs {
         default_missing_value = "60s",
         help_heading = "Where to connect"
     )]
-    pub retry: Option<Duration>,
+    retry: Option<Duration>,
+    /// A reply of the server ends with a line that matches REGEX: '^[0-9]{3} ' with SMTP or FTP
+    #[arg(
+        long,
+        value_name = "REGEX",
+        value_parser = parse_regex,
+        conflicts_with = "duplex",
+        help_heading = "Where a reply ends"
+    )]
+    reply_until: Option<Regex>,
+    /// A reply ends when nothing has come for so long: 200ms, 1s
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = parse_duration,
+        conflicts_with = "duplex",
+        help_heading = "Where a reply ends"
+    )]
+    reply_quiet: Option<Duration>,
+    /// A reply that has not ended after so long is an error; at a terminal it is your turn then
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = parse_duration,
+        conflicts_with = "duplex",
+        help_heading = "Where a reply ends"
+    )]
+    reply_timeout: Option<Duration>,
     /// How to talk.
     #[command(flatten)]
     pub chat: ChatArgs,
 }
 
 impl ConnectArgs {
+    /// How to take turns.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules {
+            reply: Reply {
+                until: self.reply_until.clone(),
+                quiet: self.reply_quiet,
+                timeout: self.reply_timeout,
+            },
+            ..self.chat.rules()
+        }
+    }
+
+    /// How to reach it.
+    #[must_use]
+    pub fn attempts(&self) -> Attempts {
+        Attempts {
+            timeout: self.connect_timeout,
+            retry: self.retry,
+        }
+    }
+
     /// The address to connect to.
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
@@ -252,6 +319,17 @@ pub struct ChatArgs {
     /// name]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// Take no turns: both sides speak at any time; in a pipe with --framing raw, the bytes are
+    /// sent as they are
+    #[arg(long)]
+    duplex: bool,
+    /// The server speaks first, as many services do with a greeting
+    #[arg(long, conflicts_with = "duplex")]
+    server_first: bool,
+    /// After the end of the input, how long the other side may say nothing until it is left
+    /// [default: 2s; with --duplex until it closes]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    linger: Option<Duration>,
     /// Print the messages alone: no label before them and no notices
     #[arg(short, long)]
     quiet: bool,
@@ -304,6 +382,7 @@ impl ChatArgs {
     pub fn report(&self, log: &Log) -> report::Options {
         report::Options {
             quiet: self.quiet,
+            exact: self.duplex && self.framing == Framing::Raw,
             color: match self.color {
                 ColorChoice::Auto => None,
                 ColorChoice::Always => Some(true),
@@ -326,6 +405,18 @@ impl ChatArgs {
             dim: self
                 .report(&Log::default())
                 .style(Style::new().dimmed(), true),
+        }
+    }
+
+    /// How to take turns.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules {
+            framing: self.framing,
+            duplex: self.duplex,
+            server_first: self.server_first,
+            linger: self.linger.or((!self.duplex).then_some(LINGER)),
+            ..Rules::default()
         }
     }
 
@@ -367,6 +458,11 @@ fn parse_number(text: &str) -> Result<u16, String> {
 fn parse_count(text: &str) -> Result<u16, String> {
     let count = parse_number(text).ok().filter(|count| *count > 0);
     count.ok_or_else(|| "write a number from 1 to 65535".into())
+}
+
+/// Takes a regular expression.
+fn parse_regex(text: &str) -> Result<Regex, String> {
+    Regex::new(text).map_err(|error| error.to_string())
 }
 
 /// Takes a time span that is not zero, as `500ms`, `10s` or `2m`.

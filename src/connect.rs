@@ -8,37 +8,42 @@ use crate::endpoint::Endpoint;
 use crate::engine::Engine;
 use crate::event::{Event, Failure, Peer};
 use crate::explain::Log;
-use crate::framing::Wire;
+use crate::framing::{RAW_QUIET, Wire};
 use crate::input::Kind;
-use crate::peers::Peers;
+use crate::peers::{Ends, Peers};
 use crate::session::{Ending, Rules};
 use crate::socket::{self, Socket};
 
 /// The first and the longest pause before another attempt to connect.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(8));
 
-/// Connects to `endpoint`, and converses with the server in messages framed as `wire` says. Returns
-/// how the conversation ended. Records the socket calls in `log`.
-///
-/// `timeout` is the time limit for each address. With `retry`, tries again for that time after the
-/// server was not reached or the connection was lost.
+/// How to reach the server.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempts {
+    /// The time limit for each address.
+    pub timeout: Duration,
+    /// For how long to try again after the server was not reached or the connection was lost.
+    pub retry: Option<Duration>,
+}
+
+/// Connects to `endpoint`, and converses with the server by `rules`, in messages framed as `wire`
+/// says. Returns how the conversation ended. Records the socket calls in `log`.
 ///
 /// Fails if the name does not resolve, if no address answers, or as [`Engine::run`] does; for one
-/// of the first two reasons or a lost connection only when the time of `retry` is up.
+/// of the first two reasons or a lost connection only when the time of `attempts` is up.
 pub fn run(
     endpoint: &Endpoint,
-    timeout: Duration,
-    retry: Option<Duration>,
+    attempts: Attempts,
     wire: &Wire,
+    rules: &Rules,
     log: &Log,
     engine: &mut Engine,
 ) -> Result<Ending, Failure> {
-    let mut outage = Outage::new(retry.unwrap_or_default());
-    let retries = retry.is_some();
+    let mut outage = Outage::new(attempts.retry.unwrap_or_default());
     loop {
-        let lost = match converse(endpoint, timeout, retries, wire, log, engine, &mut outage) {
+        let lost = match converse(endpoint, attempts, wire, rules, log, engine, &mut outage) {
             Err(lost @ (Failure::Resolve(..) | Failure::Connect(..) | Failure::Lost(..)))
-                if retries =>
+                if attempts.retry.is_some() =>
             {
                 lost
             }
@@ -46,6 +51,7 @@ pub fn run(
         };
         let Some(pause) = outage.next_pause() else {
             engine.tell_unsent()?;
+            engine.tell_unsent_lines()?;
             return Err(lost);
         };
         engine.show(&Event::TryingAgain {
@@ -63,9 +69,9 @@ pub fn run(
 /// Connects once, and converses until the conversation ends.
 fn converse(
     endpoint: &Endpoint,
-    timeout: Duration,
-    retries: bool,
+    Attempts { timeout, retry }: Attempts,
     wire: &Wire,
+    rules: &Rules,
     log: &Log,
     engine: &mut Engine,
     outage: &mut Outage,
@@ -93,13 +99,25 @@ fn converse(
         return Err(Failure::Connect(endpoint.clone(), refused));
     }
     engine.show(&Event::ConnectedTo { address, local })?;
-    let mut peers = Peers::new(wire, engine.kind() == Kind::Program);
+    let is_program = engine.kind() == Kind::Program;
+    let ends = Ends {
+        // What a program says may be on its way.
+        grace: if is_program {
+            RAW_QUIET
+        } else {
+            Duration::ZERO
+        },
+        linger: rules.linger,
+        duplex: rules.duplex,
+        retries: retry.is_some(),
+    };
+    let mut peers = Peers::new(wire, ends);
     peers.add_server(stream);
     let rules = Rules {
-        framing: wire.framing,
         answers_blindly: engine.kind() != Kind::Terminal,
-        retries,
-        ..Rules::default()
+        retries: retry.is_some(),
+        sends_empty: is_program || rules.duplex,
+        ..rules.clone()
     };
     let connected = Instant::now();
     let ended = engine.run(&mut peers, rules);

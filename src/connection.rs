@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::framing::{
-    Decoder, Encoder, Framing, Oddity, Pause, Piece, RAW_QUIET, Text, UNENDED, Wire,
+    Decoder, Encoder, Framing, LINGER, Oddity, Pause, Piece, Text, UNENDED, Wire,
 };
 use crate::sanitize::Untrusted;
 use crate::socket::Stream;
@@ -86,6 +86,8 @@ pub struct Connection<S: Stream> {
     gathers: bool,
     /// Whether our side is closed.
     closed: bool,
+    /// How long the peer may send nothing then; `None` for as long as it likes.
+    linger: Option<Duration>,
 }
 
 /// How reads wait.
@@ -134,6 +136,7 @@ impl<S: Stream> Connection<S> {
             late: 0,
             gathers: many,
             closed: false,
+            linger: Some(LINGER),
         }
     }
 
@@ -217,8 +220,14 @@ impl<S: Stream> Connection<S> {
         !self.outbox.is_empty()
     }
 
+    /// Sets how long the peer may send nothing after we have closed our side, which is [`LINGER`] by
+    /// default; `None` for as long as it likes.
+    pub fn set_linger(&mut self, linger: Option<Duration>) {
+        self.linger = linger;
+    }
+
     /// Closes our side. What the peer still sends is received until it closes its side or sends
-    /// nothing for [`RAW_QUIET`]. Fails if the stream is broken.
+    /// nothing for as long as [`Connection::set_linger`] says. Fails if the stream is broken.
     pub fn close(&mut self) -> io::Result<()> {
         if self.closed {
             return Ok(());
@@ -350,7 +359,7 @@ impl<S: Stream> Connection<S> {
     /// Returns how long the peer may send nothing until [`Connection::advance`] draws a conclusion.
     fn patience(&self) -> Option<Duration> {
         if self.closed {
-            return Some(RAW_QUIET);
+            return self.linger;
         }
         let patience = self.decoder.patience(self.end - self.start);
         patience.filter(|_| !self.stalled)

@@ -4,12 +4,12 @@ use std::io;
 use std::mem;
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token, Waker};
 
 use crate::connection::Part;
-use crate::event::{Awaited, Event, Failure, Parting, Peer, Prompt};
+use crate::event::{Awaited, Event, Failure, Parting, Peer, Prompt, Unsent};
 use crate::framing::Oddity;
 use crate::input::{self, Input, Kind, Typed};
 use crate::peers::{FIRST_TOKEN, News, Peers};
@@ -29,17 +29,23 @@ const _: () = assert!(FIRST_TOKEN > 2);
 /// The maximum number of events per wait.
 const EVENTS: usize = 1024;
 
+/// How long an answer may take until the user is told that no newline is sent.
+const NO_ANSWER: Duration = Duration::from_secs(3);
+
 /// The last message sent, if the connection was lost before a reply arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unanswered {
     Nothing,
     /// The message is on the prompt again.
     OnPrompt,
+    /// The message is the next line of the pipe again.
+    InPipe,
     /// The message cannot be given back: the buffer no longer holds all of it.
     Torn,
 }
 
 /// The user's side of all conversations, and the wait for events.
+#[allow(clippy::struct_excessive_bools, reason = "each has one meaning")]
 pub struct Engine {
     poll: Poll,
     events: Events,
@@ -57,6 +63,8 @@ pub struct Engine {
     /// Whether the program waits for a line from the user.
     asked: bool,
     unanswered: Unanswered,
+    /// Whether something that a program said was not sent.
+    lost_words: bool,
     /// Whether the user was told that newlines are replaced by spaces.
     told_joined: bool,
 }
@@ -83,6 +91,7 @@ impl Engine {
             report,
             asked: false,
             unanswered: Unanswered::Nothing,
+            lost_words: false,
             told_joined: false,
         })
     }
@@ -135,6 +144,17 @@ impl Engine {
     /// cannot be read, or if stdout cannot be written.
     pub fn run(&mut self, peers: &mut Peers, rules: Rules) -> Result<Ending, Failure> {
         self.start_input()?;
+        let is_raw = !rules.framing.marks_the_end();
+        if rules.duplex {
+            match (&self.prompt, &mut self.input) {
+                (Some(prompt), _) => prompt.set_duplex(!is_raw),
+                (None, Some(Input::Lines(lines))) if is_raw && self.kind == Kind::Program => {
+                    lines.take_whole();
+                }
+                _ => {}
+            }
+        }
+        let is_typed = self.kind != Kind::Program;
         let mut session = Session::new(rules);
         if !peers.is_empty() {
             // This is the server that we have connected to.
@@ -144,6 +164,9 @@ impl Engine {
             engine: self,
             session,
             peers,
+            reply_from: Instant::now(),
+            news_from: Instant::now(),
+            hints: is_raw && is_typed,
         };
         match chat.run() {
             Err(Failure::Output(error)) if sys::is_reader_gone(&error) => {
@@ -213,7 +236,7 @@ impl Engine {
             // The terminal keeps an incomplete line until Enter. Left there, it would become the
             // shell's next command.
             Some(Input::Lines(lines))
-                if lines.is_put_back() || (self.kind != Kind::Program && self.asked) =>
+                if self.kind != Kind::Program && (lines.is_put_back() || self.asked) =>
             {
                 let line = lines.next().map_err(Failure::Input)?;
                 line.map_or_else(String::new, |(line, _)| {
@@ -229,6 +252,30 @@ impl Engine {
         self.show(&Event::NotSent(&unsent))
     }
 
+    /// Counts the lines of a program that were not sent, and reports them, if there are any. Call
+    /// it when nothing more can be sent, and every line was to be. Fails if stdout cannot be
+    /// written.
+    pub fn tell_unsent_lines(&mut self) -> Result<(), Failure> {
+        let unsent = self.count_unsent_lines();
+        if unsent.lines > 0 {
+            self.show(&Event::LinesNotSent(unsent))?;
+        }
+        Ok(())
+    }
+
+    fn count_unsent_lines(&mut self) -> Unsent {
+        match &mut self.input {
+            Some(Input::Lines(lines)) if self.kind == Kind::Program => lines.count_rest(),
+            _ => Unsent::default(),
+        }
+    }
+
+    /// Returns whether something that a program said was not sent.
+    #[must_use]
+    pub fn has_lost_words(&self) -> bool {
+        self.lost_words
+    }
+
     /// Erases the prompt, if there is one, and restores the terminal. Returns the text on the
     /// prompt. Fails if stdout cannot be written.
     pub fn close_prompt(&mut self) -> Result<String, Failure> {
@@ -240,6 +287,25 @@ impl Engine {
         self.prompt = None;
         self.report.end_prompt(&rows).map_err(Failure::Output)?;
         Ok(line.trim_matches('\n').to_owned())
+    }
+
+    /// Ends the conversation with `peer`, which left and `owes_reply` or not. Returns how it ended;
+    /// fails if something that a program said was lost.
+    fn end_with(&mut self, peer: Peer, owes_reply: bool) -> Result<Ending, Failure> {
+        self.tell_unsent()?;
+        if self.kind == Kind::Program && peer == Peer::Server {
+            let last = self.input.as_ref().map(Input::last);
+            let no_reply = last.filter(|_| owes_reply);
+            let unsent = self.count_unsent_lines();
+            if owes_reply || unsent.lines > 0 {
+                return Err(Failure::Unfinished {
+                    peer,
+                    no_reply,
+                    unsent,
+                });
+            }
+        }
+        Ok(Ending::PeerLeft)
     }
 
     /// Gives the last message, which got no reply, back to the user.
@@ -284,6 +350,12 @@ struct Chat<'a> {
     engine: &'a mut Engine,
     session: Session,
     peers: &'a mut Peers,
+    /// When our last line was sent.
+    reply_from: Instant,
+    /// When our last line was sent, or the last part of the reply to it came.
+    news_from: Instant,
+    /// Whether the user is to be told that no newline is sent, if no answer comes.
+    hints: bool,
 }
 
 /// How the conversation ended, or `None` if it continues.
@@ -292,6 +364,9 @@ type Step = Result<Option<Ending>, Failure>;
 impl Chat<'_> {
     fn run(&mut self) -> Result<Ending, Failure> {
         loop {
+            if let Some(ending) = self.take_time()? {
+                return Ok(ending);
+            }
             if let Some(ending) = self.take_input()? {
                 return Ok(ending);
             }
@@ -310,6 +385,9 @@ impl Chat<'_> {
             // The peer may not yet have accepted the previous part of a long line. Reading the next
             // part only then bounds the memory, and lets news of the peer through meanwhile.
             let wants_line = match self.session.asked() {
+                Some(_) if self.session.is_duplex() => {
+                    self.session.peers().all(|peer| self.peers.can_send(peer))
+                }
                 Some(peer) => self.peers.can_send(peer),
                 None => self.session.wants_line(),
             };
@@ -321,7 +399,12 @@ impl Chat<'_> {
             let (text, last, to) = match typed {
                 Typed::Line { text, last, to } => (text, last, to),
                 Typed::EndOfInput => match self.session.end_of_input() {
-                    AtEnd::Close => return self.close().map(Some),
+                    AtEnd::Close => {
+                        if self.session.is_duplex() && engine.kind != Kind::Program {
+                            show(report, &Event::LastAnswer)?;
+                        }
+                        return self.close().map(Some);
+                    }
                     AtEnd::Wait => {
                         show(report, &Event::LastAnswer)?;
                         continue;
@@ -339,8 +422,25 @@ impl Chat<'_> {
             let text = &*text;
             let peer = match self.session.line(text, last, to) {
                 Entered::Send(peer) => peer,
-                Entered::Blank => continue,
+                Entered::SendAll => {
+                    for peer in self.session.peers() {
+                        if self.peers.send(peer, text, last).is_some() {
+                            show(report, &Event::Sent { peer, text, last })?;
+                        }
+                    }
+                    self.session.sent(last);
+                    continue;
+                }
+                Entered::Blank => {
+                    if let Some(Input::Lines(lines)) = &engine.input
+                        && engine.kind == Kind::Program
+                    {
+                        show(report, &Event::LeftOut(lines.number()))?;
+                    }
+                    continue;
+                }
                 Entered::NotSent => {
+                    engine.lost_words |= engine.kind == Kind::Program;
                     tell_not_sent(report, text)?;
                     continue;
                 }
@@ -357,13 +457,26 @@ impl Chat<'_> {
             match self.peers.send(peer, text, last) {
                 Some(joined) => {
                     self.session.sent(last);
+                    if self.session.reply().is_timed() || self.hints {
+                        self.reply_from = Instant::now();
+                        self.news_from = self.reply_from;
+                    }
+                    if engine.unanswered == Unanswered::InPipe {
+                        engine.unanswered = Unanswered::Nothing;
+                        show(report, &Event::SentAgain(&String::from_utf8_lossy(text)))?;
+                    }
                     show(report, &Event::Sent { peer, text, last })?;
                     if joined && !mem::replace(&mut engine.told_joined, true) {
                         show(report, &Event::Joined(self.session.framing()))?;
                     }
                 }
                 None if self.session.not_sent(last) => engine.put_back(),
-                None => tell_not_sent(report, text)?,
+                // It is counted among the lines that were not sent.
+                None if engine.kind == Kind::Program && peer == Peer::Server => engine.put_back(),
+                None => {
+                    engine.lost_words |= engine.kind == Kind::Program;
+                    tell_not_sent(report, text)?;
+                }
             }
         }
     }
@@ -379,7 +492,7 @@ impl Chat<'_> {
         self.ask()?;
         let single = self.waits_for_single();
         if !single {
-            self.wait(None)?;
+            self.wait(self.reply_due())?;
         }
         // Each ready peer is handled once before the user's input is looked at again.
         for _ in 0..if single { 1 } else { self.peers.ready() } {
@@ -409,7 +522,13 @@ impl Chat<'_> {
                         })?;
                     }
                     self.engine.show(&received(&self.session, peer, &part))?;
-                    if part.last && ends && self.session.heard(peer) {
+                    self.hints = false;
+                    if self.session.reply().quiet.is_some() {
+                        self.news_from = Instant::now();
+                    }
+                    let text = part.text();
+                    let ends = part.last && ends;
+                    if self.session.heard(peer, text.bytes(), part.first, ends) {
                         return self.close().map(Some);
                     }
                 }
@@ -428,7 +547,54 @@ impl Chat<'_> {
 
     /// Returns whether the only event to wait for is that the only peer sends something.
     fn waits_for_single(&self) -> bool {
-        self.engine.prompt.is_none() && !self.session.wants_line() && self.peers.is_single()
+        self.engine.prompt.is_none()
+            && !self.session.wants_line()
+            && self.peers.is_single()
+            && self.reply_due().is_none()
+    }
+
+    /// Returns when something is to be done if no more comes of the server's reply.
+    fn reply_due(&self) -> Option<Instant> {
+        if !self.session.is_waited_for(Peer::Server) {
+            return None;
+        }
+        let reply = self.session.reply();
+        let quiet = reply.quiet.map(|quiet| self.news_from + quiet);
+        let timeout = reply.timeout.map(|timeout| self.reply_from + timeout);
+        let hint = self.hints.then(|| self.reply_from + NO_ANSWER);
+        quiet.into_iter().chain(timeout).chain(hint).min()
+    }
+
+    /// Ends the server's reply if it is time for that.
+    fn take_time(&mut self) -> Step {
+        if self.reply_due().is_none_or(|due| due > Instant::now()) {
+            return Ok(None);
+        }
+        let reply = self.session.reply();
+        let has_passed = |from: Instant, limit: &Duration| from.elapsed() >= *limit;
+        let is_quiet = reply
+            .quiet
+            .filter(|quiet| has_passed(self.news_from, quiet));
+        let late = reply
+            .timeout
+            .filter(|limit| has_passed(self.reply_from, limit));
+        match (is_quiet, late) {
+            (Some(_), _) => {}
+            (None, Some(limit)) if self.engine.kind == Kind::Program => {
+                let line = self.engine.input.as_ref().and_then(Input::last);
+                return Err(Failure::NoReply { line, limit });
+            }
+            (None, Some(limit)) => self.engine.show(&Event::NoReply(limit))?,
+            (None, None) => {
+                self.hints = false;
+                self.engine.show(&Event::NoNewline)?;
+                return Ok(None);
+            }
+        }
+        if self.session.reply_ended(Peer::Server) {
+            return self.close().map(Some);
+        }
+        Ok(None)
     }
 
     /// Waits for a peer or the user, at most until the time `until`.
@@ -491,13 +657,22 @@ impl Chat<'_> {
                 self.engine.show(&Event::Gone(peer, &parting))?;
                 return Ok(None);
             }
-            Gone::Ends => {
+            Gone::Ends { owes_reply } => {
                 self.engine.show(&Event::Gone(peer, &parting))?;
-                self.engine.tell_unsent()?;
-                return Ok(Some(Ending::PeerLeft));
+                return self.engine.end_with(peer, owes_reply).map(Some);
             }
-            Gone::Fails => self.engine.tell_unsent()?,
-            Gone::Retries { put_back: true } => self.engine.put_back(),
+            Gone::Fails => {
+                self.engine.tell_unsent()?;
+                if peer == Peer::Server {
+                    self.engine.tell_unsent_lines()?;
+                }
+            }
+            Gone::Retries { put_back: true } => {
+                self.engine.put_back();
+                if self.engine.kind == Kind::Program && self.engine.unanswered != Unanswered::Torn {
+                    self.engine.unanswered = Unanswered::InPipe;
+                }
+            }
             Gone::Retries { put_back: false } => {}
         }
         let error = match parting {
@@ -506,28 +681,36 @@ impl Chat<'_> {
         };
         Err(match self.engine.unanswered {
             Unanswered::Torn => Failure::LostWithMessage(peer, error),
-            Unanswered::Nothing | Unanswered::OnPrompt => Failure::Lost(peer, error),
+            Unanswered::Nothing | Unanswered::OnPrompt | Unanswered::InPipe => {
+                Failure::Lost(peer, error)
+            }
         })
     }
 
     /// Closes our side of every connection at the end of the input, and shows what the peers still
     /// send: a reply may consist of several messages.
     fn close(&mut self) -> Result<Ending, Failure> {
-        let limit = Instant::now() + self.peers.close();
+        let limit = self.peers.close().map(|limit| Instant::now() + limit);
         loop {
             for _ in 0..self.peers.ready() {
                 match self.peers.next(|_| false) {
                     News::Part { peer, part, .. } => {
                         self.engine.show(&received(&self.session, peer, &part))?;
                     }
-                    News::Gone(peer, _) => self.peers.remove(peer),
+                    News::Gone(peer, parting) => {
+                        if let Parting::Stuck(_) = parting {
+                            self.engine.lost_words = true;
+                            self.engine.show(&Event::Gone(peer, &parting))?;
+                        }
+                        self.peers.remove(peer);
+                    }
                     News::Stalled(..) | News::Nothing => {}
                 }
             }
-            if self.peers.is_empty() || Instant::now() >= limit {
+            if self.peers.is_empty() || limit.is_some_and(|limit| limit <= Instant::now()) {
                 return Ok(Ending::EndOfInput);
             }
-            self.wait(Some(limit))?;
+            self.wait(limit)?;
             while let Some(typed) = next(&mut self.engine.input, false) {
                 self.engine.stopped |= matches!(typed, Typed::Interrupt);
             }

@@ -60,6 +60,15 @@ pub enum Parting {
     Stuck(Duration),
 }
 
+/// The lines of the input that were not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Unsent {
+    /// The number of lines that had arrived.
+    pub lines: usize,
+    /// Whether the input had not ended, and more may follow.
+    pub more: bool,
+}
+
 /// An event that the user is told of.
 #[derive(Debug)]
 pub enum Event<'a> {
@@ -134,6 +143,16 @@ pub enum Event<'a> {
     },
     /// The prompt held this text when the conversation ended.
     NotSent(&'a str),
+    /// The server has not ended its reply within this time, and it is our turn.
+    NoReply(Duration),
+    /// There is no answer, which may be because no newline is sent.
+    NoNewline,
+    /// These lines of the input were not sent.
+    LinesNotSent(Unsent),
+    /// This line of the input is empty, and the framing cannot express an empty message.
+    LeftOut(u64),
+    /// This message, which got no reply before the connection was lost, is sent again.
+    SentAgain(&'a str),
     /// Too many descriptors are open for rustyline, which waits with select(2).
     NoEditor,
     /// The transcript is incomplete: writing it failed.
@@ -171,6 +190,24 @@ pub enum Failure {
     Lost(Peer, io::Error),
     /// The connection broke before the reply to a message that is too long to be sent again.
     LostWithMessage(Peer, io::Error),
+    /// The server did not end its reply to this line within this time; `None` if the line was too
+    /// long to be kept.
+    NoReply {
+        /// The line.
+        line: Option<String>,
+        /// The time.
+        limit: Duration,
+    },
+    /// The peer left before everything was said.
+    Unfinished {
+        /// The peer.
+        peer: Peer,
+        /// The message that got no reply, if the peer owed one; `None` within if it was too long
+        /// to be kept.
+        no_reply: Option<Option<String>>,
+        /// The lines of the input that were not sent.
+        unsent: Unsent,
+    },
     /// The transcript cannot be created.
     Transcript(PathBuf, io::Error),
     /// A transcript cannot be read.

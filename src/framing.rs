@@ -26,6 +26,9 @@ pub const RAW_QUIET: Duration = Duration::from_millis(300);
 /// How long to wait for the rest of an incomplete line before telling the user.
 pub const UNENDED: Duration = Duration::from_secs(2);
 
+/// How long a peer may send nothing after we have closed our side, unless the user says otherwise.
+pub const LINGER: Duration = Duration::from_secs(2);
+
 /// How messages are delimited in the byte stream. Both peers must use the same framing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Framing {

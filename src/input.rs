@@ -123,6 +123,16 @@ impl Input {
         }
     }
 
+    /// Returns the line that was entered last, unless it is too long to be kept.
+    #[must_use]
+    pub fn last(&self) -> Option<String> {
+        let line = match self {
+            Self::Editor(editor) => editor.last().map(str::as_bytes),
+            Self::Lines(lines) => lines.last(),
+        }?;
+        Some(String::from_utf8_lossy(line).into_owned())
+    }
+
     /// Creates an input whose lines are edited at `prompt`. Fails if the terminal is gone or no
     /// thread can be started.
     pub fn editor(options: &Options, prompt: &SharedPrompt) -> io::Result<Self> {

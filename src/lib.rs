@@ -75,7 +75,7 @@ use crate::wrap::terminal_columns;
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(args) => {
-            let wire = args.chat.wire();
+            let (wire, rules) = (args.chat.wire(), args.chat.rules());
             let limits = args.limits();
             let log = args.chat.log(limits.are_many());
             let many = limits.max_clients.filter(|_| limits.are_many());
@@ -85,16 +85,16 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 port: args.port,
             };
             let ended = serve::listen(&endpoint, args.backlog, &log)
-                .and_then(|listener| serve::run(listener, limits, &wire, &mut engine));
+                .and_then(|listener| serve::run(listener, limits, &wire, rules, &mut engine));
             end(ended, engine)
         }
         Command::Connect(args) => {
             let endpoint = args.endpoint();
-            let (timeout, retry) = (args.connect_timeout, args.retry);
-            let wire = args.chat.wire();
+            let attempts = args.attempts();
+            let (wire, rules) = (args.chat.wire(), args.rules());
             let log = args.chat.log(false);
             let mut engine = open(args.chat, &log, None)?;
-            let ended = connect::run(&endpoint, timeout, retry, &wire, &log, &mut engine);
+            let ended = connect::run(&endpoint, attempts, &wire, &rules, &log, &mut engine);
             end(ended, engine)
         }
         Command::Diagram { files, format } => {
@@ -139,7 +139,7 @@ fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
 }
 
 /// Reports how the conversation ended, and restores the terminal. Returns the exit status: 130 for
-/// a conversation that Ctrl-C or a signal ended, otherwise 0. Fails if the conversation did.
+/// a conversation that Ctrl-C or a signal ended, 1 if input of a program was not sent, otherwise 0. Fails if the conversation did.
 fn end(ended: Result<Ending, Failure>, mut engine: Engine) -> anyhow::Result<ExitCode> {
     // A failed report is no reason to fail, or to hide why the conversation did.
     let _ = engine.close_prompt();
@@ -147,7 +147,9 @@ fn end(ended: Result<Ending, Failure>, mut engine: Engine) -> anyhow::Result<Exi
         let _ = engine.show(&Event::Failed(failure));
     }
     let _ = engine.show(&Event::Ended);
+    let words_were_lost = engine.has_lost_words();
     Ok(match ended? {
+        _ if words_were_lost => ExitCode::FAILURE,
         Ending::Interrupted => sys::INTERRUPTED_STATUS.into(),
         Ending::Bye | Ending::EndOfInput | Ending::PeerLeft | Ending::OutputClosed => {
             ExitCode::SUCCESS

@@ -15,7 +15,7 @@ use mio::{Registry, Token};
 use self::listener::Listener;
 use crate::connection::{Connection, Part, Progress};
 use crate::event::{Parting, Peer};
-use crate::framing::{Oddity, RAW_QUIET, UNENDED, Wire};
+use crate::framing::{Oddity, RAW_QUIET, Wire};
 use crate::sanitize::Untrusted;
 use crate::socket::{ListeningSocket, Socket};
 
@@ -86,12 +86,26 @@ pub struct Peers {
     heard: bool,
 }
 
+/// How conversations end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ends {
+    /// How long to wait, after a peer closed its side in our turn, for our answer: the peer may
+    /// have half-closed only, and still read it.
+    pub grace: Duration,
+    /// How long a peer may send nothing after we have closed our side; `None` for as long as it
+    /// likes.
+    pub linger: Option<Duration>,
+    /// Whether there are no turns: what a peer sends is handed out at any time.
+    pub duplex: bool,
+    /// Whether the caller reconnects when the connection is lost. Then it matters whether a peer
+    /// that closed the connection has received our last message.
+    pub retries: bool,
+}
+
 /// What applies to every conversation.
 #[derive(Debug, Clone, Copy, Default)]
 struct Rules {
-    /// How long to wait, after a peer closed its side in our turn, for our answer: the peer may
-    /// have half-closed only, and still read it.
-    grace: Duration,
+    ends: Ends,
     /// How long a peer that has the turn may send nothing.
     idle_timeout: Option<Duration>,
     /// How long a peer may take to accept what was sent to it; `None` for as long as it likes.
@@ -101,19 +115,16 @@ struct Rules {
 }
 
 impl Peers {
-    /// Creates an empty set of conversations that use `wire`. If the user is a program
-    /// (`of_a_program`), a peer that closes its side in our turn still gets an answer: it may be
-    /// on its way.
+    /// Creates an empty set of conversations that use `wire` and end as `ends` says.
     #[must_use]
-    pub fn new(wire: &Wire, of_a_program: bool) -> Self {
-        let mut rules = Rules::default();
-        if of_a_program {
-            rules.grace = RAW_QUIET;
-        }
+    pub fn new(wire: &Wire, ends: Ends) -> Self {
         Self {
             wire: wire.clone(),
             listener: None,
-            rules,
+            rules: Rules {
+                ends,
+                ..Rules::default()
+            },
             conversations: BTreeMap::new(),
             ready: VecDeque::new(),
             timers: BTreeSet::new(),
@@ -141,8 +152,10 @@ impl Peers {
     }
 
     fn add(&mut self, stream: Socket, peer: Peer) {
+        let mut connection = Connection::new(stream, &self.wire, is_one_of_many(peer));
+        connection.set_linger(self.rules.ends.linger);
         let conversation = Conversation {
-            connection: Connection::new(stream, &self.wire, is_one_of_many(peer)),
+            connection,
             fault: None,
             odd: false,
             active: Instant::now(),
@@ -176,6 +189,7 @@ impl Peers {
     pub fn is_single(&self) -> bool {
         self.conversations.len() == 1
             && self.rules.idle_timeout.is_none()
+            && !self.rules.ends.retries
             && self
                 .listener
                 .as_ref()
@@ -344,24 +358,24 @@ impl Peers {
         }
     }
 
-    /// Stops listening, and closes our side of every connection when everything is sent. Returns
-    /// how long to wait for what the peers still send.
-    pub fn close(&mut self) -> Duration {
+    /// Stops listening, and closes our side of every connection when everything is sent. The
+    /// conversations then end by themselves. Returns how long to wait for that if there may be many
+    /// peers, one of which could go on for ever; `None` for a single one.
+    pub fn close(&mut self) -> Option<Duration> {
         self.listener = None;
-        // The returned time limits the wait for a stuck peer.
-        let stuck_timeout = self.rules.stuck_timeout.take();
+        let stuck_timeout = *self.rules.stuck_timeout.get_or_insert(LAST_MESSAGE);
         self.rules.closing = true;
-        let mut patience = UNENDED;
+        let mut limit = self.rules.ends.linger;
         for (peer, conversation) in &mut self.conversations {
             if conversation.connection.has_unsent() {
-                patience = stuck_timeout.unwrap_or(LAST_MESSAGE);
+                limit = limit.max(Some(stuck_timeout));
             } else {
                 // Fails only if the peer is gone.
                 let _ = conversation.connection.close();
             }
             conversation.queue(*peer, &mut self.ready);
         }
-        patience
+        limit.filter(|_| self.conversations.keys().any(|peer| is_one_of_many(*peer)))
     }
 
     /// Returns whether there is no conversation.
@@ -418,6 +432,14 @@ impl Conversation {
     fn take_in(&mut self, rules: Rules) -> Progress {
         let sends = self.connection.can_read();
         let step = self.advance();
+        if step == Progress::Closed && !rules.closing {
+            if rules.ends.duplex && self.fault.is_none() && !self.has_left(rules) {
+                return Progress::Pending;
+            }
+            if rules.ends.retries && !rules.ends.duplex {
+                return self.take_leave();
+            }
+        }
         if let Some(timeout) = rules.idle_timeout {
             let now = Instant::now();
             if sends || step == Progress::Part {
@@ -427,6 +449,19 @@ impl Conversation {
             }
         }
         step
+    }
+
+    /// Handles that the peer has closed its side in its own turn: it left, unless the connection
+    /// then breaks, because it closed before our last message had arrived.
+    fn take_leave(&mut self) -> Progress {
+        let now = Instant::now();
+        if self.fault.is_none() && self.connection.stream().is_gone() {
+            let error = io::ErrorKind::ConnectionReset.into();
+            self.fault = Some(Parting::Lost(error));
+        } else if self.fault.is_none() && *self.left.get_or_insert(now) + RAW_QUIET > now {
+            return Progress::Pending;
+        }
+        Progress::Closed
     }
 
     /// Receives in our turn. If the framing has a delimiter, what arrives is kept for the peer's
@@ -455,13 +490,13 @@ impl Conversation {
         self.advance()
     }
 
-    /// Returns whether the peer closed its side in our turn at least `rules.grace` ago.
+    /// Returns whether the peer closed its side in our turn at least `rules.ends.grace` ago.
     fn has_left(&mut self, rules: Rules) -> bool {
         if !self.connection.has_left() {
             return false;
         }
         let now = Instant::now();
-        *self.left.get_or_insert(now) + rules.grace <= now
+        *self.left.get_or_insert(now) + rules.ends.grace <= now
     }
 
     /// Sends what the peer has not accepted before. Returns whether some of it is still left, and
@@ -494,14 +529,21 @@ impl Conversation {
             return Some(self.active + rules.stuck_timeout?);
         }
         if ours {
-            let left = self.left.map(|since| since + rules.grace);
+            let left = self.left.map(|since| since + rules.ends.grace);
             // Without an end mark, quiet ends what has come late.
             let late = !self.connection.framing().marks_the_end();
             let quiet = self.connection.deadline().filter(|_| late);
             return left.into_iter().chain(quiet).min();
         }
         let idle = rules.idle_timeout.map(|timeout| self.active + timeout);
-        self.connection.deadline().into_iter().chain(idle).min()
+        let grace = if rules.ends.duplex {
+            rules.ends.grace
+        } else {
+            RAW_QUIET
+        };
+        let left = self.left.map(|since| since + grace);
+        let quiet = self.connection.deadline();
+        quiet.into_iter().chain(idle).chain(left).min()
     }
 
     /// Returns what `step` found about `peer`. `late` is passed to [`Connection::part`].

@@ -31,11 +31,16 @@ pub struct SharedPrompt {
 }
 
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each has one meaning")]
 struct State {
     /// The current turn; `None` while an entered line is on its way to the rest of the program.
     turn: Option<Prompt>,
     /// What the user waits for when it is not ours.
     awaited: Awaited,
+    /// Whether there are no turns: a line can be entered while another is on its way.
+    duplex: bool,
+    /// Whether an empty line can be entered.
+    takes_empty: bool,
     /// The turn that the prompt on the screen shows.
     shown: Prompt,
     /// The width of the text before the arrow, in columns.
@@ -117,7 +122,10 @@ impl SharedPrompt {
 
     /// Records that the entered line has arrived.
     pub fn line_has_arrived(&self) {
-        self.lock().turn = Some(Prompt::default());
+        let mut state = self.lock();
+        if !state.duplex {
+            state.turn = Some(Prompt::default());
+        }
     }
 
     /// Returns whether too much waits to be drawn for more to be added. If so, the waker is called
@@ -149,7 +157,20 @@ impl SharedPrompt {
         (mem::take(&mut state.rows), mem::take(&mut state.draft.line))
     }
 
+    /// Sets that there are no turns, and whether an empty line can be entered.
+    pub fn set_duplex(&self, takes_empty: bool) {
+        let mut state = self.lock();
+        state.duplex = true;
+        state.takes_empty = takes_empty;
+    }
+
     // Called by the thread that reads keys:
+
+    /// Returns whether an empty line can be entered.
+    #[must_use]
+    pub fn takes_empty(&self) -> bool {
+        self.lock().takes_empty
+    }
 
     /// Sets the printer through which rustyline is nudged.
     pub fn set_printer(&self, printer: impl ExternalPrinter + Send + 'static) {
@@ -172,7 +193,12 @@ impl SharedPrompt {
             return None;
         }
         state.phase = Phase::Starting;
-        state.shown = Prompt::default();
+        // With turns, nothing counts as an answer to what was not on the screen.
+        state.shown = if state.duplex {
+            state.turn()
+        } else {
+            Prompt::default()
+        };
         Some((state.shown.text(state.columns), state.draft.clone()))
     }
 
@@ -220,7 +246,9 @@ impl SharedPrompt {
         if state.shown.peer.is_none() || state.shown.peer != state.turn().peer {
             return Err(state.awaited);
         }
-        state.turn = None;
+        if !state.duplex {
+            state.turn = None;
+        }
         state.phase = Phase::Away;
         Ok(())
     }

@@ -23,6 +23,8 @@ use crate::wrap::Rows;
 pub struct Options {
     /// Whether to print only messages, without labels and notices.
     pub quiet: bool,
+    /// Whether messages have no boundaries: with `quiet`, a pipe gets the bytes that came alone.
+    pub exact: bool,
     /// Whether to use colour; `None` to use it if a terminal shows it and `NO_COLOR` is not set.
     pub color: Option<bool>,
     /// The log of the socket calls to report.
@@ -77,7 +79,8 @@ impl Report {
             stdout: if screen {
                 Stdout::Screen(Rows::new(screen::INDENT))
             } else {
-                Stdout::Pipe(Pipe::new(sys::unbuffered(io::stdout())?))
+                let exact = options.exact && options.quiet;
+                Stdout::Pipe(Pipe::new(sys::unbuffered(io::stdout())?, exact))
             },
             quiet: options.quiet,
             log: options.log.clone(),
@@ -184,6 +187,8 @@ impl Report {
                 self.say(event, labelled)
             }
             Event::Called(_) => self.notice(self.dim, event),
+            // What is lost is told in any case.
+            Event::NotSent(_) | Event::LinesNotSent(_) => self.notice(Style::new(), event),
             _ if self.quiet => self.end_line(),
             _ => self.notice(Style::new(), event),
         }

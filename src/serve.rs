@@ -1,14 +1,15 @@
 //! The server's side: listens, and converses with the clients that connect.
 
 use std::io;
+use std::time::Duration;
 
 use crate::endpoint::{Endpoint, is_local};
 use crate::engine::Engine;
 use crate::event::{Event, Failure};
 use crate::explain::Log;
-use crate::framing::Wire;
+use crate::framing::{LINGER, Wire};
 use crate::input::Kind;
-use crate::peers::{Limits, Peers};
+use crate::peers::{Ends, Limits, Peers};
 use crate::session::{Ending, Rules};
 use crate::socket::{self, ListeningSocket};
 
@@ -40,8 +41,8 @@ pub fn listen(endpoint: &Endpoint, backlog: u16, log: &Log) -> Result<ListeningS
         .unwrap_or_else(|| Failure::Resolve(endpoint.clone(), io::ErrorKind::NotFound.into())))
 }
 
-/// Converses with the clients that connect to `listener`, within `limits`, in messages framed as
-/// `wire` says. Returns how the conversation ended.
+/// Converses with the clients that connect to `listener`, within `limits` and by `rules`, in
+/// messages framed as `wire` says. Returns how the conversation ended.
 ///
 /// The listening socket stays open to the end: clients beyond the limits wait in the backlog.
 ///
@@ -50,6 +51,7 @@ pub fn run(
     listener: ListeningSocket,
     limits: Limits,
     wire: &Wire,
+    rules: Rules,
     engine: &mut Engine,
 ) -> Result<Ending, Failure> {
     let address = listener.local_address().map_err(Failure::Accept)?;
@@ -57,16 +59,27 @@ pub fn run(
     if !is_local(address.ip()) {
         engine.show(&Event::Exposed)?;
     }
-    let of_a_program = engine.kind() == Kind::Program;
-    let mut peers = Peers::new(wire, of_a_program);
+    let is_program = engine.kind() == Kind::Program;
+    let ends = Ends {
+        grace: if is_program {
+            rules.linger.unwrap_or(LINGER)
+        } else {
+            Duration::ZERO
+        },
+        linger: rules.linger,
+        duplex: rules.duplex,
+        retries: false,
+    };
+    let mut peers = Peers::new(wire, ends);
     peers
         .listen(listener, limits, engine.registry())
         .map_err(Failure::Accept)?;
     let rules = Rules {
-        framing: wire.framing,
         answers_blindly: engine.kind() != Kind::Terminal,
-        retries: false,
         stays_open: limits.max_clients.is_some(),
+        sends_empty: is_program || rules.duplex,
+        sends_to_all: is_program && rules.duplex,
+        ..rules
     };
     engine.run(&mut peers, rules)
 }

@@ -2,6 +2,9 @@
 //! method that returns what to do, without sockets, threads or clocks.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use regex_lite::Regex;
 
 use crate::event::{Awaited, Parting, Peer, Prompt};
 use crate::framing::Framing;
@@ -9,6 +12,25 @@ use crate::framing::Framing;
 /// The message that ends a conversation, in any case and with any surrounding whitespace. It is
 /// never sent.
 const BYE: &str = "bye";
+
+/// Where a reply of the server ends, if not with its first message.
+#[derive(Debug, Clone, Default)]
+pub struct Reply {
+    /// It ends with a line that matches.
+    pub until: Option<Regex>,
+    /// It ends when nothing has come for this long.
+    pub quiet: Option<Duration>,
+    /// It fails if it has not ended this long after our line.
+    pub timeout: Option<Duration>,
+}
+
+impl Reply {
+    /// Returns whether the end of a reply depends on time.
+    #[must_use]
+    pub fn is_timed(&self) -> bool {
+        self.quiet.is_some() || self.timeout.is_some()
+    }
+}
 
 /// How a conversation ended without a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,19 +48,35 @@ pub enum Ending {
 }
 
 /// The rules that differ between conversations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a rule of its own")]
 pub struct Rules {
     /// The framing of messages.
     pub framing: Framing,
+    /// Whether there are no turns: both sides speak at any time.
+    pub duplex: bool,
+    /// Whether the server speaks first.
+    pub server_first: bool,
+    /// Where a reply of the server ends.
+    pub reply: Reply,
     /// Whether the user answers every shown message with one line, even if the peer is gone, as a
     /// program that reads and writes lines does. Otherwise, a prompt names the peer that a line is
     /// for.
     pub answers_blindly: bool,
+    /// Without turns, whether what the user writes goes to every peer, as the user is a program that
+    /// cannot choose one.
+    pub sends_to_all: bool,
     /// Whether the caller reconnects when the connection is lost. Then a peer that closes the
     /// connection in our turn counts as lost: it can say `bye` only in its own turn.
     pub retries: bool,
     /// Whether new clients may still connect when all others are gone.
     pub stays_open: bool,
+    /// Whether an empty line is a message, as in the input of a program, if the framing can
+    /// express it.
+    pub sends_empty: bool,
+    /// How long the peer may send nothing after the end of our input; `None` for as long as it
+    /// likes.
+    pub linger: Option<Duration>,
 }
 
 /// What to do with a line that the user entered, or a part of one.
@@ -48,6 +86,8 @@ pub enum Entered {
     Blank,
     /// Send it to this peer. Call [`Session::sent`] or [`Session::not_sent`] afterwards.
     Send(Peer),
+    /// Send it to every peer. Call [`Session::sent`] afterwards.
+    SendAll,
     /// End the conversation with this peer: the user said `bye`.
     Bye(Peer),
     /// Tell the user that it was not sent.
@@ -71,7 +111,10 @@ pub enum Gone {
     /// Tell the user. Other peers are left or can follow.
     GoesOn,
     /// Tell the user, and end.
-    Ends,
+    Ends {
+        /// Whether the peer owed us a reply.
+        owes_reply: bool,
+    },
     /// End with an error.
     Fails,
     /// End with an error that makes the caller reconnect.
@@ -103,6 +146,10 @@ pub struct Session {
     /// Whether a part of a line was taken, but not its end.
     in_line: bool,
     input_ended: bool,
+    /// Without turns, the peer that we spoke to last.
+    current: Option<Peer>,
+    /// Whether the message that arrives ends the reply.
+    ends_reply: bool,
 }
 
 impl Session {
@@ -115,6 +162,8 @@ impl Session {
             owed: VecDeque::new(),
             in_line: false,
             input_ended: false,
+            current: None,
+            ends_reply: false,
         }
     }
 
@@ -130,13 +179,16 @@ impl Session {
     /// Returns whether the next line of the user is wanted.
     #[must_use]
     pub fn wants_line(&self) -> bool {
+        if self.rules.duplex {
+            return !self.turns.is_empty() && !self.input_ended;
+        }
         !self.owed.is_empty()
     }
 
     /// Returns whether it is our turn with `peer`.
     #[must_use]
     pub fn is_ours(&self, peer: Peer) -> bool {
-        self.turns.get(&peer) == Some(&Turn::Ours)
+        !self.rules.duplex && self.turns.get(&peer) == Some(&Turn::Ours)
     }
 
     /// Returns whether what `peer` sends is late: it belongs to a message that was considered
@@ -144,6 +196,33 @@ impl Session {
     #[must_use]
     pub fn is_late(&self, peer: Peer) -> bool {
         !self.rules.framing.marks_the_end() && self.is_ours(peer)
+    }
+
+    /// Returns the peers, in the order of arrival.
+    pub fn peers(&self) -> impl Iterator<Item = Peer> {
+        self.turns.keys().copied()
+    }
+
+    /// Returns whether `peer` has the turn, and owes us a reply or its first message.
+    #[must_use]
+    pub fn is_waited_for(&self, peer: Peer) -> bool {
+        !self.rules.duplex
+            && self
+                .turns
+                .get(&peer)
+                .is_some_and(|turn| *turn != Turn::Ours)
+    }
+
+    /// Returns where a reply of the server ends.
+    #[must_use]
+    pub fn reply(&self) -> &Reply {
+        &self.rules.reply
+    }
+
+    /// Returns whether there are no turns.
+    #[must_use]
+    pub fn is_duplex(&self) -> bool {
+        self.rules.duplex
     }
 
     /// Returns the framing of messages.
@@ -165,7 +244,14 @@ impl Session {
     /// Returns the connected peer that has waited longest for an answer.
     #[must_use]
     pub fn asked(&self) -> Option<Peer> {
-        self.owed.iter().copied().flatten().next()
+        let owed = self.owed.iter().copied().flatten().next();
+        if !self.rules.duplex {
+            return owed;
+        }
+        let first = || self.turns.keys().next().copied();
+        // The rest of a line goes where its beginning went.
+        let in_line = self.current.filter(|_| self.in_line);
+        in_line.or(owed).or(self.current).or_else(first)
     }
 
     /// Returns whether the conversation goes on: a peer is left or can follow.
@@ -177,19 +263,42 @@ impl Session {
 
     /// Adds a peer that has connected.
     pub fn joined(&mut self, peer: Peer) {
-        // The client has the first turn.
-        if peer == Peer::Server {
+        // The client has the first turn, unless the rules say otherwise.
+        let speaks_first = match peer {
+            Peer::Server => !self.rules.server_first,
+            Peer::Client | Peer::Numbered(_) => self.rules.server_first,
+        };
+        if speaks_first {
             self.turns.insert(peer, Turn::Ours);
-            self.owed.push_back(Some(peer));
+            if !self.rules.duplex {
+                self.owed.push_back(Some(peer));
+            }
         } else {
             self.turns.insert(peer, Turn::Opening);
         }
     }
 
-    /// Handles the end of a message of `peer`. Returns whether to close our side of every
-    /// connection, and to show only what still arrives: the message was the last that is expected.
-    pub fn heard(&mut self, peer: Peer) -> bool {
+    /// Handles a part of a message of `peer`, which begins or ends one as `first` and `last` tell.
+    /// Returns whether to close our side of every connection, and to show only what still arrives:
+    /// the message was the last that is expected.
+    pub fn heard(&mut self, peer: Peer, text: &[u8], first: bool, last: bool) -> bool {
         if self.is_late(peer) {
+            return false;
+        }
+        let Reply { until, quiet, .. } = &self.rules.reply;
+        if first {
+            let matches = |until: &Regex| until.is_match(&String::from_utf8_lossy(text));
+            self.ends_reply = until.as_ref().map_or(quiet.is_none(), matches);
+        }
+        last && self.ends_reply && self.reply_ended(peer)
+    }
+
+    /// Handles the end of a message or reply of `peer`. Returns what [`Session::heard`] does.
+    pub fn reply_ended(&mut self, peer: Peer) -> bool {
+        if self.rules.duplex {
+            if self.turns.len() > 1 && !self.owed.contains(&Some(peer)) {
+                self.owed.push_back(Some(peer));
+            }
             return false;
         }
         if let Some(turn) = self.turns.get_mut(&peer) {
@@ -207,12 +316,25 @@ impl Session {
     /// it. `to` is the peer that the prompt named when it was entered, if there was such a prompt.
     pub fn line(&mut self, text: &[u8], last: bool, to: Option<Peer>) -> Entered {
         let is_whole = last && !self.in_line;
-        if is_whole && self.rules.framing.is_blank(text) {
+        let sends_empty = self.rules.sends_empty && self.rules.framing.marks_the_end();
+        if is_whole && !sends_empty && self.rules.framing.is_blank(text) {
             return Entered::Blank;
         }
-        match self.owed.front().copied() {
+        let front = if self.rules.duplex {
+            if self.rules.sends_to_all && !self.turns.is_empty() {
+                self.in_line = !last;
+                return Entered::SendAll;
+            }
+            self.asked().map(Some)
+        } else {
+            self.owed.front().copied()
+        };
+        match front {
             Some(Some(peer)) if to.is_none_or(|to| to == peer) => {
-                if !is_whole || !is_bye(text) {
+                // Without turns, what a program writes is a stream.
+                let is_data = self.rules.duplex && self.rules.answers_blindly;
+                if !is_whole || is_data || !is_bye(text) {
+                    self.current = Some(peer);
                     return Entered::Send(peer);
                 }
                 self.owed.pop_front();
@@ -230,6 +352,11 @@ impl Session {
 
     /// Records that what [`Entered::Send`] asked for was sent, and whether that ended the line.
     pub fn sent(&mut self, last: bool) {
+        if self.rules.duplex {
+            self.in_line = !last;
+            self.owed.retain(|owed| *owed != self.current);
+            return;
+        }
         if let Some(peer) = self.end_line(last)
             // The peer may have sent another message that is still to be answered.
             && !(self.rules.answers_blindly && self.owed.contains(&Some(peer)))
@@ -245,6 +372,10 @@ impl Session {
     pub fn not_sent(&mut self, last: bool) -> bool {
         if self.rules.retries {
             return true;
+        }
+        if self.rules.duplex {
+            self.in_line = false;
+            return false;
         }
         self.end_line(last);
         // The rest of the line has no recipient either.
@@ -265,6 +396,7 @@ impl Session {
     pub fn end_of_input(&mut self) -> AtEnd {
         self.input_ended = true;
         match self.turns.first_key_value() {
+            Some(_) if self.rules.duplex => AtEnd::Close,
             _ if !self.owed.is_empty() => AtEnd::Close,
             Some((Peer::Client | Peer::Server, Turn::Reply)) => AtEnd::Wait,
             _ => AtEnd::End,
@@ -275,7 +407,7 @@ impl Session {
     pub fn gone(&mut self, peer: Peer, parting: &Parting) -> Gone {
         let turn = self.remove(peer);
         let is_lost = match parting {
-            Parting::Left => self.rules.retries && turn == Some(Turn::Ours),
+            Parting::Left => self.rules.retries && (self.rules.duplex || turn == Some(Turn::Ours)),
             Parting::Lost(_) => true,
             Parting::Idle(_) | Parting::Stuck(_) => false,
         };
@@ -287,12 +419,14 @@ impl Session {
         } else if is_lost {
             Gone::Fails
         } else {
-            Gone::Ends
+            let owes_reply = peer == Peer::Server && turn == Some(Turn::Reply);
+            Gone::Ends { owes_reply }
         }
     }
 
     /// Removes a peer. Returns whose turn it was.
     fn remove(&mut self, peer: Peer) -> Option<Turn> {
+        self.current.take_if(|current| *current == peer);
         if self.rules.answers_blindly {
             for owed in &mut self.owed {
                 owed.take_if(|owed| *owed == peer);

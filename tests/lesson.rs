@@ -501,6 +501,7 @@ fn calls_are_in_the_transcript_of_a_session_that_is_explained() {
     let mut server = accept(&listener);
     client.write("hello\n");
     expect_bytes(&mut server, "hello");
+    server.write_all(b"hi").unwrap();
     leave(server);
     client.finish(0);
     let records = transcript(Path::new(&path));

@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use common::{Piped, expect_bytes, free_port, raw_client};
+use common::{Piped, accept, expect_bytes, free_port, raw_client, raw_server};
 
 const README: &str = include_str!("../README.md");
 
@@ -278,6 +278,32 @@ fn a_text_service() {
     drop(redis);
 }
 
+const SERVICES: [&str; 2] = ["--reply-until '", "GET / HTTP"];
+
+#[test]
+fn a_service_that_greets_and_one_that_sends_bytes() {
+    let (listener, port) = raw_server();
+    let client = run(here(), SERVICES[0], port, "");
+    let mut smtp = accept(&listener);
+    smtp.write_all(b"220 ready\r\n").unwrap();
+    expect_bytes(&mut smtp, "EHLO me\r\n");
+    smtp.write_all(b"250-one\r\n250 two\r\n").unwrap();
+    expect_bytes(&mut smtp, "QUIT\r\n");
+    smtp.write_all(b"221 bye\r\n").unwrap();
+    drop(smtp);
+    let said = "220 ready\n250-one\n250 two\n221 bye\n";
+    assert_eq!(client.finish(0), (said.into(), String::new()));
+
+    let client = run(here(), SERVICES[1], port, "");
+    let mut http = accept(&listener);
+    let asked = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    expect_bytes(&mut http, asked);
+    let page = "HTTP/1.1 200 OK\r\n\r\nno newline";
+    http.write_all(page.as_bytes()).unwrap();
+    drop(http);
+    assert_eq!(client.finish(0), (page.into(), String::new()));
+}
+
 const JSON: [&str; 2] = ["--framing json", "python3 json_client.py"];
 
 #[test]
@@ -394,6 +420,7 @@ fn every_command_is_run_by_one_of_these_tests() {
         &NC,
         &FRAMING,
         &REDIS,
+        &SERVICES,
         &JSON,
         &BUILD,
     ]

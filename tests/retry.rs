@@ -104,23 +104,44 @@ fn a_message_without_a_reply_is_sent_again_from_a_pipe() {
 }
 
 #[test]
-fn a_close_instead_of_a_reply_is_a_goodbye_and_no_loss() {
+fn a_close_instead_of_a_reply_is_a_goodbye_and_what_is_left_is_told() {
+    let told = "socketchat: no reply to 'one', 1 line not sent: the server left\n";
     let (listener, port) = raw_server();
-    let mut client = Piped::connect(port, &["--retry"]);
+    let mut client = Piped::connect(port, &["--retry", "--quiet"]);
     client.write("one\ntwo\n");
+    client.close_stdin();
     let mut server = accept(&listener);
     expect_bytes(&mut server, "one");
     leave(server);
-    let (_, stderr) = client.finish(0);
-    assert!(stderr.ends_with("The server left.\n"), "{stderr}");
+    assert_eq!(client.finish(1), (String::new(), told.into()));
 
     let (mut server, port) = Piped::serve(&["-k"]);
     let mut client = Piped::connect(port, &["--retry"]);
     client.write("one\ntwo\n");
     server.expect("Received from connected client: one\n");
     server.write("bye\n");
-    let (_, stderr) = client.finish(0);
-    assert!(stderr.ends_with("The server left.\n"), "{stderr}");
+    client.close_stdin();
+    let (_, stderr) = client.finish(1);
+    assert!(
+        stderr.ends_with(&format!("The server left.\n{told}")),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_server_that_answers_one_line_and_closes_is_told_them_all() {
+    let (listener, port) = raw_server();
+    let mut client = Piped::connect(port, &["--retry", "--quiet", "-f", "line"]);
+    client.write((0..20).fold(String::new(), |all, n| format!("{all}{n}\n")));
+    client.close_stdin();
+    // The close may come before the next line is sent, or after it.
+    for number in 0..20 {
+        let mut server = accept(&listener);
+        expect_bytes(&mut server, format!("{number}\n"));
+        server.write_all(b"ok\n").unwrap();
+        drop(server);
+    }
+    assert_eq!(client.finish(0).0, "ok\n".repeat(20));
 }
 
 #[test]

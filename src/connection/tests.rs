@@ -7,7 +7,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 
 use super::*;
-use crate::framing::RAW_SHORT;
+use crate::framing::{RAW_QUIET, RAW_SHORT};
 
 /// What comes of a read.
 #[derive(Debug, Clone)]
@@ -556,10 +556,10 @@ fn when_our_side_is_closed_the_peer_is_still_listened_to() {
     connection.set_ready(false);
     assert_eq!(connection.advance().unwrap(), Progress::Pending);
     let deadline = connection.deadline().unwrap();
-    assert!(deadline > Instant::now() && deadline <= Instant::now() + RAW_QUIET);
+    assert!(deadline > Instant::now() && deadline <= Instant::now() + LINGER);
     connection.set_ready(false);
     assert_eq!(connection.advance().unwrap(), Progress::Pending);
-    pass(&mut connection, RAW_QUIET);
+    pass(&mut connection, LINGER);
     assert_eq!(connection.advance().unwrap(), Progress::Closed);
 
     let mut connection = blocking(Framing::Line, reads);
@@ -567,7 +567,7 @@ fn when_our_side_is_closed_the_peer_is_still_listened_to() {
     connection.close().unwrap();
     assert_eq!(part(&mut connection), whole("a"));
     assert_eq!(connection.advance().unwrap(), Progress::Closed);
-    assert_eq!(done.borrow().timeouts, [Some(RAW_QUIET)]);
+    assert_eq!(done.borrow().timeouts, [Some(LINGER)]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::ErrorKind;
 
-use super::{Awaited, Event, Failure, Parting, Peer, Prompt};
+use super::{Awaited, Event, Failure, Parting, Peer, Prompt, Unsent};
 use crate::framing::{Framing, Oddity};
 use crate::reason::reason;
 use crate::sanitize::Untrusted;
@@ -12,7 +12,7 @@ use crate::sys;
 /// The maximum number of columns of a peer's name to show.
 const NAME: usize = 32;
 
-/// The maximum number of columns of a JSON error to show. It may quote what the peer sent.
+/// The maximum number of columns of a JSON error or one of our messages to show.
 const WHY: usize = 80;
 
 /// The maximum number of columns of an incomplete message to show.
@@ -75,6 +75,14 @@ impl Awaited {
     }
 }
 
+impl fmt::Display for Unsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = if self.lines == 1 { "line" } else { "lines" };
+        let more = if self.more { " or more" } else { "" };
+        write!(f, "{} {lines}{more} not sent", self.lines)
+    }
+}
+
 impl fmt::Display for Event<'_> {
     /// Writes the event without a newline and without the text of a message.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -103,30 +111,7 @@ impl fmt::Display for Event<'_> {
             Self::ConnectedTo { address, .. } => write!(f, "Connected to {address}"),
             Self::Received(peer, part) => label(f, *peer, part.name()),
             Self::Late(peer, _) => write!(f, "Late from {peer}:"),
-            Self::Odd { oddity, first } => {
-                let framing = match oddity {
-                    Oddity::LongJson => {
-                        return f
-                            .write_str("A JSON message of more than 1 MiB, shown as it comes.");
-                    }
-                    Oddity::Json => {
-                        f.write_str("This is the JSON of a message.")?;
-                        Framing::Json
-                    }
-                    Oddity::NotJson(why) => {
-                        let why = Untrusted(why.as_bytes()).visible_line(WHY);
-                        write!(f, "No JSON message, shown as it came: {why}.")?;
-                        Framing::Line
-                    }
-                };
-                if *first {
-                    write!(
-                        f,
-                        " Does the other side use --framing {framing}? Both must use the same."
-                    )?;
-                }
-                Ok(())
-            }
+            Self::Odd { oddity, first } => odd(f, oddity, *first),
             Self::Unended(peer, so_far) => write!(
                 f,
                 "{} has begun a line and not ended it. If it sends no line ends, use --framing \
@@ -160,6 +145,30 @@ impl fmt::Display for Event<'_> {
             Self::NotSent(text) => {
                 write!(f, "Not sent: {}", Untrusted(text.as_bytes()).visible())
             }
+            Self::NoReply(limit) => {
+                let limit = humantime::format_duration(*limit);
+                write!(
+                    f,
+                    "No reply, or no end of it, for {limit}. It is your turn."
+                )
+            }
+            Self::NoNewline => write!(
+                f,
+                "No answer yet. If the other side waits for the end of a line: none is sent; \
+                 --framing {} or {} sends it.",
+                Framing::Line,
+                Framing::Crlf
+            ),
+            Self::LinesNotSent(unsent) => write!(f, "{unsent}."),
+            Self::LeftOut(number) => write!(
+                f,
+                "Line {number} is empty, and was left out: with --framing {} it cannot be sent.",
+                Framing::Raw
+            ),
+            Self::SentAgain(text) => {
+                let text = Untrusted(text.as_bytes()).visible_line(WHY);
+                write!(f, "This had no reply, and is sent again: {text}")
+            }
             Self::NoEditor => {
                 f.write_str("Too many files are open for a prompt that can be edited.")
             }
@@ -190,6 +199,31 @@ fn label(f: &mut fmt::Formatter<'_>, peer: Peer, name: Option<Untrusted<'_>>) ->
     }
 }
 
+/// Writes what is odd about the next message, with advice if it is the `first`.
+fn odd(f: &mut fmt::Formatter<'_>, oddity: &Oddity, first: bool) -> fmt::Result {
+    let framing = match oddity {
+        Oddity::LongJson => {
+            return f.write_str("A JSON message of more than 1 MiB, shown as it comes.");
+        }
+        Oddity::Json => {
+            f.write_str("This is the JSON of a message.")?;
+            Framing::Json
+        }
+        Oddity::NotJson(why) => {
+            let why = Untrusted(why.as_bytes()).visible_line(WHY);
+            write!(f, "No JSON message, shown as it came: {why}.")?;
+            Framing::Line
+        }
+    };
+    if first {
+        write!(
+            f,
+            " Does the other side use --framing {framing}? Both must use the same."
+        )?;
+    }
+    Ok(())
+}
+
 /// Writes that the conversation with `peer` has ended, and why.
 fn gone(f: &mut fmt::Formatter<'_>, peer: Peer, parting: &Parting) -> fmt::Result {
     let subject = peer.subject();
@@ -218,6 +252,31 @@ impl fmt::Display for Failure {
                     f,
                     "there is nothing to draw in {path} (it is written by --transcript)"
                 );
+            }
+            Self::NoReply { line, limit } => {
+                let limit = humantime::format_duration(*limit);
+                let line = line.as_deref().unwrap_or("the last line").as_bytes();
+                let line = Untrusted(line).visible_line(WHY);
+                return write!(f, "no reply within {limit}, or no end of it, to '{line}'");
+            }
+            Self::Unfinished {
+                peer,
+                no_reply,
+                unsent,
+            } => {
+                match no_reply {
+                    Some(Some(text)) => {
+                        let text = Untrusted(text.as_bytes()).visible_line(WHY);
+                        write!(f, "no reply to '{text}'")?;
+                    }
+                    Some(None) => f.write_str("no reply to the last line")?,
+                    None => {}
+                }
+                if unsent.lines > 0 {
+                    let comma = if no_reply.is_some() { ", " } else { "" };
+                    write!(f, "{comma}{unsent}")?;
+                }
+                return write!(f, ": {peer} left");
             }
             Self::Lost(peer, error) | Self::LostWithMessage(peer, error) => {
                 (format!("lost the connection to {peer}"), error)

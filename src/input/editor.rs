@@ -111,6 +111,11 @@ impl Editor {
         Some(typed)
     }
 
+    /// Returns the last entered line, unless it was put back.
+    pub fn last(&self) -> Option<&str> {
+        self.line.as_deref()
+    }
+
     /// Inserts the last entered line before the text on the prompt.
     pub fn put_back(&mut self) {
         if let Some(line) = self.line.take() {
@@ -361,7 +366,8 @@ impl Validator for Helper {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         let line = context.input();
         let mut message = String::new();
-        if self.prompt.peer().is_none() || !line.trim_matches(['\r', '\n']).is_empty() {
+        let is_empty = line.trim_matches(['\r', '\n']).is_empty();
+        if self.prompt.peer().is_none() || !is_empty || self.prompt.takes_empty() {
             let Err(awaited) = self.prompt.accept() else {
                 return Ok(ValidationResult::Valid(None));
             };

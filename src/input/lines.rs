@@ -4,14 +4,20 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 use mio::Waker;
+
+use crate::event::Unsent;
 
 /// The maximum number of bytes per read. A longer line is returned in parts.
 const BUFFER: usize = 64 * 1024;
+
+/// How long to wait for the end of the input, to count the lines that were not sent.
+const REST: Duration = Duration::from_millis(100);
 
 /// What one read has brought.
 type Chunk = io::Result<Vec<u8>>;
@@ -30,6 +36,10 @@ pub struct Lines {
     begun: bool,
     /// Where the line that was returned last begins, if all of it is still in the buffer.
     line: Option<usize>,
+    /// Whether the bytes are returned as they come, with their newlines.
+    whole: bool,
+    /// The number of lines returned.
+    number: u64,
     ended: bool,
     /// The error that ended the input, until it is returned.
     error: Option<io::Error>,
@@ -52,9 +62,16 @@ impl Lines {
             start: 0,
             begun: false,
             line: None,
+            whole: false,
+            number: 0,
             ended: false,
             error: None,
         }
+    }
+
+    /// Returns the bytes as they come from now on, with their newlines, as so many lines.
+    pub fn take_whole(&mut self) {
+        self.whole = true;
     }
 
     /// Returns whether [`Self::next`] returns without waiting.
@@ -81,20 +98,26 @@ impl Lines {
             let chunk = self.chunks.recv().ok();
             self.add(chunk);
         };
-        let last = next > end || self.ended;
+        let last = next > end || self.ended || self.whole;
         if next == self.start && !self.begun {
             return self.error.take().map_or(Ok(None), Err);
         }
         let start = std::mem::replace(&mut self.start, next);
         self.line = (last && !self.begun).then_some(start);
         self.begun = !last;
+        self.number += u64::from(last);
         Ok(Some((&self.buffer[start..end], last)))
     }
 
     /// Puts the last line back, so that [`Self::next`] returns it again. Returns whether it was
     /// still in the buffer.
     pub fn put_back(&mut self) -> bool {
-        self.start = self.line.unwrap_or(self.start);
+        if let Some(line) = self.line
+            && line != self.start
+        {
+            self.start = line;
+            self.number -= 1;
+        }
         self.line.is_some()
     }
 
@@ -104,11 +127,52 @@ impl Lines {
         self.line == Some(self.start)
     }
 
+    /// Returns the line that was returned last, if all of it is still in the buffer.
+    #[must_use]
+    pub fn last(&self) -> Option<&[u8]> {
+        let line = &self.buffer[self.line?..self.start];
+        Some(line.strip_suffix(b"\n").unwrap_or(line))
+    }
+
+    /// Returns the number of the line that was returned last, from 1.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Counts the lines that were not returned, and drops them. Waits for at most [`REST`] until
+    /// the input ends.
+    pub fn count_rest(&mut self) -> Unsent {
+        self.start_reading();
+        let until = Instant::now() + REST;
+        let mut lines = 0;
+        let mut within = false;
+        loop {
+            let rest = &self.buffer[self.start..];
+            lines += memchr_iter(b'\n', rest).count();
+            within = rest.last().map_or(within, |byte| *byte != b'\n');
+            self.start = self.buffer.len();
+            let left = until.saturating_duration_since(Instant::now());
+            match self.chunks.recv_timeout(left) {
+                _ if self.ended => break,
+                Err(RecvTimeoutError::Timeout) => break,
+                chunk => self.add(chunk.ok()),
+            }
+        }
+        Unsent {
+            lines: lines + usize::from(within),
+            more: !self.ended,
+        }
+    }
+
     /// Returns where the next line or part of a line ends, and where the one after it begins.
     /// Returns `None` if more bytes are needed to tell.
     fn find(&self) -> Option<(usize, usize)> {
         let end = self.buffer.len();
         let unread = &self.buffer[self.start..];
+        if self.whole {
+            return (self.ended || !unread.is_empty()).then_some((end, end));
+        }
         match memchr(b'\n', unread) {
             Some(length) => Some((self.start + length, self.start + length + 1)),
             None => (self.ended || unread.len() >= BUFFER).then_some((end, end)),

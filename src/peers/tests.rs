@@ -29,7 +29,7 @@ impl Server {
             framing: Framing::Line,
             name: None,
         };
-        let mut peers = Peers::new(&wire, true);
+        let mut peers = Peers::new(&wire, Ends::default());
         peers.listen(listener, limits, poll.registry()).unwrap();
         let mut server = Self {
             poll,

@@ -14,6 +14,8 @@ use crate::event::{Event, Peer};
 pub(super) struct Pipe {
     /// Unbuffered, because std's handle would write line by line.
     stdout: File,
+    /// Whether no newline is added.
+    exact: bool,
     /// Whether the last line is incomplete.
     within: bool,
     /// The bytes to write. Kept to reuse the memory.
@@ -23,10 +25,11 @@ pub(super) struct Pipe {
 }
 
 impl Pipe {
-    /// Creates a writer of messages to `stdout`.
-    pub(super) fn new(stdout: File) -> Self {
+    /// Creates a writer of messages to `stdout`. If it is to be `exact`, it adds no newlines.
+    pub(super) fn new(stdout: File, exact: bool) -> Self {
         Self {
             stdout,
+            exact,
             within: false,
             bytes: Vec::new(),
             label: (None, String::new()),
@@ -51,9 +54,13 @@ impl Pipe {
             Some(byte) => *byte != b'\n',
             None => begins || self.within,
         };
-        self.within = within && !part.last;
+        self.within = within && !part.last && !self.exact;
         // A message that ends with a newline of its own, as those of nc do, gets no second one.
-        let ending: &[u8] = if part.last && within { b"\n" } else { b"" };
+        let ending: &[u8] = if part.last && within && !self.exact {
+            b"\n"
+        } else {
+            b""
+        };
         if self.bytes.is_empty() && ending.is_empty() {
             // The middle of a long message is written from its own buffer.
             return self.stdout.write_all(text);

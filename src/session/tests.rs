@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use super::Peer::{Client, Numbered, Server};
 use super::*;
 use Action::{
-    Close, Dismiss, End, Fail, PutBack, Send, Show, ShowLate, TellGone, TellLast, TellUnsent,
+    Close, Dismiss, End, Fail, PutBack, Send, SendAll, Show, ShowLate, TellGone, TellLast,
+    TellUnsent,
 };
 use Cause::{EndOfInput, Joined, NotSent, Sent};
 use Loss::{Left, LetGo, Lost};
@@ -50,6 +51,7 @@ enum Action {
     Show,
     ShowLate,
     Send(Peer),
+    SendAll,
     Dismiss(Peer),
     TellLast,
     TellGone,
@@ -73,7 +75,7 @@ fn tell(session: &mut Session, input: Cause<'_>) -> Vec<Action> {
             } else {
                 Show
             };
-            let closes = last && session.heard(peer);
+            let closes = session.heard(peer, b"text", true, last);
             if closes {
                 vec![show, Close]
             } else {
@@ -83,6 +85,7 @@ fn tell(session: &mut Session, input: Cause<'_>) -> Vec<Action> {
         Cause::Line { text, last, to } => match session.line(text, last, to) {
             Entered::Blank => vec![],
             Entered::Send(peer) => vec![Send(peer)],
+            Entered::SendAll => vec![SendAll],
             Entered::Bye(peer) if session.goes_on() => vec![Dismiss(peer)],
             Entered::Bye(peer) => vec![Dismiss(peer), End(Ending::Bye)],
             Entered::NotSent => vec![TellUnsent],
@@ -106,7 +109,7 @@ fn tell(session: &mut Session, input: Cause<'_>) -> Vec<Action> {
             };
             match session.gone(peer, &parting) {
                 Gone::GoesOn => vec![TellGone],
-                Gone::Ends => vec![TellGone, TellUnsent, End(Ending::PeerLeft)],
+                Gone::Ends { .. } => vec![TellGone, TellUnsent, End(Ending::PeerLeft)],
                 Gone::Fails => vec![TellUnsent, Fail],
                 Gone::Retries { put_back: true } => vec![PutBack, Fail],
                 Gone::Retries { put_back: false } => vec![Fail],
@@ -121,9 +124,19 @@ const CARL: Peer = Numbered(3);
 
 const RAW: Rules = Rules {
     framing: Framing::Raw,
+    duplex: false,
+    server_first: false,
+    reply: Reply {
+        until: None,
+        quiet: None,
+        timeout: None,
+    },
+    sends_to_all: false,
     answers_blindly: false,
     retries: false,
     stays_open: false,
+    sends_empty: false,
+    linger: None,
 };
 
 const BLIND: Rules = Rules {
@@ -152,8 +165,8 @@ const FRAMINGS: [Framing; 4] = [Framing::Raw, Framing::Line, Framing::Crlf, Fram
 type Row<'a> = (Cause<'a>, &'a [Action], Option<Peer>);
 
 /// A conversation by `rules`, in which all of `rows` have happened.
-fn play(rules: Rules, rows: &[Row<'_>]) -> Session {
-    let mut session = Session::new(rules);
+fn play(rules: &Rules, rows: &[Row<'_>]) -> Session {
+    let mut session = Session::new(rules.clone());
     go_on(&mut session, rows);
     session
 }
@@ -164,7 +177,8 @@ fn go_on(session: &mut Session, rows: &[Row<'_>]) {
         assert_eq!(actions, *expected, "row {number}: {input:?}");
         assert_eq!(session.prompt().peer, *asked, "row {number}: {input:?}");
         if let Some(peer) = *asked {
-            assert!(session.is_ours(peer) && session.wants_line());
+            assert!(session.is_ours(peer) || session.is_duplex());
+            assert!(session.wants_line() || session.input_ended);
         }
     }
 }
@@ -206,12 +220,12 @@ fn lost(peer: Peer) -> Cause<'static> {
 }
 
 /// In our turn with the server.
-fn our_turn(rules: Rules) -> Session {
+fn our_turn(rules: &Rules) -> Session {
     play(rules, &[(Joined(Server), &[], Some(Server))])
 }
 
 /// In the server's turn.
-fn its_turn(rules: Rules) -> Session {
+fn its_turn(rules: &Rules) -> Session {
     let mut session = our_turn(rules);
     let rows: &[Row<'_>] = &[
         (line("hi"), &[Send(Server)], Some(Server)),
@@ -222,7 +236,7 @@ fn its_turn(rules: Rules) -> Session {
 }
 
 /// Three clients are there, of whom Bert has spoken first and Anna second.
-fn two_wait(rules: Rules) -> Session {
+fn two_wait(rules: &Rules) -> Session {
     play(
         rules,
         &[
@@ -238,7 +252,7 @@ fn two_wait(rules: Rules) -> Session {
 #[test]
 fn the_connecting_side_speaks_first_and_turns_are_strict() {
     play(
-        RAW,
+        &RAW,
         &[
             (Joined(Server), &[], Some(Server)),
             (line("hello"), &[Send(Server)], Some(Server)),
@@ -254,7 +268,7 @@ fn the_connecting_side_speaks_first_and_turns_are_strict() {
 fn the_serving_side_listens_first() {
     for client in [Client, ANNA] {
         let session = play(
-            RAW,
+            &RAW,
             &[
                 (Joined(client), &[], None),
                 (says(client), &[Show], Some(client)),
@@ -268,10 +282,10 @@ fn the_serving_side_listens_first() {
 
 #[test]
 fn a_line_in_the_peers_turn_is_not_sent() {
-    let mut session = its_turn(RAW);
+    let mut session = its_turn(&RAW);
     go_on(&mut session, &[(line("more"), &[TellUnsent], None)]);
     go_on(&mut session, &[(line("bye"), &[TellUnsent], None)]);
-    play(RAW, &[(line("to nobody"), &[TellUnsent], None)]);
+    play(&RAW, &[(line("to nobody"), &[TellUnsent], None)]);
 }
 
 #[test]
@@ -283,7 +297,7 @@ fn a_blank_line_is_not_sent_and_is_no_turn() {
             let blank =
                 text.is_empty() || (ends_lines && text.trim_matches(['\r', '\n']).is_empty());
             let does: &[Action] = if blank { &[] } else { &[Send(Server)] };
-            go_on(&mut our_turn(rules), &[(line(text), does, Some(Server))]);
+            go_on(&mut our_turn(&rules), &[(line(text), does, Some(Server))]);
         }
     }
 }
@@ -291,7 +305,7 @@ fn a_blank_line_is_not_sent_and_is_no_turn() {
 #[test]
 fn a_blank_part_belongs_to_its_message() {
     go_on(
-        &mut our_turn(RAW),
+        &mut our_turn(&RAW),
         &[
             (part("", false), &[Send(Server)], Some(Server)),
             (Sent(false), &[], Some(Server)),
@@ -307,11 +321,11 @@ fn a_blank_part_belongs_to_its_message() {
 fn bye_leaves_in_any_case_and_with_any_space() {
     for bye in ["bye", "BYE", " Bye\t", "bye\r", "\u{a0}bye\u{2003}"] {
         let does: &[Action] = &[Dismiss(Server), End(Ending::Bye)];
-        go_on(&mut our_turn(RAW), &[(line(bye), does, None)]);
+        go_on(&mut our_turn(&RAW), &[(line(bye), does, None)]);
     }
     for other in ["bye!", "good bye", "by e", "b\u{fffd}ye", "\u{200b}bye"] {
         let does: &[Action] = &[Send(Server)];
-        go_on(&mut our_turn(RAW), &[(line(other), does, Some(Server))]);
+        go_on(&mut our_turn(&RAW), &[(line(other), does, Some(Server))]);
     }
     assert!(!is_bye(b"bye\xff"));
 }
@@ -319,7 +333,7 @@ fn bye_leaves_in_any_case_and_with_any_space() {
 #[test]
 fn a_server_leaves_too() {
     play(
-        RAW,
+        &RAW,
         &[
             (Joined(Client), &[], None),
             (says(Client), &[Show], Some(Client)),
@@ -331,7 +345,7 @@ fn a_server_leaves_too() {
 #[test]
 fn bye_within_a_long_line_is_text() {
     go_on(
-        &mut our_turn(BLIND),
+        &mut our_turn(&BLIND),
         &[
             (part("bye", false), &[Send(Server)], Some(Server)),
             (Sent(false), &[], Some(Server)),
@@ -348,7 +362,7 @@ fn bye_within_a_long_line_is_text() {
 #[test]
 fn bye_is_for_one_of_many() {
     go_on(
-        &mut two_wait(RAW),
+        &mut two_wait(&RAW),
         &[
             (line("bye"), &[Dismiss(BERT)], Some(ANNA)),
             (line("bye"), &[Dismiss(ANNA)], None),
@@ -357,7 +371,7 @@ fn bye_is_for_one_of_many() {
         ],
     );
     let session = play(
-        OPEN,
+        &OPEN,
         &[
             (Joined(ANNA), &[], None),
             (says(ANNA), &[Show], Some(ANNA)),
@@ -372,7 +386,7 @@ fn bye_is_for_one_of_many() {
 fn what_comes_late_is_no_reply_under_raw() {
     for rules in [RAW, BLIND] {
         go_on(
-            &mut our_turn(rules),
+            &mut our_turn(&rules),
             &[
                 (says(Server), &[ShowLate], Some(Server)),
                 (begins(Server), &[ShowLate], Some(Server)),
@@ -392,11 +406,11 @@ fn nothing_is_late_with_an_end_mark() {
             (line("hi"), &[Send(Server)], Some(Server)),
         ];
         // One answer is enough for somebody to whom a prompt names the peer...
-        let mut session = our_turn(Rules { framing, ..RAW });
+        let mut session = our_turn(&Rules { framing, ..RAW });
         go_on(&mut session, rows);
         go_on(&mut session, &[(Sent(true), &[], None)]);
         // ... and a program gives one for each message.
-        let mut session = our_turn(Rules { framing, ..BLIND });
+        let mut session = our_turn(&Rules { framing, ..BLIND });
         go_on(&mut session, rows);
         go_on(
             &mut session,
@@ -413,7 +427,7 @@ fn nothing_is_late_with_an_end_mark() {
 fn a_long_message_is_one_turn() {
     for framing in FRAMINGS {
         go_on(
-            &mut its_turn(Rules { framing, ..RAW }),
+            &mut its_turn(&Rules { framing, ..RAW }),
             &[
                 (begins(Server), &[Show], None),
                 (begins(Server), &[Show], None),
@@ -427,14 +441,14 @@ fn a_long_message_is_one_turn() {
 fn the_end_of_input_in_our_turn_closes() {
     for rules in [RAW, BLIND, RETRIES] {
         let does: &[Action] = &[Close];
-        go_on(&mut our_turn(rules), &[(EndOfInput, does, Some(Server))]);
+        go_on(&mut our_turn(&rules), &[(EndOfInput, does, Some(Server))]);
     }
-    go_on(&mut two_wait(OPEN), &[(EndOfInput, &[Close], Some(BERT))]);
+    go_on(&mut two_wait(&OPEN), &[(EndOfInput, &[Close], Some(BERT))]);
 }
 
 #[test]
 fn the_end_of_input_waits_for_a_reply_that_is_owed() {
-    let mut session = its_turn(RAW);
+    let mut session = its_turn(&RAW);
     go_on(
         &mut session,
         &[
@@ -443,7 +457,7 @@ fn the_end_of_input_waits_for_a_reply_that_is_owed() {
             (says(Server), &[Show, Close], Some(Server)),
         ],
     );
-    let mut session = its_turn(RAW);
+    let mut session = its_turn(&RAW);
     go_on(
         &mut session,
         &[
@@ -460,14 +474,14 @@ fn the_end_of_input_waits_for_a_reply_that_is_owed() {
 #[test]
 fn the_end_of_input_ends_it_when_no_reply_is_owed() {
     let ends: &[Action] = &[End(Ending::EndOfInput)];
-    play(OPEN, &[(EndOfInput, ends, None)]);
+    play(&OPEN, &[(EndOfInput, ends, None)]);
     // A client that has not spoken yet owes us nothing.
     play(
-        RAW,
+        &RAW,
         &[(Joined(Client), &[], None), (EndOfInput, ends, None)],
     );
     // Nor is one of many waited for.
-    let mut session = two_wait(OPEN);
+    let mut session = two_wait(&OPEN);
     go_on(
         &mut session,
         &[
@@ -483,7 +497,7 @@ fn the_end_of_input_ends_it_when_no_reply_is_owed() {
 #[test]
 fn after_the_end_of_input_nobody_else_is_waited_for() {
     play(
-        OPEN,
+        &OPEN,
         &[
             (Joined(Client), &[], None),
             (says(Client), &[Show], Some(Client)),
@@ -505,8 +519,8 @@ fn a_peer_that_leaves_ends_it() {
         for loss in [Left, LetGo] {
             let gone = Cause::Gone(Server, loss);
             let does: &[Action] = &[TellGone, TellUnsent, End(Ending::PeerLeft)];
-            go_on(&mut our_turn(rules), &[(gone, does, None)]);
-            go_on(&mut its_turn(rules), &[(gone, does, None)]);
+            go_on(&mut our_turn(&rules), &[(gone, does, None)]);
+            go_on(&mut its_turn(&rules), &[(gone, does, None)]);
         }
     }
 }
@@ -514,7 +528,7 @@ fn a_peer_that_leaves_ends_it() {
 #[test]
 fn a_peer_that_leaves_lets_the_others_stay() {
     for loss in [Left, LetGo, Lost] {
-        let mut session = two_wait(RAW);
+        let mut session = two_wait(&RAW);
         go_on(
             &mut session,
             &[
@@ -536,7 +550,7 @@ fn a_server_that_stays_open_waits_for_others() {
     for loss in [Left, LetGo, Lost] {
         for client in [Client, ANNA] {
             let session = play(
-                OPEN,
+                &OPEN,
                 &[
                     (Joined(client), &[], None),
                     (Cause::Gone(client, loss), &[TellGone], None),
@@ -555,20 +569,20 @@ fn a_server_that_stays_open_waits_for_others() {
 fn a_lost_connection_is_a_failure() {
     for rules in [RAW, BLIND] {
         let does: &[Action] = &[TellUnsent, Fail];
-        go_on(&mut our_turn(rules), &[(lost(Server), does, None)]);
-        go_on(&mut its_turn(rules), &[(lost(Server), does, None)]);
+        go_on(&mut our_turn(&rules), &[(lost(Server), does, None)]);
+        go_on(&mut its_turn(&rules), &[(lost(Server), does, None)]);
     }
 }
 
 #[test]
 fn what_had_no_reply_is_put_back_to_be_said_again() {
-    let mut session = its_turn(RETRIES);
+    let mut session = its_turn(&RETRIES);
     go_on(&mut session, &[(lost(Server), &[PutBack, Fail], None)]);
     // Nothing was said.
-    let mut session = our_turn(RETRIES);
+    let mut session = our_turn(&RETRIES);
     go_on(&mut session, &[(lost(Server), &[Fail], None)]);
     // It had a reply.
-    let mut session = its_turn(RETRIES);
+    let mut session = its_turn(&RETRIES);
     go_on(
         &mut session,
         &[
@@ -580,11 +594,11 @@ fn what_had_no_reply_is_put_back_to_be_said_again() {
 
 #[test]
 fn nobody_leaves_in_our_turn_in_order() {
-    let mut session = our_turn(RETRIES);
+    let mut session = our_turn(&RETRIES);
     let does: &[Action] = &[Fail];
     go_on(&mut session, &[(left(Server), does, None)]);
     // Within our message, which is not sent to its end.
-    let mut session = our_turn(RETRIES);
+    let mut session = our_turn(&RETRIES);
     go_on(
         &mut session,
         &[
@@ -594,7 +608,7 @@ fn nobody_leaves_in_our_turn_in_order() {
         ],
     );
     // In its own turn it does.
-    let mut session = its_turn(RETRIES);
+    let mut session = its_turn(&RETRIES);
     let does: &[Action] = &[TellGone, TellUnsent, End(Ending::PeerLeft)];
     go_on(&mut session, &[(left(Server), does, None)]);
 }
@@ -606,7 +620,7 @@ fn a_server_that_leaves_with_an_answer_owed_leaves_in_our_turn() {
         answers_blindly: true,
         ..RETRIES
     };
-    let mut session = its_turn(rules);
+    let mut session = its_turn(&rules);
     go_on(
         &mut session,
         &[
@@ -622,7 +636,7 @@ fn a_server_that_leaves_with_an_answer_owed_leaves_in_our_turn() {
 #[test]
 fn a_line_that_cannot_be_sent_is_told() {
     for rules in [RAW, BLIND] {
-        let mut session = our_turn(rules);
+        let mut session = our_turn(&rules);
         go_on(
             &mut session,
             &[
@@ -640,7 +654,7 @@ fn a_line_that_cannot_be_sent_is_told() {
 #[test]
 fn the_rest_of_a_line_that_cannot_be_sent_is_told_too() {
     for sent_before in [true, false] {
-        let mut session = two_wait(BLIND_AND_OPEN);
+        let mut session = two_wait(&BLIND_AND_OPEN);
         if sent_before {
             go_on(
                 &mut session,
@@ -675,7 +689,7 @@ fn a_line_that_cannot_be_sent_ends_all_the_same() {
         (part("", true), &[TellUnsent], Some(ANNA)),
         (line("bye"), &[Dismiss(ANNA)], None),
     ];
-    go_on(&mut two_wait(BLIND_AND_OPEN), fails);
+    go_on(&mut two_wait(&BLIND_AND_OPEN), fails);
     let fails_at_last: &[Row<'_>] = &[
         (part("a", false), &[Send(BERT)], Some(BERT)),
         (Sent(false), &[], Some(BERT)),
@@ -683,7 +697,7 @@ fn a_line_that_cannot_be_sent_ends_all_the_same() {
         (NotSent(true), &[TellUnsent], Some(ANNA)),
         (line("bye"), &[Dismiss(ANNA)], None),
     ];
-    go_on(&mut two_wait(BLIND_AND_OPEN), fails_at_last);
+    go_on(&mut two_wait(&BLIND_AND_OPEN), fails_at_last);
 }
 
 #[test]
@@ -693,7 +707,7 @@ fn a_line_that_cannot_be_sent_is_put_back_where_it_is_tried_again() {
             (lost(Server), &[Fail] as &[Action]),
             (left(Server), &[Fail]),
         ] {
-            let mut session = our_turn(Rules {
+            let mut session = our_turn(&Rules {
                 answers_blindly,
                 ..RETRIES
             });
@@ -711,7 +725,7 @@ fn a_line_that_cannot_be_sent_is_put_back_where_it_is_tried_again() {
 
 #[test]
 fn a_part_that_cannot_be_sent_is_put_back_with_the_whole() {
-    let mut session = our_turn(Rules {
+    let mut session = our_turn(&Rules {
         answers_blindly: true,
         ..RETRIES
     });
@@ -729,7 +743,7 @@ fn a_part_that_cannot_be_sent_is_put_back_with_the_whole() {
 
 #[test]
 fn who_has_waited_longest_is_answered_first() {
-    let mut session = two_wait(RAW);
+    let mut session = two_wait(&RAW);
     assert_eq!(session.prompt().waiting, 1);
     assert_eq!(session.awaited(), Awaited::Clients(3));
     go_on(&mut session, &[(says(CARL), &[Show], Some(BERT))]);
@@ -752,7 +766,7 @@ fn who_has_waited_longest_is_answered_first() {
 
 #[test]
 fn a_program_still_answers_those_who_are_gone() {
-    let mut session = two_wait(BLIND_AND_OPEN);
+    let mut session = two_wait(&BLIND_AND_OPEN);
     go_on(
         &mut session,
         &[
@@ -772,7 +786,7 @@ fn a_program_still_answers_those_who_are_gone() {
 
 #[test]
 fn a_program_answers_also_when_all_are_gone() {
-    let mut session = two_wait(BLIND_AND_OPEN);
+    let mut session = two_wait(&BLIND_AND_OPEN);
     go_on(
         &mut session,
         &[
@@ -793,7 +807,7 @@ fn a_program_answers_also_when_all_are_gone() {
 #[test]
 fn the_end_of_input_closes_while_an_answer_to_nobody_is_owed() {
     play(
-        BLIND_AND_OPEN,
+        &BLIND_AND_OPEN,
         &[
             (Joined(ANNA), &[], None),
             (says(ANNA), &[Show], Some(ANNA)),
@@ -806,7 +820,7 @@ fn the_end_of_input_closes_while_an_answer_to_nobody_is_owed() {
 #[test]
 fn the_rest_of_an_answer_to_somebody_who_is_gone_is_for_nobody_else() {
     go_on(
-        &mut two_wait(BLIND_AND_OPEN),
+        &mut two_wait(&BLIND_AND_OPEN),
         &[
             (part("long", false), &[Send(BERT)], Some(BERT)),
             (Sent(false), &[], Some(BERT)),
@@ -820,7 +834,7 @@ fn the_rest_of_an_answer_to_somebody_who_is_gone_is_for_nobody_else() {
 #[test]
 fn somebody_at_a_prompt_answers_only_those_who_are_there() {
     go_on(
-        &mut two_wait(OPEN),
+        &mut two_wait(&OPEN),
         &[
             (left(BERT), &[TellGone], Some(ANNA)),
             (line("hi"), &[Send(ANNA)], Some(ANNA)),
@@ -832,7 +846,7 @@ fn somebody_at_a_prompt_answers_only_those_who_are_there() {
 #[test]
 fn a_line_is_only_for_the_peer_that_the_prompt_named() {
     go_on(
-        &mut two_wait(OPEN),
+        &mut two_wait(&OPEN),
         &[
             (left(BERT), &[TellGone], Some(ANNA)),
             (line_to(BERT), &[TellUnsent], Some(ANNA)),
@@ -846,7 +860,7 @@ fn a_line_is_only_for_the_peer_that_the_prompt_named() {
         last: true,
         to: Some(CARL),
     };
-    go_on(&mut two_wait(OPEN), &[(bye, &[TellUnsent], Some(BERT))]);
+    go_on(&mut two_wait(&OPEN), &[(bye, &[TellUnsent], Some(BERT))]);
 }
 
 #[test]
@@ -902,6 +916,7 @@ fn rules() -> impl Strategy<Value = (Rules, Peer)> {
             answers_blindly: blind,
             retries: retries && peer == Server,
             stays_open: peer == ANNA || (open && peer == Client),
+            ..RAW
         };
         (rules, peer)
     })
@@ -1067,9 +1082,9 @@ proptest! {
     #[test]
     fn each_message_has_one_answer_at_most((rules, kind) in rules(), moves in moves()) {
         let mut world = World {
+            session: Session::new(rules.clone()),
             rules,
             kind,
-            session: Session::new(rules),
             joined: 0,
             peers: BTreeMap::new(),
             broken: BTreeSet::new(),
@@ -1084,4 +1099,115 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn without_turns_a_line_is_for_whoever_spoke_and_then_for_the_same() {
+    let rules = Rules {
+        duplex: true,
+        ..OPEN
+    };
+    play(
+        &rules,
+        &[
+            (Joined(ANNA), &[], Some(ANNA)),
+            (line("welcome"), &[Send(ANNA)], Some(ANNA)),
+            (Sent(true), &[], Some(ANNA)),
+            (Joined(BERT), &[], Some(ANNA)),
+            (says(BERT), &[Show], Some(BERT)),
+            (line("hello"), &[Send(BERT)], Some(BERT)),
+            (Sent(true), &[], Some(BERT)),
+            (line("and more"), &[Send(BERT)], Some(BERT)),
+            (Sent(true), &[], Some(BERT)),
+            (left(BERT), &[TellGone], Some(ANNA)),
+            (line("bye"), &[Dismiss(ANNA)], None),
+        ],
+    );
+}
+
+#[test]
+fn without_turns_a_program_speaks_to_all_and_bye_is_data() {
+    let rules = Rules {
+        duplex: true,
+        sends_to_all: true,
+        ..BLIND_AND_OPEN
+    };
+    play(
+        &rules,
+        &[
+            (Joined(ANNA), &[], Some(ANNA)),
+            (Joined(BERT), &[], Some(ANNA)),
+            (line("bye"), &[SendAll], Some(ANNA)),
+            (Sent(true), &[], Some(ANNA)),
+            (says(BERT), &[Show], Some(BERT)),
+            (EndOfInput, &[Close], Some(BERT)),
+        ],
+    );
+    let rules = Rules {
+        duplex: true,
+        ..BLIND
+    };
+    play(
+        &rules,
+        &[
+            (Joined(Server), &[], Some(Server)),
+            (line("bye"), &[Send(Server)], Some(Server)),
+        ],
+    );
+}
+
+#[test]
+fn a_server_that_speaks_first_owes_nothing_for_it() {
+    let rules = Rules {
+        server_first: true,
+        ..RAW
+    };
+    play(
+        &rules,
+        &[
+            (Joined(Server), &[], None),
+            (says(Server), &[Show], Some(Server)),
+            (line("hello"), &[Send(Server)], Some(Server)),
+            (Sent(true), &[], None),
+        ],
+    );
+    play(&rules, &[(Joined(Client), &[], Some(Client))]);
+}
+
+#[test]
+fn a_reply_ends_with_the_line_that_matches() {
+    let rules = Rules {
+        framing: Framing::Line,
+        reply: Reply {
+            until: Some(Regex::new("^[0-9]{3} ").unwrap()),
+            ..Reply::default()
+        },
+        ..RAW
+    };
+    let mut session = its_turn(&rules);
+    for (text, ends) in [("250-one", false), ("250-two", false), ("250 three", true)] {
+        assert!(!session.heard(Server, text.as_bytes(), true, true));
+        assert_eq!(session.wants_line(), ends, "{text}");
+    }
+    // Only the beginning of a line that comes in parts is looked at.
+    let mut session = its_turn(&rules);
+    session.heard(Server, b"250 long", true, false);
+    session.heard(Server, b"and on", false, true);
+    assert!(session.wants_line());
+}
+
+#[test]
+fn a_reply_that_ends_by_quiet_does_not_end_by_itself() {
+    let rules = Rules {
+        reply: Reply {
+            quiet: Some(Duration::from_secs(1)),
+            ..Reply::default()
+        },
+        ..RAW
+    };
+    let mut session = its_turn(&rules);
+    session.heard(Server, b"one", true, true);
+    assert!(!session.wants_line());
+    assert!(!session.reply_ended(Server));
+    assert!(session.wants_line());
 }
