@@ -582,6 +582,7 @@ impl Chat<'_> {
             (Some(_), _) => {}
             (None, Some(limit)) if self.engine.kind == Kind::Program => {
                 let line = self.engine.input.as_ref().and_then(Input::last);
+                self.engine.tell_unsent_lines()?;
                 return Err(Failure::NoReply { line, limit });
             }
             (None, Some(limit)) => self.engine.show(&Event::NoReply(limit))?,

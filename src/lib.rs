@@ -149,8 +149,8 @@ fn end(ended: Result<Ending, Failure>, mut engine: Engine) -> anyhow::Result<Exi
     let _ = engine.show(&Event::Ended);
     let words_were_lost = engine.has_lost_words();
     Ok(match ended? {
-        _ if words_were_lost => ExitCode::FAILURE,
         Ending::Interrupted => sys::INTERRUPTED_STATUS.into(),
+        _ if words_were_lost => ExitCode::FAILURE,
         Ending::Bye | Ending::EndOfInput | Ending::PeerLeft | Ending::OutputClosed => {
             ExitCode::SUCCESS
         }

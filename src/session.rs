@@ -325,7 +325,9 @@ impl Session {
                 self.in_line = !last;
                 return Entered::SendAll;
             }
-            self.asked().map(Some)
+            // The prompt may have changed since the line was entered.
+            let named = to.filter(|to| self.turns.contains_key(to));
+            named.or_else(|| self.asked()).map(Some)
         } else {
             self.owed.front().copied()
         };
@@ -337,7 +339,9 @@ impl Session {
                     self.current = Some(peer);
                     return Entered::Send(peer);
                 }
-                self.owed.pop_front();
+                if !self.rules.duplex {
+                    self.owed.pop_front();
+                }
                 self.remove(peer);
                 Entered::Bye(peer)
             }

@@ -294,7 +294,7 @@ fn what_is_explained_is_what_the_kernel_was_called_for() {
         .wait_for("last", |bytes| bytes.ends_with(b"last\n").then_some(()));
     client.write("bye\n");
     server.write("bye\n");
-    let (_, client_told) = client.finish(0);
+    let (_, client_told) = client.finish(1);
     let (_, server_told) = server.finish(0);
     for (name, told) in [("client", client_told), ("server", server_told)] {
         let traced = traced(&std::fs::read_to_string(folder.path().join(name)).unwrap());

@@ -4,6 +4,7 @@ mod common;
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
+use std::process::Command;
 use std::time::Duration;
 
 use common::terminal::Terminal;
@@ -330,14 +331,15 @@ fn quiet_ends_a_reply_and_also_that_of_a_line_that_gets_none() {
 fn a_reply_that_takes_too_long_is_an_error_that_quotes_the_line() {
     let (listener, port) = raw_server();
     let mut client = Piped::connect(port, &["-q", "-f", "line", "--reply-timeout", "200ms"]);
-    client.write("anybody?\n");
+    client.write("anybody?\nhello?\n");
+    client.close_stdin();
     let mut server = accept(&listener);
     expect_bytes(&mut server, "anybody?\n");
     let status = client.exit();
     assert_eq!(status.code(), Some(1));
     assert_eq!(
         client.finish_any().1,
-        "socketchat: no reply within 200ms, or no end of it, to 'anybody?'\n"
+        "1 line not sent.\nsocketchat: no reply within 200ms, or no end of it, to 'anybody?'\n"
     );
 }
 
@@ -383,4 +385,265 @@ fn options_that_do_not_go_together_are_wrong_usage() {
         let (_, stderr) = Piped::connect(1, args).finish(2);
         assert!(stderr.contains(why), "{stderr}");
     }
+}
+
+/// Starts a Python script that prints the port on which its service listens, with `args`.
+fn service(script: &str, args: &[&str]) -> (Piped, u16) {
+    let mut command = Command::new("python3");
+    command.args(["-u", "-c", script]).args(args);
+    let service = Piped::spawn(command);
+    let port = service.stdout.wait_for("the port", |bytes| {
+        let line = String::from_utf8_lossy(bytes);
+        line.strip_suffix('\n')?.parse().ok()
+    });
+    (service, port)
+}
+
+/// Stores each mail in the file that is its first argument.
+const SMTP: &str = "
+import asyncio, sys
+from aiosmtpd.smtp import SMTP
+
+class Store:
+    async def handle_DATA(self, server, session, envelope):
+        with open(sys.argv[1], 'wb') as file:
+            file.write(envelope.original_content)
+        return '250 stored'
+
+async def main():
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: SMTP(Store()), '127.0.0.1', 0)
+    print(server.sockets[0].getsockname()[1])
+    await server.serve_forever()
+
+asyncio.run(main())
+";
+
+const FTP: &str = "
+from pyftpdlib.authorizers import DummyAuthorizer
+from pyftpdlib.handlers import FTPHandler
+from pyftpdlib.servers import FTPServer
+
+FTPHandler.authorizer = DummyAuthorizer()
+FTPHandler.authorizer.add_user('anna', 'secret', '.')
+server = FTPServer(('127.0.0.1', 0), FTPHandler)
+print(server.address[1])
+server.serve_forever()
+";
+
+/// What ends a reply of SMTP and FTP.
+const CODE: [&str; 6] = [
+    "-q",
+    "-f",
+    "crlf",
+    "--server-first",
+    "--reply-until",
+    "^[0-9]{3} ",
+];
+
+#[test]
+#[ignore = "needs python3 with aiosmtpd"]
+fn a_mail_is_stored_exactly() {
+    let folder = common::home();
+    let path = folder.path().join("mail");
+    let (_smtp, port) = service(SMTP, &[path.to_str().unwrap()]);
+    let body = (1..=30).fold(String::new(), |body, n| {
+        format!("{body}line {n}, gr\u{fc}ezi\n")
+    });
+    let mail = format!("From: <a@example>\nSubject: a test\n\n{body}");
+    let commands =
+        format!("EHLO me\nMAIL FROM:<a@example>\nRCPT TO:<b@example>\nDATA\n{mail}.\nQUIT\n");
+    let in_step = [&CODE[..], &["--reply-quiet", "50ms"]].concat();
+    for args in [&in_step[..], &["-q", "-f", "crlf", "--duplex"]] {
+        let mut client = Piped::connect(port, args);
+        client.write(&commands);
+        let (stdout, stderr) = client.finish(0);
+        assert!(
+            stdout.contains("\n250 stored\n221 Bye\n"),
+            "{stdout}{stderr}"
+        );
+        let stored = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(stored, mail.replace('\n', "\r\n"));
+        std::fs::remove_file(&path).unwrap();
+    }
+}
+
+#[test]
+#[ignore = "needs python3 with pyftpdlib"]
+fn ftp_is_spoken_in_step() {
+    let (_ftp, port) = service(FTP, &[]);
+    let mut client = Piped::connect(port, &CODE);
+    client.write("USER anna\nPASS secret\nPWD\nQUIT\n");
+    let (stdout, _) = client.finish(0);
+    let codes: Vec<_> = stdout.lines().map(|line| &line[..4]).collect();
+    assert_eq!(codes, ["220 ", "331 ", "230 ", "257 ", "221 "], "{stdout}");
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn what_redis_publishes_is_printed_while_stdin_is_open() {
+    let port = common::free_port();
+    let _redis = common::redis(port);
+    let mut subscriber = Piped::connect(port, &["-q", "-f", "crlf", "--duplex"]);
+    subscriber.write("SUBSCRIBE news\n");
+    let begin = "*3\n$9\nsubscribe\n$4\nnews\n:1\n";
+    subscriber.expect(begin);
+    let mut publisher = Piped::connect(port, &["-q", "-f", "crlf", "--reply-quiet", "50ms"]);
+    publisher.write("PUBLISH news hello\nRPUSH l a b\nLRANGE l 0 -1\n");
+    assert_eq!(publisher.finish(0).0, ":1\n:2\n*2\n$1\na\n$1\nb\n");
+    subscriber.expect(format!("{begin}*3\n$7\nmessage\n$4\nnews\n$5\nhello\n"));
+}
+
+#[test]
+#[ignore = "needs bash"]
+fn a_coprocess_reads_the_greeting_asks_and_reads() {
+    let (listener, port) = raw_server();
+    let script = format!(
+        "coproc {{ '{}' connect -q -f line --server-first localhost:{port}; }}
+         read -r greeting <&\"${{COPROC[0]}}\"
+         echo question >&\"${{COPROC[1]}}\"
+         read -r answer <&\"${{COPROC[0]}}\"
+         echo \"$greeting, $answer\"
+         pid=$COPROC_PID
+         eval \"exec ${{COPROC[1]}}>&-\"
+         wait \"$pid\"",
+        common::program()
+    );
+    let mut command = Command::new("bash");
+    command.args(["-c", &script]);
+    let shell = Piped::spawn(command);
+    let mut server = accept(&listener);
+    server.write_all(b"welcome\n").unwrap();
+    expect_bytes(&mut server, "question\n");
+    server.write_all(b"answer\n").unwrap();
+    expect_end(&mut server);
+    drop(server);
+    assert_eq!(shell.finish(0).0, "welcome, answer\n");
+}
+
+/// Starts a service on `port` by `command`, and waits until it accepts.
+fn daemon(command: &[&str], port: u16) -> Piped {
+    let mut process = Command::new(command[0]);
+    process.args(&command[1..]);
+    let daemon = Piped::spawn(process);
+    let start = std::time::Instant::now();
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(start.elapsed() < common::DEADLINE, "{command:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    daemon
+}
+
+#[test]
+#[ignore = "needs memcached"]
+fn memcached_keeps_and_gives_back() {
+    let port = common::free_port();
+    let number = port.to_string();
+    let command = [
+        "memcached",
+        "-u",
+        "nobody",
+        "-l",
+        "127.0.0.1",
+        "-p",
+        &number,
+    ];
+    let _memcached = daemon(&command, port);
+    let ends = "^(STORED|END|ERROR)$";
+    let args = [
+        "-q",
+        "-f",
+        "crlf",
+        "--reply-until",
+        ends,
+        "--reply-quiet",
+        "1s",
+    ];
+    let mut client = Piped::connect(port, &args);
+    client.write("set greeting 0 0 5\nhello\nget greeting\n");
+    let (stdout, stderr) = client.finish(0);
+    let told = "STORED\nVALUE greeting 0 5\nhello\nEND\n";
+    assert_eq!((stdout, stderr), (told.into(), String::new()));
+}
+
+#[test]
+#[ignore = "needs nginx"]
+fn a_page_of_nginx_comes_byte_by_byte() {
+    let folder = common::home();
+    let path = folder.path().display();
+    let port = common::free_port();
+    std::fs::write(folder.path().join("page"), binary()).unwrap();
+    let configuration = format!(
+        "daemon off; master_process off; pid {path}/pid; error_log stderr;
+         events {{ }}
+         http {{
+             access_log off;
+             client_body_temp_path {path}/a; proxy_temp_path {path}/b;
+             fastcgi_temp_path {path}/c; uwsgi_temp_path {path}/d; scgi_temp_path {path}/e;
+             server {{ listen 127.0.0.1:{port}; root {path}; }}
+         }}"
+    );
+    let file = folder.path().join("nginx.conf");
+    std::fs::write(&file, configuration).unwrap();
+    let _nginx = daemon(
+        &[
+            "nginx",
+            "-p",
+            &path.to_string(),
+            "-c",
+            file.to_str().unwrap(),
+        ],
+        port,
+    );
+    let mut client = Piped::connect(port, &["--duplex", "-q"]);
+    client.write("GET /page HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    client.close_stdin();
+    assert_eq!(client.exit().code(), Some(0));
+    let answer = client.stdout.to_end();
+    let end = answer
+        .windows(4)
+        .position(|bytes| bytes == b"\r\n\r\n")
+        .unwrap();
+    assert!(answer[end + 4..] == binary(), "{} bytes", answer.len());
+}
+
+#[test]
+#[ignore = "needs ngircd"]
+fn irc_is_joined_and_its_ping_is_seen() {
+    let folder = common::home();
+    let port = common::free_port();
+    let file = folder.path().join("ngircd.conf");
+    std::fs::write(
+        &file,
+        format!(
+            "[Global]\nName = irc.example\nListen = 127.0.0.1\nPorts = {port}\nInfo = test\n\
+             [Limits]\nPingTimeout = 1\n[Options]\nPAM = no\nIdent = no\nDNS = no\n"
+        ),
+    )
+    .unwrap();
+    let _ngircd = daemon(&["ngircd", "-n", "-f", file.to_str().unwrap()], port);
+    let mut client = Piped::connect(port, &["-q", "-f", "crlf", "--duplex"]);
+    client.write("NICK anna\nUSER anna 0 * :Anna\n");
+    for words in [" 001 anna ", "PING :irc.example"] {
+        client.stdout.wait_for(words, |bytes| {
+            String::from_utf8_lossy(bytes).contains(words).then_some(())
+        });
+    }
+    client.write("PONG :irc.example\nQUIT\n");
+    client.finish(0);
+}
+
+#[test]
+fn an_answer_after_five_seconds_is_waited_for_at_the_end_of_stdin() {
+    let (listener, port) = raw_server();
+    let mut client = Piped::connect(port, &["--quiet"]);
+    client.write("think\n");
+    client.close_stdin();
+    let mut server = accept(&listener);
+    expect_bytes(&mut server, "think");
+    // The pause is what is tested.
+    std::thread::sleep(Duration::from_secs(5));
+    server.write_all(b"42").unwrap();
+    drop(server);
+    assert_eq!(client.finish(0).0, "42\n");
 }

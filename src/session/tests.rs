@@ -1119,8 +1119,21 @@ fn without_turns_a_line_is_for_whoever_spoke_and_then_for_the_same() {
             (Sent(true), &[], Some(BERT)),
             (line("and more"), &[Send(BERT)], Some(BERT)),
             (Sent(true), &[], Some(BERT)),
-            (left(BERT), &[TellGone], Some(ANNA)),
-            (line("bye"), &[Dismiss(ANNA)], None),
+            // Entered while the prompt still named her.
+            (line_to(ANNA), &[Send(ANNA)], Some(ANNA)),
+            (Sent(true), &[], Some(ANNA)),
+            (line_to(CARL), &[TellUnsent], Some(ANNA)),
+            (says(BERT), &[Show], Some(BERT)),
+            (
+                Cause::Line {
+                    text: b"bye",
+                    last: true,
+                    to: Some(ANNA),
+                },
+                &[Dismiss(ANNA)],
+                Some(BERT),
+            ),
+            (line("bye"), &[Dismiss(BERT)], None),
         ],
     );
 }
