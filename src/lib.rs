@@ -139,7 +139,8 @@ fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
 }
 
 /// Reports how the conversation ended, and restores the terminal. Returns the exit status: 130 for
-/// a conversation that Ctrl-C or a signal ended, 1 if input of a program was not sent, otherwise 0. Fails if the conversation did.
+/// a conversation that Ctrl-C or a signal ended, 1 if input of a program was not sent, otherwise 0.
+/// Fails if the conversation did.
 fn end(ended: Result<Ending, Failure>, mut engine: Engine) -> anyhow::Result<ExitCode> {
     // A failed report is no reason to fail, or to hide why the conversation did.
     let _ = engine.close_prompt();
