@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -103,8 +104,7 @@ fn each_failure_is_explained() {
         "{stderr}"
     );
 
-    let (listener, _clients) = full_server(0);
-    let port = listener.local_address().unwrap().port();
+    let (_listener, _clients, port) = full_server(0);
     let (_, stderr) = Piped::connect(port, &["--explain", "--connect-timeout", "300ms"]).finish(1);
     assert!(
         stderr.contains(
@@ -191,6 +191,27 @@ fn a_call_that_brings_no_news_leaves_the_prompt_where_it_was() {
     terminal.finish(0);
 }
 
+/// The lines of `strace -f`, without the thread, each at the start of its call: one that another
+/// thread has interrupted is put together.
+fn whole_lines(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut unfinished = HashMap::new();
+    for line in text.lines() {
+        let (thread, call) = line.split_once(' ').unwrap();
+        let call = call.trim_start();
+        if let Some(start) = call.strip_suffix("<unfinished ...>") {
+            unfinished.insert(thread, lines.len());
+            lines.push(start.trim_end().into());
+        } else if call.starts_with("<... ") {
+            let (_, rest) = call.split_once(" resumed>").unwrap();
+            lines[unfinished[thread]] += rest;
+        } else {
+            lines.push(call.into());
+        }
+    }
+    lines
+}
+
 /// What `strace` has seen of TCP sockets: the name of each call and its result, as it would
 /// be explained.
 fn traced(text: &str) -> Vec<String> {
@@ -198,9 +219,8 @@ fn traced(text: &str) -> Vec<String> {
     let mut calls = Vec::new();
     // Whether a read waits for a time; one that does not wait at all is left out.
     let mut timed = false;
-    for line in text.lines() {
-        // `[pid 12] recvfrom(5, "hello", 65536, 0, NULL, NULL) = 5`
-        let call = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
+    for call in whole_lines(text) {
+        // `recvfrom(5, "hello", 65536, 0, NULL, NULL) = 5`
         let Some((name, rest)) = call.split_once('(') else {
             continue;
         };
