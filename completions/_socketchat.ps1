@@ -33,9 +33,9 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
             break
         }
         'socketchat;serve' {
-            [CompletionResult]::new('--host', '--host', [CompletionResultType]::ParameterName, 'Name or address of this machine to listen on; 0.0.0.0 or :: for all of its addresses')
-            [CompletionResult]::new('-p', '-p', [CompletionResultType]::ParameterName, 'Port to listen on; 0 for any that is free')
-            [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'Port to listen on; 0 for any that is free')
+            [CompletionResult]::new('--host', '--host', [CompletionResultType]::ParameterName, 'Name or address of this machine to listen on; 0.0.0.0 or :: for all of its addresses; unix:PATH for a Unix socket')
+            [CompletionResult]::new('-p', '-p', [CompletionResultType]::ParameterName, 'Port to listen on; 0 for any that is free [default: 5000]')
+            [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'Port to listen on; 0 for any that is free [default: 5000]')
             [CompletionResult]::new('-b', '-b', [CompletionResultType]::ParameterName, 'How many connections may wait to be accepted')
             [CompletionResult]::new('--backlog', '--backlog', [CompletionResultType]::ParameterName, 'How many connections may wait to be accepted')
             [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'Talk with up to N clients at once, and keep open: whoever has waited longest is answered first; the others stay in the backlog')

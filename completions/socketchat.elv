@@ -29,9 +29,9 @@ set edit:completion:arg-completer[socketchat] = {|@words|
             cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'socketchat;serve'= {
-            cand --host 'Name or address of this machine to listen on; 0.0.0.0 or :: for all of its addresses'
-            cand -p 'Port to listen on; 0 for any that is free'
-            cand --port 'Port to listen on; 0 for any that is free'
+            cand --host 'Name or address of this machine to listen on; 0.0.0.0 or :: for all of its addresses; unix:PATH for a Unix socket'
+            cand -p 'Port to listen on; 0 for any that is free [default: 5000]'
+            cand --port 'Port to listen on; 0 for any that is free [default: 5000]'
             cand -b 'How many connections may wait to be accepted'
             cand --backlog 'How many connections may wait to be accepted'
             cand -m 'Talk with up to N clients at once, and keep open: whoever has waited longest is answered first; the others stay in the backlog'

@@ -31,8 +31,8 @@ complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "connect" -d '
 complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "diagram" -d 'Draw the sequence diagram of a transcript'
 complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l host -d 'Name or address of this machine to listen on; 0.0.0.0 or :: for all of its addresses' -r
-complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s p -l port -d 'Port to listen on; 0 for any that is free' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l host -d 'Name or address of this machine to listen on; 0.0.0.0 or :: for all of its addresses; unix:PATH for a Unix socket' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s p -l port -d 'Port to listen on; 0 for any that is free [default: 5000]' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s b -l backlog -d 'How many connections may wait to be accepted' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s m -l max-clients -d 'Talk with up to N clients at once, and keep open: whoever has waited longest is answered first; the others stay in the backlog' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l idle-timeout -d 'Let a client go that has the turn and says nothing for so long: 30s, 5m' -r

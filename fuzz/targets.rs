@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use socketchat::diagram;
-use socketchat::endpoint::{Endpoint, parse_host_port};
+use socketchat::endpoint::{DEFAULT_PORT, parse_target};
 use socketchat::framing::{Decoder, Framing, Pause, Text};
 use socketchat::sanitize::Untrusted;
 use socketchat::wrap::{max_width, wrap};
@@ -109,11 +109,9 @@ pub(crate) fn transcript(data: &[u8]) {
 /// What is taken for an address is written as the same address.
 pub(crate) fn address(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    if let Ok((host, Some(port))) = parse_host_port(&text) {
-        let written = Endpoint { host, port }.to_string();
-        let Ok((host, Some(port))) = parse_host_port(&written) else {
-            panic!("{written:?} is no address");
-        };
-        assert_eq!(Endpoint { host, port }.to_string(), written);
+    if let Ok(target) = parse_target(&text) {
+        let endpoint = target.endpoint(DEFAULT_PORT);
+        let again = parse_target(&endpoint.to_string());
+        assert_eq!(again.map(|target| target.endpoint(0)), Ok(endpoint));
     }
 }

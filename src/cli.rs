@@ -15,7 +15,7 @@ use clap_complete::Shell;
 use regex_lite::Regex;
 
 use crate::connect::Attempts;
-use crate::endpoint::{self, DEFAULT_PORT, Endpoint};
+use crate::endpoint::{self, DEFAULT_PORT, Endpoint, Target};
 use crate::explain::Log;
 use crate::framing::{Framing, LINGER, Wire};
 use crate::input::{self, HistoryFile};
@@ -90,6 +90,7 @@ Examples:
   socketchat connect chat.example:7000
   socketchat connect chat.example 7000   the same, as nc takes it
   socketchat connect '[::1]:5000'        an IPv6 address
+  socketchat connect unix:/run/chat      a Unix socket
   echo hello | socketchat connect -q     print the answer alone, in a script
   echo PING | socketchat connect -q --framing crlf localhost 6379
                                          ask a text service, here Redis
@@ -129,9 +130,9 @@ Examples:
 impl Command {
     /// Finds what clap cannot know to be wrong; fails with the subcommand and the reason.
     fn check(&self) -> Result<(), (&'static str, String)> {
-        let (subcommand, chat) = match self {
-            Self::Serve(args) => ("serve", &args.chat),
-            Self::Connect(args) => ("connect", &args.chat),
+        let (subcommand, chat, target, port) = match self {
+            Self::Serve(args) => ("serve", &args.chat, &args.host, args.port),
+            Self::Connect(args) => ("connect", &args.chat, &args.target, args.port),
             Self::Diagram { .. } | Self::Completions { .. } => return Ok(()),
         };
         if chat.name.is_some() && chat.framing != Framing::Json {
@@ -144,11 +145,15 @@ impl Command {
             let conflict = "--reply-until needs --framing line or crlf";
             return Err((subcommand, conflict.into()));
         }
-        if let Self::Connect(args) = self
-            && let (Some(one), Some(other)) = (args.target.1, args.port)
-        {
-            let conflict = format!("the port is given twice: {one} and {other}");
-            return Err((subcommand, conflict));
+        match (target, port) {
+            (Target::Host(_, Some(one)), Some(other)) => {
+                let conflict = format!("the port is given twice: {one} and {other}");
+                return Err((subcommand, conflict));
+            }
+            (Target::Unix(_), Some(_)) => {
+                return Err((subcommand, "a Unix socket has no port".into()));
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -158,12 +163,13 @@ impl Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where to listen")]
 pub struct ServeArgs {
-    /// Name or address of this machine to listen on; 0.0.0.0 or :: for all of its addresses
+    /// Name or address of this machine to listen on; 0.0.0.0 or :: for all of its addresses;
+    /// unix:PATH for a Unix socket
     #[arg(long, default_value = "localhost", value_parser = endpoint::parse_host)]
-    pub host: String,
-    /// Port to listen on; 0 for any that is free
-    #[arg(short, long, default_value_t = DEFAULT_PORT, value_parser = parse_number)]
-    pub port: u16,
+    host: Target,
+    /// Port to listen on; 0 for any that is free [default: 5000]
+    #[arg(short, long, value_parser = parse_number)]
+    port: Option<u16>,
     /// How many connections may wait to be accepted
     #[arg(short, long, default_value_t = 2, value_name = "N", value_parser = parse_number)]
     pub backlog: u16,
@@ -194,6 +200,13 @@ pub struct ServeArgs {
 }
 
 impl ServeArgs {
+    /// Where to listen.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        let port = self.port.unwrap_or(DEFAULT_PORT);
+        self.host.clone().endpoint(port)
+    }
+
     /// Whom to serve, and for how long.
     #[must_use]
     pub fn limits(&self) -> Limits {
@@ -208,14 +221,14 @@ impl ServeArgs {
 /// The arguments of `connect`.
 #[derive(Debug, Args)]
 pub struct ConnectArgs {
-    /// Name or address of the server, with its port or without
+    /// Name or address of the server, with its port or without, or unix:PATH
     #[arg(
         default_value = "localhost",
         value_name = "HOST[:PORT]",
-        value_parser = endpoint::parse_host_port,
+        value_parser = endpoint::parse_target,
         hide_default_value = true
     )]
-    target: (String, Option<u16>),
+    target: Target,
     /// Port of the server, if it is not in the first argument [default: 5000]
     #[arg(value_parser = endpoint::parse_port)]
     port: Option<u16>,
@@ -298,11 +311,8 @@ impl ConnectArgs {
     /// The address to connect to.
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
-        let (host, port) = self.target.clone();
-        Endpoint {
-            host,
-            port: port.or(self.port).unwrap_or(DEFAULT_PORT),
-        }
+        let port = self.port.unwrap_or(DEFAULT_PORT);
+        self.target.clone().endpoint(port)
     }
 }
 

@@ -1,10 +1,9 @@
 //! The client's side: resolves the name, connects, converses, and reconnects if asked to.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Address, Endpoint};
 use crate::engine::Engine;
 use crate::event::{Event, Failure, Peer};
 use crate::explain::Log;
@@ -98,7 +97,10 @@ fn converse(
         let refused = io::ErrorKind::ConnectionRefused.into();
         return Err(Failure::Connect(endpoint.clone(), refused));
     }
-    engine.show(&Event::ConnectedTo { address, local })?;
+    engine.show(&Event::ConnectedTo {
+        address: &address,
+        local: &local,
+    })?;
     let is_program = engine.kind() == Kind::Program;
     let ends = Ends {
         // What a program says may be on its way.
@@ -168,14 +170,14 @@ impl Outage {
 /// Tries each address for at most `timeout`. Returns the first connection and its address, or fails
 /// with the error of the first address.
 fn connect_to_any(
-    addresses: &[SocketAddr],
+    addresses: &[Address],
     timeout: Duration,
     log: &Log,
-) -> io::Result<(Socket, SocketAddr)> {
+) -> io::Result<(Socket, Address)> {
     let mut failure = None;
     for address in addresses {
-        match Socket::connect(*address, timeout, log) {
-            Ok(stream) => return Ok((stream, *address)),
+        match Socket::connect(address, timeout, log) {
+            Ok(stream) => return Ok((stream, address.clone())),
             Err(error) => {
                 failure.get_or_insert(error);
             }
@@ -190,10 +192,15 @@ mod tests {
 
     use super::*;
 
-    /// Returns a loopback address on which nothing listens.
-    fn closed() -> SocketAddr {
+    fn listen() -> (TcpListener, Address) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap()
+        let address = Address::Tcp(listener.local_addr().unwrap());
+        (listener, address)
+    }
+
+    /// Returns a loopback address on which nothing listens.
+    fn closed() -> Address {
+        listen().1
     }
 
     #[test]
@@ -215,9 +222,8 @@ mod tests {
     #[test]
     fn localhost_is_the_ipv6_address_on_one_side() {
         // A name with two addresses, of which only the second is served.
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let served = listener.local_addr().unwrap();
-        let addresses = [closed(), served];
+        let (_listener, served) = listen();
+        let addresses = [closed(), served.clone()];
         let connected = connect_to_any(&addresses, Duration::from_secs(10), &Log::default());
         assert_eq!(connected.unwrap().1, served);
     }

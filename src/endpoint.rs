@@ -1,33 +1,147 @@
-//! Endpoints: parses `HOST:PORT` and `[IPV6]:PORT`, and resolves host names.
+//! Endpoints: parses `HOST:PORT`, `[IPV6]:PORT` and `unix:PATH`, and resolves host names.
 
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
+use std::net::{AddrParseError, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::sys;
 
 /// The default port, which is the one in the tutorial's scripts.
 pub const DEFAULT_PORT: u16 = 5000;
 
-/// A host and a TCP port.
+/// What the path of a Unix socket is written after.
+const UNIX: &str = "unix:";
+
+/// What the user writes for a server, parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
-    /// A host name or an IP address. An IPv6 address has no brackets here.
-    pub host: String,
-    /// The TCP port. 0 lets the system choose a free port, which only works for listening.
-    pub port: u16,
+pub enum Target {
+    /// A host name or an IP address, without brackets, and the port if there is one.
+    Host(String, Option<u16>),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl Target {
+    /// Returns the endpoint, with `port` if the user has written none.
+    #[must_use]
+    pub fn endpoint(self, port: u16) -> Endpoint {
+        match self {
+            Self::Host(host, written) => Endpoint::Tcp {
+                host,
+                port: written.unwrap_or(port),
+            },
+            Self::Unix(path) => Endpoint::Unix(path),
+        }
+    }
+}
+
+/// Where a server listens: a host and a TCP port, or the path of a Unix socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A TCP socket.
+    Tcp {
+        /// A host name or an IP address. An IPv6 address has no brackets here.
+        host: String,
+        /// The port. 0 lets the system choose a free port, which only works for listening.
+        port: u16,
+    },
+    /// A Unix socket (unix(7)).
+    Unix(PathBuf),
 }
 
 impl Endpoint {
-    /// Resolves the host and returns all its addresses, IPv4 first, otherwise in the
-    /// resolver's order. Returns an error if the resolver fails.
+    /// Returns the addresses: of a host all that it has, IPv4 first, otherwise in the resolver's
+    /// order. Returns an error if the resolver fails.
     ///
     /// IPv4 comes first because a script that calls `socket.socket()` uses IPv4 only,
     /// whatever the hosts file lists first.
-    pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-        let addresses = (self.host.as_str(), self.port).to_socket_addrs()?;
-        Ok(ipv4_first(addresses.collect()))
+    pub fn resolve(&self) -> io::Result<Vec<Address>> {
+        Ok(match self {
+            Self::Tcp { host, port } => {
+                let addresses = (host.as_str(), *port).to_socket_addrs()?;
+                let addresses = ipv4_first(addresses.collect());
+                addresses.into_iter().map(Address::Tcp).collect()
+            }
+            Self::Unix(path) => vec![Address::Unix(path.clone())],
+        })
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+        }
+    }
+}
+
+/// The address of a socket.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// An IP address and a TCP port.
+    Tcp(SocketAddr),
+    /// The path of a server's Unix socket, or an empty one for a client's, which has no name.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// The address of a client at a Unix socket.
+    pub const UNNAMED: Self = Self::Unix(PathBuf::new());
+
+    /// Returns whether only this machine can reach the address.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(_) if *self == Self::UNNAMED => f.write_str("a program on this machine"),
+            Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+        }
+    }
+}
+
+impl FromStr for Address {
+    type Err = AddrParseError;
+
+    /// Parses an IP address with a port, or the path of a Unix socket after `unix:`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix(UNIX) {
+            Some(path) => Ok(Self::Unix(path.into())),
+            None => text.parse().map(Self::Tcp),
+        }
+    }
+}
+
+impl Serialize for Address {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Tcp(address) => serializer.collect_str(address),
+            Self::Unix(path) => serializer.collect_str(&format_args!("{UNIX}{}", path.display())),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
     }
 }
 
@@ -38,22 +152,26 @@ fn ipv4_first(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     addresses
 }
 
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
+/// Parses a host with an optional port: `localhost:5000`, `localhost`, `127.0.0.1:5000`,
+/// `[::1]:5000`, `[::1]`, `::1` (RFC 3986 §3.2 for the brackets); or the path of a Unix socket:
+/// `unix:/run/chat`.
+///
+/// Returns an error, worded for the user, if `text` has another form, or names a Unix socket and
+/// the system has none. Does not check whether the host or the socket exists.
+pub fn parse_target(text: &str) -> Result<Target, String> {
+    match text.strip_prefix(UNIX) {
+        Some(_) if !sys::HAS_UNIX_SOCKETS => {
+            Err("there are no Unix sockets on this system; write HOST:PORT".into())
         }
+        Some("") => Err("the path of the Unix socket is missing".into()),
+        Some(path) => Ok(Target::Unix(path.into())),
+        None => parse_host_port(text).map(|(host, port)| Target::Host(host, port)),
     }
 }
 
-/// Parses a host with an optional port: `localhost:5000`, `localhost`, `127.0.0.1:5000`,
-/// `[::1]:5000`, `[::1]`, `::1` (RFC 3986 §3.2 for the brackets).
-///
-/// Returns the host without brackets, and the port if there is one. Returns an error, worded for
-/// the user, if `text` has another form. Does not check whether the host exists.
-pub fn parse_host_port(text: &str) -> Result<(String, Option<u16>), String> {
+/// Parses a host with an optional port. Returns the host without brackets, and the port if there
+/// is one.
+fn parse_host_port(text: &str) -> Result<(String, Option<u16>), String> {
     if text.contains(char::is_whitespace) {
         return Err("a host has no spaces in it".into());
     }
@@ -100,20 +218,14 @@ pub fn parse_port(text: &str) -> Result<u16, String> {
     }
 }
 
-/// Parses the host that `serve` listens on: a name, or an IP address with or without
-/// brackets. Returns the host without brackets.
+/// Parses what `serve` listens on: a name, an IP address with or without brackets, or the path of a
+/// Unix socket.
 ///
-/// Returns an error, worded for the user, if `text` is not a host or has a port, as the port
+/// Returns an error, worded for the user, as [`parse_target`] does, or if `text` has a port, which
 /// has its own option.
-pub fn parse_host(text: &str) -> Result<String, String> {
-    match parse_host_port(text)? {
-        (host, None) => Ok(host),
-        (_, Some(port)) => Err(format!("the port goes in an option: --port {port}")),
+pub fn parse_host(text: &str) -> Result<Target, String> {
+    match parse_target(text)? {
+        Target::Host(_, Some(port)) => Err(format!("the port goes in an option: --port {port}")),
+        target => Ok(target),
     }
-}
-
-/// Returns whether `ip` is a loopback address, which only this machine can reach.
-#[must_use]
-pub fn is_local(ip: IpAddr) -> bool {
-    ip.to_canonical().is_loopback()
 }

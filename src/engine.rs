@@ -108,6 +108,17 @@ impl Engine {
         self.poll.registry()
     }
 
+    /// Makes the first signal end the conversation instead of the program, which then cleans up.
+    /// It is always so at a terminal. Fails if no descriptor is left.
+    pub fn leave_in_order(&mut self) -> Result<(), Failure> {
+        if self.signals.are_reported() {
+            return Ok(());
+        }
+        self.signals
+            .report_to(self.poll.registry(), SIGNALS, &self.waker)
+            .map_err(Failure::Input)
+    }
+
     /// Starts to read the user's input, if that has not been done yet. Fails if the terminal is
     /// gone, or if no descriptor or thread is left.
     pub fn start_input(&mut self) -> Result<(), Failure> {
@@ -119,9 +130,7 @@ impl Engine {
         }
         let input = if self.kind == Kind::Terminal {
             let prompt = SharedPrompt::new(Arc::clone(&self.waker), self.columns, self.options.dim);
-            self.signals
-                .report_to(self.poll.registry(), SIGNALS, &self.waker)
-                .map_err(Failure::Input)?;
+            self.leave_in_order()?;
             let editor = Input::editor(&self.options, &prompt).map_err(Failure::Input)?;
             self.report.set_prompt(prompt.clone());
             self.prompt = Some(prompt);
@@ -547,7 +556,7 @@ impl Chat<'_> {
 
     /// Returns whether the only event to wait for is that the only peer sends something.
     fn waits_for_single(&self) -> bool {
-        self.engine.prompt.is_none()
+        !self.engine.signals.are_reported()
             && !self.session.wants_line()
             && self.peers.is_single()
             && self.reply_due().is_none()
@@ -622,7 +631,7 @@ impl Chat<'_> {
         while let Some(accepted) = self.peers.accept() {
             match accepted {
                 Ok((peer, address)) => {
-                    self.engine.show(&Event::ConnectionFrom(peer, address))?;
+                    self.engine.show(&Event::ConnectionFrom(peer, &address))?;
                     self.session.joined(peer);
                 }
                 Err(error) => self.engine.show(&Event::Crowded(&error))?,

@@ -1,12 +1,11 @@
 //! The events, prompts and errors that the program prints. Their wording is in [`words`].
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::connection::Part;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Address, Endpoint};
 use crate::explain::Noted;
 use crate::framing::{Framing, Oddity};
 use crate::sanitize::Untrusted;
@@ -75,19 +74,19 @@ pub enum Event<'a> {
     /// A socket call, with `--explain`.
     Called(&'a Noted),
     /// The server listens on this address.
-    Listening(SocketAddr),
+    Listening(&'a Address),
     /// The server can be reached from other machines.
     Exposed,
     /// A client connected from this address.
-    ConnectionFrom(Peer, SocketAddr),
+    ConnectionFrom(Peer, &'a Address),
     /// No further client can be accepted for now, for this reason.
     Crowded(&'a io::Error),
     /// We have connected to the server.
     ConnectedTo {
         /// The server's address.
-        address: SocketAddr,
+        address: &'a Address,
         /// Our own address.
-        local: SocketAddr,
+        local: &'a Address,
     },
     /// We have sent a part of a message. Not shown: the user has typed it.
     Sent {
@@ -181,7 +180,7 @@ pub enum Failure {
     /// The name has no address.
     Resolve(Endpoint, io::Error),
     /// The server cannot listen on this address.
-    Listen(SocketAddr, io::Error),
+    Listen(Address, io::Error),
     /// No client can be accepted.
     Accept(io::Error),
     /// No address of the server accepts a connection.

@@ -5,10 +5,12 @@
 use std::fmt;
 use std::io::{self, ErrorKind as Kind};
 use std::mem;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use crate::endpoint::Address;
 use crate::framing::UNENDED;
 use crate::reason::reason;
 use crate::sanitize::Untrusted;
@@ -54,14 +56,14 @@ impl Log {
     /// connection, if there is one, and `time` when the call was made; `None` stands for now.
     pub(crate) fn note<T>(
         &self,
-        peer: Option<SocketAddr>,
+        peer: Option<&Address>,
         time: Option<SystemTime>,
         result: io::Result<T>,
         call: impl FnOnce(Outcome<'_, &T>) -> Call,
     ) -> io::Result<T> {
         if let Some(mut noted) = self.lock() {
             noted.push(Noted {
-                peer,
+                peer: peer.cloned(),
                 names_peer: self.names_peers,
                 time: time.unwrap_or_else(SystemTime::now),
                 call: call(result.as_ref()),
@@ -71,7 +73,7 @@ impl Log {
     }
 
     /// Logs that a socket is closed.
-    pub(crate) fn note_close(&self, peer: Option<SocketAddr>, which: Which) {
+    pub(crate) fn note_close(&self, peer: Option<&Address>, which: Which) {
         let _ = self.note(peer, None, Ok(()), |_| Call::close(which));
     }
 
@@ -94,7 +96,7 @@ impl Log {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Noted {
     /// The address at the other end of the connection, if there is one.
-    pub peer: Option<SocketAddr>,
+    pub peer: Option<Address>,
     /// Whether to show the address.
     names_peer: bool,
     /// When the call was made.
@@ -105,7 +107,7 @@ pub struct Noted {
 
 impl fmt::Display for Noted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(peer) = self.peer.filter(|_| self.names_peer) {
+        if let Some(peer) = self.peer.as_ref().filter(|_| self.names_peer) {
             write!(f, "[{peer}] ")?;
         }
         let Call { call, result, why } = &self.call;
@@ -239,7 +241,7 @@ impl Call {
     }
 
     /// `getaddrinfo()`: looks up a host name.
-    pub(crate) fn resolve(host: &str, found: Outcome<'_, &Vec<SocketAddr>>) -> Self {
+    pub(crate) fn resolve(host: &str, found: Outcome<'_, &Vec<Address>>) -> Self {
         let why = match found {
             Ok(_) if host.parse::<IpAddr>().is_ok() => {
                 "an address already, with nothing to look up"
@@ -248,18 +250,22 @@ impl Call {
             Err(_) => "no such name, or nobody to ask for it",
         };
         let result = found.map_or_else(reason, |addresses| {
-            let addresses: Vec<_> = addresses.iter().map(|a| a.ip().to_string()).collect();
-            addresses.join(", ")
+            let ip = |address: &Address| match address {
+                Address::Tcp(address) => address.ip().to_string(),
+                Address::Unix(_) => address.to_string(),
+            };
+            addresses.iter().map(ip).collect::<Vec<_>>().join(", ")
         });
         Self::new(format!("getaddrinfo({host})"), result, why)
     }
 
     /// `socket()`: creates a socket for the protocol of `address`.
-    pub(crate) fn socket(address: SocketAddr, made: Outcome<'_>) -> Self {
-        let result = match made {
-            Ok(()) if address.is_ipv4() => "a TCP socket for IPv4".into(),
-            Ok(()) => "a TCP socket for IPv6".into(),
-            Err(error) => reason(error),
+    pub(crate) fn socket(address: &Address, made: Outcome<'_>) -> Self {
+        let result = match (made, address) {
+            (Ok(()), Address::Tcp(address)) if address.is_ipv4() => "a TCP socket for IPv4".into(),
+            (Ok(()), Address::Tcp(_)) => "a TCP socket for IPv6".into(),
+            (Ok(()), Address::Unix(_)) => "a Unix socket, for this machine alone".into(),
+            (Err(error), _) => reason(error),
         };
         Self::new("socket()", result, "")
     }
@@ -271,26 +277,32 @@ impl Call {
     }
 
     /// `bind()`: binds the socket to `address`.
-    pub(crate) fn bind(address: SocketAddr, bound: Outcome<'_>) -> Self {
-        let why = match bound.map_err(io::Error::kind) {
-            Ok(()) if address.port() == 0 => "this address is ours now, with any port that is free",
-            Ok(()) => "this address is ours now",
-            Err(Kind::AddrInUse) => "another program has this port",
-            Err(Kind::AddrNotAvailable) => "this machine does not have that address",
-            Err(Kind::PermissionDenied) => "the ports below 1024 are the system's",
-            Err(_) => "",
+    pub(crate) fn bind(address: &Address, bound: Outcome<'_>) -> Self {
+        let why = match (bound.map_err(io::Error::kind), address) {
+            (Ok(()), Address::Unix(_)) => "a file of this name stands for the socket",
+            (Ok(()), Address::Tcp(address)) if address.port() == 0 => {
+                "this address is ours now, with any port that is free"
+            }
+            (Ok(()), Address::Tcp(_)) => "this address is ours now",
+            (Err(Kind::AddrInUse), Address::Unix(_)) => "there is such a file already",
+            (Err(Kind::AddrInUse), Address::Tcp(_)) => "another program has this port",
+            (Err(Kind::AddrNotAvailable), _) => "this machine does not have that address",
+            (Err(Kind::PermissionDenied), Address::Tcp(_)) => {
+                "the ports below 1024 are the system's"
+            }
+            (Err(_), _) => "",
         };
         Self::new(format!("bind({address})"), ok_or_reason(bound), why)
     }
 
     /// `getsockname()`: returns the address that the socket is bound to.
-    pub(crate) fn name(name: Outcome<'_, &SocketAddr>, which: Which) -> Self {
+    pub(crate) fn name(name: Outcome<'_, &Address>, which: Which) -> Self {
         let why = match (name, which) {
             (Ok(_), Which::Listening) => "the address that clients connect to",
             (Ok(_), _) => "our own end: the kernel has chosen the port",
             (Err(error), _) => why_lost(error.kind()),
         };
-        let result = name.map_or_else(reason, SocketAddr::to_string);
+        let result = name.map_or_else(reason, ToString::to_string);
         Self::new("getsockname()", result, why)
     }
 
@@ -312,7 +324,7 @@ impl Call {
     }
 
     /// `accept()`: accepts the client at an address.
-    pub(crate) fn accept(accepted: Outcome<'_, SocketAddr>) -> Self {
+    pub(crate) fn accept(accepted: Outcome<'_, &Address>) -> Self {
         let why = match accepted {
             Ok(_) => "a new socket for this client, beside the listening one",
             Err(error) if sys::is_out_of_descriptors(error) => {
@@ -320,13 +332,21 @@ impl Call {
             }
             Err(error) => why_lost(error.kind()),
         };
-        let result = accepted.map_or_else(reason, |client| client.to_string());
+        let result = accepted.map_or_else(reason, ToString::to_string);
         Self::new("accept()", result, why)
     }
 
     /// `connect()`: connects to `address` within the time `limit`.
-    pub(crate) fn connect(address: SocketAddr, limit: Duration, connected: Outcome<'_>) -> Self {
+    pub(crate) fn connect(address: &Address, limit: Duration, connected: Outcome<'_>) -> Self {
         let why = match connected.map_err(io::Error::kind) {
+            Ok(()) if matches!(address, Address::Unix(_)) => {
+                "the connection stands, though nobody may have accepted it"
+            }
+            Err(Kind::NotFound) => "there is no such file: no server has made it",
+            Err(Kind::ConnectionRefused) if matches!(address, Address::Unix(_)) => {
+                "the server that has made this file has ended"
+            }
+            Err(Kind::TimedOut) if matches!(address, Address::Unix(_)) => "the backlog is full",
             Ok(()) => {
                 "SYN, SYN-ACK, ACK: the connection stands, though nobody may have accepted it"
             }
@@ -397,6 +417,13 @@ impl Call {
             Err(kind) => why_lost(kind),
         };
         Self::new("shutdown(write)", ok_or_reason(closed), why)
+    }
+
+    /// `unlink()`: removes the file of a Unix socket.
+    pub(crate) fn unlink(path: &Path, removed: Outcome<'_>) -> Self {
+        let call = format!("unlink({})", path.display());
+        let why = "no program listens there any more, so the file goes";
+        Self::new(call, ok_or_reason(removed), why)
     }
 
     /// `close()`: closes the socket.

@@ -25,7 +25,7 @@
 //! | [`socket`] | the socket calls, each recorded |
 //! | [`explain`] | the narration of socket calls |
 //! | [`framing`] | where a message ends; no I/O |
-//! | [`endpoint`] | `HOST:PORT`, and the order in which the addresses of a name are tried |
+//! | [`endpoint`] | `HOST:PORT` and `unix:PATH`, and the order in which the addresses of a name are tried |
 //! | [`sanitize`] | make untrusted text safe for a terminal |
 //! | [`wrap`] | how wide text is at most, and its rows |
 //! | [`reason`] | word the errors of the system |
@@ -59,7 +59,6 @@ use std::process::ExitCode;
 use clap::CommandFactory as _;
 
 use crate::cli::{ChatArgs, Cli, Command, Format};
-use crate::endpoint::Endpoint;
 use crate::engine::Engine;
 use crate::event::{Event, Failure};
 use crate::explain::Log;
@@ -76,14 +75,10 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(args) => {
             let (wire, rules) = (args.chat.wire(), args.chat.rules());
-            let limits = args.limits();
+            let (endpoint, limits) = (args.endpoint(), args.limits());
             let log = args.chat.log(limits.are_many());
             let many = limits.max_clients.filter(|_| limits.are_many());
             let mut engine = open(args.chat, &log, many)?;
-            let endpoint = Endpoint {
-                host: args.host,
-                port: args.port,
-            };
             let ended = serve::listen(&endpoint, args.backlog, &log)
                 .and_then(|listener| serve::run(listener, limits, &wire, rules, &mut engine));
             end(ended, engine)

@@ -6,7 +6,6 @@ mod listener;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::mem;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
@@ -14,6 +13,7 @@ use mio::{Registry, Token};
 
 use self::listener::Listener;
 use crate::connection::{Connection, Part, Progress};
+use crate::endpoint::Address;
 use crate::event::{Parting, Peer};
 use crate::framing::{Oddity, RAW_QUIET, Wire};
 use crate::sanitize::Untrusted;
@@ -175,7 +175,7 @@ impl Peers {
 
     /// Accepts the next client, if one is waiting and the limits allow it. Returns it and its
     /// address. Fails if no further client can be accepted for now.
-    pub fn accept(&mut self) -> Option<io::Result<(Peer, SocketAddr)>> {
+    pub fn accept(&mut self) -> Option<io::Result<(Peer, Address)>> {
         let clients = self.conversations.len();
         let accepted = self.listener.as_mut()?.accept(clients)?;
         Some(accepted.map(|(stream, peer, address)| {

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::endpoint::{Endpoint, is_local};
+use crate::endpoint::{Address, Endpoint};
 use crate::engine::Engine;
 use crate::event::{Event, Failure};
 use crate::explain::Log;
@@ -23,7 +23,7 @@ pub fn listen(endpoint: &Endpoint, backlog: u16, log: &Log) -> Result<ListeningS
         .map_err(|error| Failure::Resolve(endpoint.clone(), error))?;
     let mut failure = None;
     for address in addresses {
-        match ListeningSocket::bind(address, backlog, log) {
+        match ListeningSocket::bind(&address, backlog, log) {
             Ok(listener) => return Ok(listener),
             Err(error) => {
                 let goes_on = matches!(
@@ -55,8 +55,12 @@ pub fn run(
     engine: &mut Engine,
 ) -> Result<Ending, Failure> {
     let address = listener.local_address().map_err(Failure::Accept)?;
-    engine.show(&Event::Listening(address))?;
-    if !is_local(address.ip()) {
+    engine.show(&Event::Listening(&address))?;
+    if let Address::Unix(_) = address {
+        // Its file is removed at the end.
+        engine.leave_in_order()?;
+    }
+    if !address.is_local() {
         engine.show(&Event::Exposed)?;
     }
     let is_program = engine.kind() == Kind::Program;
@@ -86,25 +90,32 @@ pub fn run(
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     fn endpoint(host: &str, port: u16) -> Endpoint {
-        Endpoint {
-            host: host.into(),
-            port,
+        let host = host.into();
+        Endpoint::Tcp { host, port }
+    }
+
+    fn address(listener: &ListeningSocket) -> SocketAddr {
+        match listener.local_address().unwrap() {
+            Address::Tcp(address) => address,
+            Address::Unix(path) => panic!("{path:?}"),
         }
     }
 
     #[test]
     fn localhost_is_listened_on_by_ipv4() {
         let listener = listen(&endpoint("localhost", 0), 2, &Log::default()).unwrap();
-        assert!(listener.local_address().unwrap().is_ipv4());
+        assert!(address(&listener).is_ipv4());
     }
 
     #[test]
     fn a_taken_port_is_named() {
         let first = listen(&endpoint("localhost", 0), 2, &Log::default()).unwrap();
-        let port = first.local_address().unwrap().port();
+        let port = address(&first).port();
         let failure = listen(&endpoint("localhost", port), 2, &Log::default()).unwrap_err();
         assert_eq!(
             failure.to_string(),

@@ -1,15 +1,17 @@
-//! TCP sockets. Every socket call of the program is made here, and logged for `--explain`.
+//! TCP and Unix sockets. Every socket call of the program is made here, and logged for `--explain`.
 
+use std::fs;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, Protocol, SockRef, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Address, Endpoint};
 use crate::explain::{Call, Log, Setting, Waits, Which};
 use crate::sys;
 
@@ -39,26 +41,37 @@ pub trait Stream: Read + Write {
 
 /// Resolves the host of `endpoint`. Returns its addresses in the order in which to try them. Fails
 /// as [`Endpoint::resolve`] does.
-pub fn resolve(endpoint: &Endpoint, log: &Log) -> io::Result<Vec<SocketAddr>> {
-    log.note(None, None, endpoint.resolve(), |found| {
-        Call::resolve(&endpoint.host, found)
-    })
+pub fn resolve(endpoint: &Endpoint, log: &Log) -> io::Result<Vec<Address>> {
+    match endpoint {
+        Endpoint::Tcp { host, .. } => log.note(None, None, endpoint.resolve(), |found| {
+            Call::resolve(host, found)
+        }),
+        Endpoint::Unix(_) => endpoint.resolve(),
+    }
 }
 
-/// Creates a socket for `address`. Fails as socket(2) does.
-fn new(address: SocketAddr, log: &Log) -> io::Result<socket2::Socket> {
-    let domain = Domain::for_address(address);
-    let made = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP));
-    log.note(None, None, made, |made| {
+/// Creates a socket for `address`, and returns it with the address as the system takes it. Fails as
+/// socket(2) does, or if the path of a Unix socket is too long.
+fn new(address: &Address, log: &Log) -> io::Result<(socket2::Socket, SockAddr)> {
+    let (domain, protocol, to) = match address {
+        Address::Tcp(tcp) => {
+            let domain = Domain::for_address(*tcp);
+            (domain, Some(Protocol::TCP), SockAddr::from(*tcp))
+        }
+        Address::Unix(path) => (Domain::UNIX, None, SockAddr::unix(path)?),
+    };
+    let made = socket2::Socket::new(domain, Type::STREAM, protocol);
+    let made = log.note(None, None, made, |made| {
         Call::socket(address, made.map(drop))
-    })
+    })?;
+    Ok((made, to))
 }
 
 /// Sets an option of `socket` and logs the calls. `peer` is the address that the socket is
 /// connected to. Fails as setsockopt(2) does.
 fn set(
     socket: &SockRef<'_>,
-    peer: Option<SocketAddr>,
+    peer: Option<&Address>,
     setting: Setting,
     log: &Log,
 ) -> io::Result<()> {
@@ -92,36 +105,61 @@ fn set(
 #[derive(Debug)]
 pub struct ListeningSocket {
     listener: TcpListener,
+    /// The path of a Unix socket.
+    file: Option<SocketFile>,
     log: Log,
 }
 
 impl ListeningSocket {
     /// Listens on `address`, with a queue for `backlog` connections that are not accepted yet
     /// (listen(2)). Fails if the address is not available.
-    pub fn bind(address: SocketAddr, backlog: u16, log: &Log) -> io::Result<Self> {
-        let socket = new(address, log)?;
-        if sys::REUSES_ADDRESS {
-            set(&SockRef::from(&socket), None, Setting::ReuseAddress, log)?;
+    ///
+    /// Only the user can connect to a Unix socket (mode 0600). The file of one that no program
+    /// listens on any more is replaced.
+    pub fn bind(address: &Address, backlog: u16, log: &Log) -> io::Result<Self> {
+        let (socket, to) = new(address, log)?;
+        match address {
+            Address::Tcp(address) => {
+                if sys::REUSES_ADDRESS {
+                    set(&SockRef::from(&socket), None, Setting::ReuseAddress, log)?;
+                }
+                if address.ip().is_unspecified() && address.is_ipv6() {
+                    set(&SockRef::from(&socket), None, Setting::Ipv4Too, log)?;
+                }
+            }
+            Address::Unix(path) => {
+                if is_stale(path, &to) {
+                    log.note(None, None, fs::remove_file(path), |removed| {
+                        Call::unlink(path, removed.copied())
+                    })?;
+                }
+            }
         }
-        if address.ip().is_unspecified() && address.is_ipv6() {
-            set(&SockRef::from(&socket), None, Setting::Ipv4Too, log)?;
-        }
-        log.note(None, None, socket.bind(&address.into()), |bound| {
+        log.note(None, None, socket.bind(&to), |bound| {
             Call::bind(address, bound.copied())
         })?;
+        let file = match address {
+            Address::Tcp(_) => None,
+            // Nobody can connect before listen().
+            Address::Unix(path) => Some(SocketFile::made_private(path.clone(), log)?),
+        };
         log.note(None, None, socket.listen(backlog.into()), |listening| {
             Call::listen(backlog, listening.copied())
         })?;
         socket.set_nonblocking(true)?;
         Ok(Self {
             listener: TcpListener::from_std(socket.into()),
+            file,
             log: log.clone(),
         })
     }
 
     /// Returns the address that the socket is bound to. Fails if the socket is broken.
-    pub fn local_address(&self) -> io::Result<SocketAddr> {
-        let name = self.listener.local_addr();
+    pub fn local_address(&self) -> io::Result<Address> {
+        if let Some(file) = &self.file {
+            return Ok(Address::Unix(file.path.clone()));
+        }
+        let name = self.listener.local_addr().map(Address::Tcp);
         self.log
             .note(None, None, name, |name| Call::name(name, Which::Listening))
     }
@@ -129,9 +167,9 @@ impl ListeningSocket {
     /// Accepts a client without waiting. Returns the connection and the client's address. Skips
     /// clients that are gone already. Fails with `WouldBlock` if no client is waiting, or as
     /// accept(2) does.
-    pub fn accept(&self) -> io::Result<(Socket, SocketAddr)> {
+    pub fn accept(&self) -> io::Result<(Socket, Address)> {
         loop {
-            let accepted = self.listener.accept();
+            let accepted = self.accept_any();
             if let Err(error) = &accepted
                 && error.kind() == io::ErrorKind::WouldBlock
             {
@@ -139,11 +177,11 @@ impl ListeningSocket {
                 return Err(error.kind().into());
             }
             let accepted = self.log.note(None, None, accepted, |accepted| {
-                Call::accept(accepted.map(|(_, peer)| *peer))
+                Call::accept(accepted.map(|(_, peer)| peer))
             });
             match accepted {
                 Ok((stream, peer)) => {
-                    return Ok((Socket::new(stream, peer, &self.log), peer));
+                    return Ok((Socket::new(stream, peer.clone(), &self.log), peer));
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
@@ -151,6 +189,18 @@ impl ListeningSocket {
                 },
             }
         }
+    }
+
+    fn accept_any(&self) -> io::Result<(TcpStream, Address)> {
+        if self.file.is_none() {
+            let (stream, peer) = self.listener.accept()?;
+            return Ok((stream, Address::Tcp(peer)));
+        }
+        // What mio does for TCP alone.
+        let (socket, _) = SockRef::from(&self.listener).accept()?;
+        socket.set_nonblocking(true)?;
+        let stream = TcpStream::from_std(socket.into());
+        Ok((stream, Address::UNNAMED))
     }
 
     /// Registers the socket: `registry` reports under `token` that a client is waiting. Fails if
@@ -167,11 +217,66 @@ impl Drop for ListeningSocket {
     }
 }
 
+/// The file of a Unix socket. Dropping it removes the file.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    /// Identifies the file: another program may have replaced it.
+    id: Option<(u64, u64)>,
+    log: Log,
+}
+
+impl SocketFile {
+    /// Takes the file at `path`, which was just created, and lets only the user connect to it.
+    fn made_private(path: PathBuf, log: &Log) -> io::Result<Self> {
+        let file = Self {
+            id: sys::socket_id(&path),
+            path,
+            log: log.clone(),
+        };
+        sys::make_private(&file.path)?;
+        Ok(file)
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.id.is_some() && self.id == sys::socket_id(&self.path) {
+            // There is nobody left to be told of a failure but the log.
+            let removed = fs::remove_file(&self.path);
+            let _ = self.log.note(None, None, removed, |removed| {
+                Call::unlink(&self.path, removed.copied())
+            });
+        }
+    }
+}
+
+/// Returns whether the file at `path`, whose address is `to`, is a socket that no program listens
+/// on.
+fn is_stale(path: &Path, to: &SockAddr) -> bool {
+    // A socket of another type: a program that listens refuses it as such, and sees no client.
+    let probe = socket2::Socket::new(Domain::UNIX, Type::DGRAM, None);
+    let refused = probe.and_then(|probe| probe.connect(to));
+    sys::socket_id(path).is_some()
+        && refused.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+/// Connects a Unix socket. If the backlog of the server is full, waits for at most `timeout`.
+fn connect_unix(socket: &socket2::Socket, to: &SockAddr, timeout: Duration) -> io::Result<()> {
+    socket.set_write_timeout(Some(timeout))?;
+    let connected = socket.connect(to);
+    socket.set_write_timeout(None)?;
+    connected.map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
+        _ => error,
+    })
+}
+
 /// A connected socket.
 #[derive(Debug)]
 pub struct Socket {
     stream: TcpStream,
-    peer: SocketAddr,
+    peer: Address,
     waits: Waits,
     /// Whether the connection is reset unless [`Stream::close`] was called (`SO_LINGER`).
     resets: bool,
@@ -181,7 +286,7 @@ pub struct Socket {
 }
 
 impl Socket {
-    fn new(stream: TcpStream, peer: SocketAddr, log: &Log) -> Self {
+    fn new(stream: TcpStream, peer: Address, log: &Log) -> Self {
         Self {
             stream,
             peer,
@@ -193,22 +298,29 @@ impl Socket {
     }
 
     /// Connects to `address` within `timeout`. Fails as connect(2) does.
-    pub fn connect(address: SocketAddr, timeout: Duration, log: &Log) -> io::Result<Self> {
-        let socket = new(address, log)?;
+    pub fn connect(address: &Address, timeout: Duration, log: &Log) -> io::Result<Self> {
+        let (socket, to) = new(address, log)?;
         let time = log.time();
-        let connected = socket.connect_timeout(&address.into(), timeout);
+        let connected = match address {
+            Address::Tcp(_) => socket.connect_timeout(&to, timeout),
+            Address::Unix(_) => connect_unix(&socket, &to, timeout),
+        };
         log.note(None, time, connected, |connected| {
             Call::connect(address, timeout, connected.copied())
         })
         .inspect_err(|_| log.note_close(None, Which::Neither))?;
         socket.set_nonblocking(true)?;
-        Ok(Self::new(TcpStream::from_std(socket.into()), address, log))
+        let stream = TcpStream::from_std(socket.into());
+        Ok(Self::new(stream, address.clone(), log))
     }
 
     /// Returns our own address. Fails if the socket is broken.
-    pub fn local_address(&self) -> io::Result<SocketAddr> {
-        let name = self.stream.local_addr();
-        self.log.note(Some(self.peer), None, name, |name| {
+    pub fn local_address(&self) -> io::Result<Address> {
+        if let Address::Unix(_) = self.peer {
+            return Ok(Address::UNNAMED);
+        }
+        let name = self.stream.local_addr().map(Address::Tcp);
+        self.log.note(Some(&self.peer), None, name, |name| {
             Call::name(name, Which::Connected)
         })
     }
@@ -227,8 +339,11 @@ impl Socket {
     }
 
     /// Sets the options of every connection: send short messages at once, and fail when the peer's
-    /// host no longer answers. Fails if the connection is broken.
+    /// host no longer answers. A Unix socket needs none. Fails if the connection is broken.
     pub fn tune(&self) -> io::Result<()> {
+        if let Address::Unix(_) = self.peer {
+            return Ok(());
+        }
         self.set(Setting::NoDelay)?;
         let (time, interval) = (KEEPALIVE_TIME, KEEPALIVE_INTERVAL);
         self.set(Setting::KeepAlive(time, interval, KEEPALIVE_RETRIES))?;
@@ -240,6 +355,9 @@ impl Socket {
     /// that the server was killed from that it left. Fails if the connection is broken.
     pub fn tune_served(&mut self) -> io::Result<()> {
         self.tune()?;
+        if let Address::Unix(_) = self.peer {
+            return Ok(());
+        }
         self.resets = true;
         self.set(Setting::Linger(true))
     }
@@ -253,7 +371,7 @@ impl Socket {
 
     fn set(&self, setting: Setting) -> io::Result<()> {
         let socket = SockRef::from(&self.stream);
-        set(&socket, Some(self.peer), setting, &self.log)
+        set(&socket, Some(&self.peer), setting, &self.log)
     }
 
     /// Records whether `result` shows that the connection is broken.
@@ -277,7 +395,7 @@ impl Read for Socket {
             // How the program waits is an implementation detail, and not logged.
             return received;
         }
-        self.log.note(Some(self.peer), None, received, |received| {
+        self.log.note(Some(&self.peer), None, received, |received| {
             Call::recv(buffer, received.copied(), self.waits)
         })
     }
@@ -288,7 +406,7 @@ impl Write for Socket {
         let time = self.log.time();
         let sent = self.stream.write(bytes);
         self.check(&sent);
-        self.log.note(Some(self.peer), time, sent, |sent| {
+        self.log.note(Some(&self.peer), time, sent, |sent| {
             Call::send(bytes, sent.copied())
         })
     }
@@ -322,7 +440,7 @@ impl Stream for Socket {
             self.set(Setting::Linger(false))?;
         }
         let closed = self.stream.shutdown(Shutdown::Write);
-        self.log.note(Some(self.peer), None, closed, |closed| {
+        self.log.note(Some(&self.peer), None, closed, |closed| {
             Call::shutdown(closed.copied())
         })
     }
@@ -331,7 +449,7 @@ impl Stream for Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         // The fields, and with them the descriptor, are dropped right after this.
-        self.log.note_close(Some(self.peer), Which::Connected);
+        self.log.note_close(Some(&self.peer), Which::Connected);
     }
 }
 

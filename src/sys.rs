@@ -8,7 +8,10 @@ mod windows;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind};
 #[cfg(unix)]
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _,
+    PermissionsExt as _,
+};
 use std::path::Path;
 use std::time::Duration;
 
@@ -36,6 +39,9 @@ pub enum Trouble {
 /// Whether a listening socket needs `SO_REUSEADDR` to bind an address with connections in
 /// `TIME_WAIT`. On Windows it does not, and the option would let other programs bind our address.
 pub const REUSES_ADDRESS: bool = cfg!(unix);
+
+/// Whether `unix:PATH` is supported.
+pub const HAS_UNIX_SOCKETS: bool = cfg!(unix);
 
 /// The error of a read that times out (`SO_RCVTIMEO`).
 pub const READ_TIMED_OUT: ErrorKind = if cfg!(unix) {
@@ -102,6 +108,32 @@ pub fn create_private_folder(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     folder.mode(0o700);
     folder.recursive(true).create(path)
+}
+
+/// Lets only the user access the file at `path` (mode 0600). Fails as chmod(2) does.
+pub fn make_private(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    return fs::set_permissions(path, fs::Permissions::from_mode(0o600));
+    #[cfg(not(unix))]
+    Err(io::Error::new(
+        ErrorKind::Unsupported,
+        path.display().to_string(),
+    ))
+}
+
+/// Returns what identifies the file at `path`, its device and number, if it is a Unix socket.
+#[must_use]
+pub fn socket_id(path: &Path) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    return fs::symlink_metadata(path)
+        .ok()
+        .filter(|file| file.file_type().is_socket())
+        .map(|file| (file.dev(), file.ino()));
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
+    }
 }
 
 /// Returns whether a call failed because no descriptor (on Windows: no socket) is left.

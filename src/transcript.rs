@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::mem;
-use std::net::SocketAddr;
 use std::ops::Not;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -13,6 +12,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::connection::Part;
+use crate::endpoint::Address;
 use crate::event::{Event, Failure, Parting, Peer};
 use crate::sys;
 
@@ -29,10 +29,10 @@ pub struct Record<'a> {
     pub event: Kind,
     /// The address of the peer.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub peer: Option<SocketAddr>,
+    pub peer: Option<Address>,
     /// The local address of the connection or the listening socket.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub local: Option<SocketAddr>,
+    pub local: Option<Address>,
     /// The number of the client, if the server accepts several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<u32>,
@@ -123,7 +123,7 @@ impl Record<'_> {
     }
 
     /// Creates a record of `event` that concerns `peer`, with its address if known.
-    fn about(event: Kind, peer: Peer, address: Option<SocketAddr>) -> Self {
+    fn about(event: Kind, peer: Peer, address: Option<Address>) -> Self {
         Self {
             peer: address,
             client: match peer {
@@ -157,7 +157,7 @@ impl Message {
 /// What is known about a peer.
 #[derive(Debug, Default)]
 struct PeerState {
-    address: Option<SocketAddr>,
+    address: Option<Address>,
     /// The message that we are receiving.
     received: Message,
     /// The message that we are sending.
@@ -199,18 +199,18 @@ impl Transcript {
         match event {
             Event::Called(noted) => self.write(&Record {
                 time: noted.time,
-                peer: noted.peer,
+                peer: noted.peer.clone(),
                 call: Some((&noted.call.call).into()),
                 result: Some((&noted.call.result).into()),
                 ..Record::new(Kind::Call)
             }),
             Event::Listening(address) => self.write(&Record {
-                local: Some(*address),
+                local: Some((*address).clone()),
                 ..Record::new(Kind::Listening)
             }),
-            Event::ConnectionFrom(peer, address) => self.connected(*peer, *address, None),
+            Event::ConnectionFrom(peer, address) => self.connected(*peer, address, None),
             Event::ConnectedTo { address, local } => {
-                self.connected(Peer::Server, *address, Some(*local))
+                self.connected(Peer::Server, address, Some(local))
             }
             Event::Received(peer, part) => self.received(*peer, part, false),
             Event::Late(peer, part) => self.received(*peer, part, true),
@@ -220,7 +220,7 @@ impl Transcript {
                 if !last {
                     return Ok(());
                 }
-                let (address, message) = (state.address, mem::take(&mut state.sent));
+                let (address, message) = (state.address.clone(), mem::take(&mut state.sent));
                 self.write_message(Kind::Sent, *peer, address, &message)
             }
             Event::Gone(peer, Parting::Left) => {
@@ -255,23 +255,23 @@ impl Transcript {
     fn connected(
         &mut self,
         peer: Peer,
-        address: SocketAddr,
-        local: Option<SocketAddr>,
+        address: &Address,
+        local: Option<&Address>,
     ) -> io::Result<()> {
-        self.peers.entry(peer).or_default().address = Some(address);
+        self.peers.entry(peer).or_default().address = Some(address.clone());
         self.write(&Record {
-            local,
-            ..Record::about(Kind::Connected, peer, Some(address))
+            local: local.cloned(),
+            ..Record::about(Kind::Connected, peer, Some(address.clone()))
         })
     }
 
     fn received(&mut self, peer: Peer, part: &Part<'_>, late: bool) -> io::Result<()> {
         let state = self.peers.entry(peer).or_default();
-        let address = state.address;
+        let address = state.address.clone();
         // Our answer has ended a late message, whose last part was not marked as such.
         if part.first && state.received.bytes > 0 {
             let ended = mem::take(&mut state.received);
-            self.write_message(Kind::Received, peer, address, &ended)?;
+            self.write_message(Kind::Received, peer, address.clone(), &ended)?;
         }
         let message = &mut self.peers.entry(peer).or_default().received;
         message.add(part.text().bytes());
@@ -294,7 +294,7 @@ impl Transcript {
         let state = self.peers.remove(&peer).unwrap_or_default();
         for (kind, message) in [(Kind::Received, state.received), (Kind::Sent, state.sent)] {
             if message.bytes > 0 {
-                self.write_message(kind, peer, state.address, &message)?;
+                self.write_message(kind, peer, state.address.clone(), &message)?;
             }
         }
         self.write(&Record {
@@ -307,7 +307,7 @@ impl Transcript {
         &mut self,
         kind: Kind,
         peer: Peer,
-        address: Option<SocketAddr>,
+        address: Option<Address>,
         message: &Message,
     ) -> io::Result<()> {
         self.write(&Record {

@@ -101,6 +101,20 @@ fn a_chat_between_two_terminals() {
     server.finish(0);
 }
 
+const UNIX: [&str; 2] = ["serve --host unix:", "connect unix:"];
+
+#[test]
+fn a_unix_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = run(folder.path(), UNIX[0], 0, "");
+    server.stderr.wait_for("the socket", |bytes| {
+        bytes
+            .starts_with(b"Listening on unix:chat.sock\n")
+            .then_some(())
+    });
+    talk(server, run(folder.path(), UNIX[1], 0, ""));
+}
+
 const MANY: [&str; 1] = ["--max-clients"];
 
 #[test]
@@ -411,6 +425,7 @@ fn a_fresh_machine() {
 fn every_command_is_run_by_one_of_these_tests() {
     let parts = [
         &CHAT[..],
+        &UNIX,
         &MANY,
         &RETRY,
         &LESSON,

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
-use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use super::{Diagram, Label, Step};
+use crate::endpoint::Address;
 use crate::transcript::{Kind, Record};
 
 /// A participant of the conversation.
@@ -14,8 +14,8 @@ use crate::transcript::{Kind, Record};
 enum Participant {
     /// The client that wrote the file with this index.
     Writer(usize),
-    /// A client without a file, by its address.
-    Client(SocketAddr),
+    /// A client without a file, by its connection.
+    Client(usize),
     Server,
 }
 
@@ -26,9 +26,8 @@ struct Entry {
     time: SystemTime,
     record: Record<'static>,
     writer: Participant,
-    /// The other participant, and the client's address, which identifies the connection.
-    /// `None` if the record concerns the writer only.
-    peer: Option<(Participant, SocketAddr)>,
+    /// The other participant, and the connection. `None` if the record concerns the writer only.
+    peer: Option<(Participant, usize)>,
     /// Whether the transcript of the other participant does not have the message.
     is_unmatched: bool,
     /// Whether the other participant has sent the same message, which is drawn.
@@ -39,8 +38,11 @@ struct Entry {
 pub(super) struct Story {
     entries: Vec<Entry>,
     names: HashMap<Participant, String>,
-    /// The clients that have written a file, by the addresses of their connections.
-    writers: HashMap<SocketAddr, Participant>,
+    /// The numbers of the connections, by the client's address, and by the client's number if it
+    /// has no address of its own.
+    connections: HashMap<(Address, Option<u32>), usize>,
+    /// The clients that have written a file, by their connections.
+    writers: HashMap<usize, Participant>,
 }
 
 impl Story {
@@ -49,14 +51,15 @@ impl Story {
         let mut story = Self {
             entries: Vec::new(),
             names: HashMap::from([(Participant::Server, "server".into())]),
+            connections: HashMap::new(),
             writers: HashMap::new(),
         };
         for (file, records) in files.iter().enumerate() {
             let connected = records.iter().filter(|r| r.event == Kind::Connected);
-            let own = connected.filter_map(|record| record.local);
-            story
-                .writers
-                .extend(own.map(|local| (local, Participant::Writer(file))));
+            for local in connected.filter_map(|record| record.local.as_ref()) {
+                let connection = story.connection(local, None);
+                story.writers.insert(connection, Participant::Writer(file));
+            }
         }
         for (file, records) in files.into_iter().enumerate() {
             story.add_file(Participant::Writer(file), records);
@@ -86,23 +89,25 @@ impl Story {
                 // A call may be recorded before its connection, whose client is then unknown.
                 let call = record.call.as_deref().unwrap_or_default();
                 if call.starts_with("send(") || call.starts_with("connect(") {
-                    calls.insert(record.peer, time);
+                    calls.insert(record.peer.clone(), time);
                 }
-            } else if let Some(address) = record.peer {
+            } else if let Some(address) = &record.peer {
                 if record.event == Kind::Connected {
-                    connections.insert(address, record.local.unwrap_or(address));
+                    let at_client = record.local.as_ref().unwrap_or(address);
+                    connections.insert(address.clone(), at_client.clone());
                 }
-                let connection = *connections.get(&address).unwrap_or(&address);
-                let is_server = connection == address;
+                let at_client = connections.get(address).unwrap_or(address);
+                let is_server = at_client == address;
+                let connection = self.connection(at_client, record.client);
                 (writer, peer) = if is_server {
-                    let client = self.client(address, record.client);
+                    let client = self.client(connection, record.client);
                     (Participant::Server, Some((client, connection)))
                 } else {
                     (client, Some((Participant::Server, connection)))
                 };
                 // What a call does starts with the call.
                 let start = match record.event {
-                    Kind::Sent => calls.remove(&Some(address)),
+                    Kind::Sent => calls.remove(&record.peer),
                     Kind::Connected if !is_server => calls.remove(&None),
                     _ => None,
                 };
@@ -122,10 +127,19 @@ impl Story {
         }
     }
 
-    /// Returns the client at `address`, and names it by its number if it has no name yet.
-    fn client(&mut self, address: SocketAddr, number: Option<u32>) -> Participant {
-        let writer = self.writers.get(&address).copied();
-        let client = writer.unwrap_or(Participant::Client(address));
+    /// Returns the number of the connection of the client at `address`, which the server has given
+    /// `number`.
+    fn connection(&mut self, address: &Address, number: Option<u32>) -> usize {
+        let number = number.filter(|_| matches!(address, Address::Unix(_)));
+        let next = self.connections.len();
+        let connection = self.connections.entry((address.clone(), number));
+        *connection.or_insert(next)
+    }
+
+    /// Returns the client of `connection`, and names it by its number if it has no name yet.
+    fn client(&mut self, connection: usize, number: Option<u32>) -> Participant {
+        let writer = self.writers.get(&connection).copied();
+        let client = writer.unwrap_or(Participant::Client(connection));
         let name = || number.map_or("client".into(), |number| format!("client #{number}"));
         self.names.entry(client).or_insert_with(name);
         client
@@ -236,7 +250,7 @@ impl Entry {
                         let result = record.result.as_deref().unwrap_or_default();
                         format!("{call} -> {result}")
                     }
-                    Kind::Listening => format!("listens on {}", record.local?),
+                    Kind::Listening => format!("listens on {}", record.local.as_ref()?),
                     _ => record.text.as_deref()?.to_owned(),
                 },
             },

@@ -68,35 +68,43 @@ fn ipv4_comes_first_and_the_order_is_otherwise_kept() {
 }
 
 #[test]
+#[cfg(unix)]
+fn a_path_is_a_unix_socket() {
+    let parsed = |text| parse_target(text).map(|target| target.endpoint(7).to_string());
+    assert_eq!(parsed("unix:/run/a:5 b").as_deref(), Ok("unix:/run/a:5 b"));
+    assert_eq!(parsed("unix:chat").as_deref(), Ok("unix:chat"));
+    assert!(parsed("unix:").is_err());
+}
+
+#[test]
 fn localhost_resolves() {
-    let endpoint = Endpoint {
-        host: "localhost".into(),
-        port: 5000,
-    };
-    assert!(endpoint.resolve().unwrap()[0].ip().is_loopback());
+    let endpoint = parse_target("localhost").unwrap().endpoint(5000);
+    assert!(endpoint.resolve().unwrap()[0].is_local());
 }
 
 #[test]
 fn a_mapped_loopback_address_is_local() {
-    assert!(is_local("127.8.8.8".parse().unwrap()));
-    assert!(is_local("::1".parse().unwrap()));
-    assert!(is_local("::ffff:127.0.0.1".parse().unwrap()));
-    assert!(!is_local("0.0.0.0".parse().unwrap()));
-    assert!(!is_local("::".parse().unwrap()));
+    let is_local = |text: &str| text.parse::<Address>().unwrap().is_local();
+    assert!(is_local("127.8.8.8:1"));
+    assert!(is_local("[::1]:1"));
+    assert!(is_local("[::ffff:127.0.0.1]:1"));
+    assert!(!is_local("0.0.0.0:1"));
+    assert!(!is_local("[::]:1"));
 }
 
 proptest! {
     #[test]
     fn parsing_does_not_panic(text in ".*") {
-        let _ = parse_host_port(&text);
+        let _ = parse_target(&text);
     }
 
     #[test]
     fn a_displayed_endpoint_parses_to_itself(socket: SocketAddr) {
-        let endpoint = Endpoint { host: socket.ip().to_string(), port: socket.port().max(1) };
+        let (host, port) = (socket.ip().to_string(), socket.port().max(1));
+        let endpoint = Endpoint::Tcp { host: host.clone(), port };
         prop_assert_eq!(
-            parse_host_port(&endpoint.to_string()),
-            Ok((endpoint.host, Some(endpoint.port)))
+            parse_target(&endpoint.to_string()),
+            Ok(Target::Host(host, Some(port)))
         );
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::ErrorKind;
 
 use super::{Awaited, Event, Failure, Parting, Peer, Prompt, Unsent};
+use crate::endpoint::{Address, Endpoint};
 use crate::framing::{Framing, Oddity};
 use crate::reason::reason;
 use crate::sanitize::Untrusted;
@@ -281,12 +282,14 @@ impl fmt::Display for Failure {
             Self::Lost(peer, error) | Self::LostWithMessage(peer, error) => {
                 (format!("lost the connection to {peer}"), error)
             }
-            Self::Resolve(address, error) => {
-                (format!("cannot find the host {}", address.host), error)
+            Self::Resolve(Endpoint::Tcp { host, .. }, error) => {
+                (format!("cannot find the host {host}"), error)
             }
             Self::Listen(address, error) => (format!("cannot listen on {address}"), error),
             Self::Accept(error) => ("cannot accept a client".into(), error),
-            Self::Connect(address, error) => (format!("cannot connect to {address}"), error),
+            Self::Connect(endpoint, error) | Self::Resolve(endpoint, error) => {
+                (format!("cannot connect to {endpoint}"), error)
+            }
             Self::Transcript(path, error) => {
                 let path = path.display();
                 (format!("cannot write the transcript in {path}"), error)
@@ -300,12 +303,15 @@ impl fmt::Display for Failure {
         };
         write!(f, "{what}: {}", reason(error))?;
         match (self, error.kind()) {
-            (Self::Listen(address, _), ErrorKind::AddrInUse) => write!(
+            (Self::Listen(Address::Unix(_), _), ErrorKind::AddrInUse) => {
+                f.write_str(" (another program listens there, or it is a file of another kind)")
+            }
+            (Self::Listen(Address::Tcp(address), _), ErrorKind::AddrInUse) => write!(
                 f,
                 " (another program has port {}; choose one with --port, or --port 0 for any that is free)",
                 address.port()
             ),
-            (Self::Listen(..), ErrorKind::PermissionDenied) => {
+            (Self::Listen(Address::Tcp(_), _), ErrorKind::PermissionDenied) => {
                 f.write_str(" (a port from 1024 on needs no privilege)")
             }
             (Self::Listen(..), ErrorKind::AddrNotAvailable) => {
@@ -314,14 +320,17 @@ impl fmt::Display for Failure {
             (Self::LostWithMessage(..), _) => {
                 f.write_str(" (the last message is too long to be sent again)")
             }
-            (Self::Connect(..), ErrorKind::ConnectionRefused) => {
+            (Self::Connect(..), ErrorKind::ConnectionRefused)
+            | (Self::Connect(Endpoint::Unix(_), _), ErrorKind::NotFound) => {
                 f.write_str(" (is `socketchat serve` running there?)")
             }
-            (Self::Connect(address, _), ErrorKind::TimedOut) => write!(
+            (Self::Connect(Endpoint::Tcp { port, .. }, _), ErrorKind::TimedOut) => write!(
                 f,
-                " (is the host up, does its firewall let port {} through, and does the server accept?)",
-                address.port
+                " (is the host up, does its firewall let port {port} through, and does the server accept?)"
             ),
+            (Self::Connect(Endpoint::Unix(_), _), ErrorKind::TimedOut) => {
+                f.write_str(" (does the server accept?)")
+            }
             _ => Ok(()),
         }
     }

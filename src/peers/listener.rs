@@ -1,11 +1,11 @@
 //! Accepts clients, up to a limit.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use mio::{Registry, Token};
 
+use crate::endpoint::Address;
 use crate::event::Peer;
 use crate::socket::{ListeningSocket, Socket};
 use crate::sys;
@@ -99,10 +99,7 @@ impl Listener {
     /// Accepts the next client, if one is waiting and the limits allow it while there are
     /// `clients`. Returns its connection, what it is, and its address. Fails as accept(2) does, or if there
     /// are too few descriptors, but only once; later failures return `None`.
-    pub(super) fn accept(
-        &mut self,
-        clients: usize,
-    ) -> Option<io::Result<(Socket, Peer, SocketAddr)>> {
+    pub(super) fn accept(&mut self, clients: usize) -> Option<io::Result<(Socket, Peer, Address)>> {
         if self.shut_until.is_some_and(|until| until > Instant::now()) {
             return None;
         }

@@ -23,8 +23,8 @@ impl Server {
     fn new(limits: Limits) -> (Self, Vec<TcpStream>) {
         let poll = Poll::new().unwrap();
         let address = "127.0.0.1:0".parse().unwrap();
-        let listener = ListeningSocket::bind(address, 2, &Log::default()).unwrap();
-        let address = listener.local_address().unwrap();
+        let listener = ListeningSocket::bind(&address, 2, &Log::default()).unwrap();
+        let address = listener.local_address().unwrap().to_string();
         let wire = Wire {
             framing: Framing::Line,
             name: None,
@@ -36,7 +36,7 @@ impl Server {
             events: Events::with_capacity(8),
             peers,
         };
-        let clients = (0..2).map(|_| TcpStream::connect(address).unwrap());
+        let clients = (0..2).map(|_| TcpStream::connect(&address).unwrap());
         let clients = clients.collect();
         let mut count = 0;
         while count < 2 {

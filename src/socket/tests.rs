@@ -10,14 +10,14 @@ use crate::framing::Wire;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn listen(log: &Log) -> (ListeningSocket, SocketAddr) {
-    let listener = ListeningSocket::bind("127.0.0.1:0".parse().unwrap(), 2, log).unwrap();
+fn listen(log: &Log) -> (ListeningSocket, Address) {
+    let listener = ListeningSocket::bind(&"127.0.0.1:0".parse().unwrap(), 2, log).unwrap();
     let address = listener.local_address().unwrap();
     (listener, address)
 }
 
 /// The next client, whose reads wait.
-fn accept(listener: &ListeningSocket) -> (Socket, SocketAddr) {
+fn accept(listener: &ListeningSocket) -> (Socket, Address) {
     let begun = Instant::now();
     loop {
         match listener.accept() {
@@ -34,7 +34,7 @@ fn accept(listener: &ListeningSocket) -> (Socket, SocketAddr) {
     }
 }
 
-fn connect(address: SocketAddr, log: &Log) -> Socket {
+fn connect(address: &Address, log: &Log) -> Socket {
     let mut socket = Socket::connect(address, PATIENCE, log).unwrap();
     socket.set_blocking(true).unwrap();
     socket
@@ -44,7 +44,7 @@ fn connect(address: SocketAddr, log: &Log) -> Socket {
 fn pair(log: &Log) -> (Socket, Socket) {
     let (mut listener, address) = listen(&Log::default());
     listener.log = log.clone();
-    let client = connect(address, &Log::default());
+    let client = connect(&address, &Log::default());
     let (server, _) = accept(&listener);
     listener.log = Log::default();
     (server, client)
@@ -62,7 +62,7 @@ fn calls(log: &Log) -> Vec<String> {
 fn calls_are_noted_in_order_with_what_came_of_them() {
     let log = Log::on(false);
     let (listener, address) = listen(&log);
-    let mut client = connect(address, &Log::default());
+    let mut client = connect(&address, &Log::default());
     let (mut server, peer) = accept(&listener);
     assert_eq!(peer, client.local_address().unwrap());
     client.write_all("gr\u{fc}ezi".as_bytes()).unwrap();
@@ -112,7 +112,7 @@ fn calls_are_noted_in_order_with_what_came_of_them() {
 fn the_calls_of_a_client_are_noted_too() {
     let (listener, address) = listen(&Log::default());
     let log = Log::on(true);
-    let mut client = connect(address, &log);
+    let mut client = connect(&address, &log);
     let own = client.local_address().unwrap();
     let (mut server, _) = accept(&listener);
     client.write_all(b"hi").unwrap();
@@ -135,9 +135,13 @@ fn the_calls_of_a_client_are_noted_too() {
     assert_eq!(found, expected);
     assert_eq!(noted[2].call.result, own.to_string());
     // Each is known by its peer from when there is one.
-    let peers: Vec<_> = noted.iter().map(|noted| noted.peer).collect();
+    let peers: Vec<_> = noted.iter().map(|noted| noted.peer.clone()).collect();
     assert_eq!(peers[..2], [None, None]);
-    assert!(peers[2..].iter().all(|peer| *peer == Some(address)));
+    assert!(
+        peers[2..]
+            .iter()
+            .all(|peer| peer.as_ref() == Some(&address))
+    );
 }
 
 #[test]
@@ -145,7 +149,7 @@ fn a_call_that_fails_is_noted_with_the_reason() {
     let (listener, address) = listen(&Log::default());
     drop(listener);
     let log = Log::on(false);
-    assert!(Socket::connect(address, PATIENCE, &log).is_err());
+    assert!(Socket::connect(&address, PATIENCE, &log).is_err());
     let noted = log.take();
     let found: Vec<_> = noted.iter().map(|noted| noted.call.call.clone()).collect();
     let connects = format!("connect({address})");

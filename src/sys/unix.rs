@@ -207,6 +207,7 @@ const ALL: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
 /// The handlers of the signals that end the program.
 #[derive(Debug)]
 pub struct Signals {
+    handled: &'static [i32],
     /// Whether the next signal ends the program immediately.
     at_once: Arc<AtomicBool>,
     received: Option<UnixStream>,
@@ -217,12 +218,13 @@ impl Signals {
     /// with [`INTERRUPTED_STATUS`]. Fails as sigaction(2) does.
     pub fn take_over(at_terminal: bool) -> io::Result<Self> {
         let at_once = Arc::new(AtomicBool::new(true));
-        let signals: &[_] = if at_terminal { &ALL } else { &ALL[..2] };
-        for signal in signals {
+        let handled: &[_] = if at_terminal { &ALL } else { &ALL[..2] };
+        for signal in handled {
             let status = INTERRUPTED_STATUS.into();
             flag::register_conditional_shutdown(*signal, status, Arc::clone(&at_once))?;
         }
         Ok(Self {
+            handled,
             at_once,
             received: None,
         })
@@ -238,13 +240,19 @@ impl Signals {
     ) -> io::Result<()> {
         let (mut received, sender) = UnixStream::pair()?;
         let sender = OwnedFd::from(sender);
-        for signal in ALL {
-            low_level::pipe::register(signal, sender.try_clone()?)?;
+        for signal in self.handled {
+            low_level::pipe::register(*signal, sender.try_clone()?)?;
         }
         registry.register(&mut received, token, Interest::READABLE)?;
         self.received = Some(received);
         self.at_once.store(false, Ordering::SeqCst);
         Ok(())
+    }
+
+    /// Returns whether [`Signals::report_to`] was called.
+    #[must_use]
+    pub fn are_reported(&self) -> bool {
+        self.received.is_some()
     }
 
     /// Returns whether a signal has arrived.

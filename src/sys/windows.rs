@@ -94,6 +94,12 @@ impl Signals {
         Ok(())
     }
 
+    /// Returns whether [`Signals::report_to`] was called.
+    #[must_use]
+    pub fn are_reported(&self) -> bool {
+        self.waker.get().is_some()
+    }
+
     /// Returns whether Ctrl-C was pressed.
     pub fn received(&mut self) -> bool {
         self.received.load(Ordering::SeqCst)

@@ -7,7 +7,7 @@ pub mod terminal;
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -370,15 +370,16 @@ pub fn raw_server() -> (std::net::TcpListener, u16) {
 }
 
 /// A server of ours that accepts nobody, with room for `backlog` who wait, and those who do:
-/// nobody else gets a connection.
-pub fn full_server(backlog: u16) -> (ListeningSocket, Vec<TcpStream>) {
+/// nobody else gets a connection. Also returns its port.
+pub fn full_server(backlog: u16) -> (ListeningSocket, Vec<TcpStream>, u16) {
     let address = "127.0.0.1:0".parse().unwrap();
-    let listener = ListeningSocket::bind(address, backlog, &Log::default()).unwrap();
-    let address = listener.local_address().unwrap();
+    let listener = ListeningSocket::bind(&address, backlog, &Log::default()).unwrap();
+    let address = listener.local_address().unwrap().to_string();
+    let address: SocketAddr = address.parse().unwrap();
     let patience = Duration::from_millis(200);
     let clients = (0..20).map_while(|_| TcpStream::connect_timeout(&address, patience).ok());
     let clients = clients.collect();
-    (listener, clients)
+    (listener, clients, address.port())
 }
 
 /// A port that was free a moment ago, for a program that cannot say which one it took.
@@ -449,7 +450,7 @@ pub fn leave(mut stream: TcpStream) {
 
 /// Reads exactly as many bytes as `expected` has, and compares.
 #[track_caller]
-pub fn expect_bytes(stream: &mut TcpStream, expected: impl AsRef<[u8]>) {
+pub fn expect_bytes(stream: &mut impl Read, expected: impl AsRef<[u8]>) {
     let expected = expected.as_ref();
     let mut got = vec![0; expected.len()];
     stream.read_exact(&mut got).unwrap();
@@ -461,7 +462,7 @@ pub fn expect_bytes(stream: &mut TcpStream, expected: impl AsRef<[u8]>) {
 
 /// Asserts that the peer closes the connection without another byte.
 #[track_caller]
-pub fn expect_end(stream: &mut TcpStream) {
+pub fn expect_end(stream: &mut impl Read) {
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).unwrap();
     assert_eq!(String::from_utf8_lossy(&rest), "");
