@@ -1,5 +1,6 @@
 //! Waits for all input and network events, tells the session of them, and does what it decides.
 
+use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::sync::{Arc, mpsc};
@@ -8,14 +9,16 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token, Waker};
 
+use crate::command::{Command, Company, Given, KEYS, WORDS, Word};
 use crate::connection::Part;
-use crate::event::{Awaited, Event, Failure, Parting, Peer, Prompt, Unsent};
+use crate::endpoint::Address;
+use crate::event::{Answer, Awaited, Event, Failure, Parting, Peer, Prompt, Unsent};
 use crate::framing::Oddity;
 use crate::input::{self, Input, Kind, Typed};
 use crate::peers::{FIRST_TOKEN, News, Peers};
 use crate::prompt::SharedPrompt;
 use crate::report::Report;
-use crate::session::{AtEnd, Ending, Entered, Gone, Rules, Session};
+use crate::session::{AtEnd, BYE, Ending, Entered, Gone, Rules, Session};
 use crate::sys::{self, Signals};
 
 /// The token with which other threads wake the wait.
@@ -67,6 +70,8 @@ pub struct Engine {
     lost_words: bool,
     /// Whether the user was told that newlines are replaced by spaces.
     told_joined: bool,
+    /// Whether the user was told how to leave.
+    told_welcome: bool,
 }
 
 impl Engine {
@@ -93,6 +98,7 @@ impl Engine {
             unanswered: Unanswered::Nothing,
             lost_words: false,
             told_joined: false,
+            told_welcome: false,
         })
     }
 
@@ -164,19 +170,26 @@ impl Engine {
             }
         }
         let is_typed = self.kind != Kind::Program;
-        let mut session = Session::new(rules);
-        if !peers.is_empty() {
-            // This is the server that we have connected to.
-            session.joined(Peer::Server);
+        if let Some(prompt) = &self.prompt {
+            prompt.roster().company = match (peers.listens(), self.columns) {
+                (false, _) => Company::Peer,
+                (true, 0) => Company::Client,
+                (true, _) => Company::Clients,
+            };
         }
+        let server = peers.address(Peer::Server).cloned();
         let mut chat = Chat {
             engine: self,
-            session,
+            session: Session::new(rules),
             peers,
+            orders: VecDeque::new(),
             reply_from: Instant::now(),
             news_from: Instant::now(),
             hints: is_raw && is_typed,
         };
+        if let Some(address) = server {
+            chat.join(Peer::Server, &address)?;
+        }
         match chat.run() {
             Err(Failure::Output(error)) if sys::is_reader_gone(&error) => {
                 // The reader of our output, such as `head`, needs no more: this is not an error.
@@ -223,6 +236,9 @@ impl Engine {
                     Typed::Interrupt => return Ok(Err(Ending::Interrupted)),
                     Typed::Failed(error) => return Err(Failure::Input(error)),
                     Typed::Notice(notice) => show(&mut self.report, &notice)?,
+                    Typed::Command(_) => {
+                        show(&mut self.report, &Event::Answer(Answer::NobodyThere))?;
+                    }
                     // There is no peer to send it to.
                     Typed::Line { text, .. } => tell_not_sent(&mut self.report, &text)?,
                 }
@@ -359,6 +375,8 @@ struct Chat<'a> {
     engine: &'a mut Engine,
     session: Session,
     peers: &'a mut Peers,
+    /// The lines that a command stands for, and whom they go to.
+    orders: VecDeque<(Peer, String)>,
     /// When our last line was sent.
     reply_from: Instant,
     /// When our last line was sent, or the last part of the reply to it came.
@@ -391,35 +409,37 @@ impl Chat<'_> {
             return self.interrupt();
         }
         loop {
-            // The peer may not yet have accepted the previous part of a long line. Reading the next
-            // part only then bounds the memory, and lets news of the peer through meanwhile.
-            let wants_line = match self.session.asked() {
-                Some(_) if self.session.is_duplex() => {
-                    self.session.peers().all(|peer| self.peers.can_send(peer))
-                }
-                Some(peer) => self.peers.can_send(peer),
-                None => self.session.wants_line(),
-            };
+            let wants_line = self.wants_line();
             let engine = &mut *self.engine;
             let report = &mut engine.report;
-            let Some(typed) = next(&mut engine.input, wants_line) else {
+            let typed = match self.orders.pop_front() {
+                Some((peer, text)) => {
+                    self.session.choose(peer);
+                    Some(Typed::Line {
+                        text: text.into_bytes().into(),
+                        last: true,
+                        to: Some(peer),
+                    })
+                }
+                None => next(&mut engine.input, wants_line),
+            };
+            let Some(typed) = typed else {
                 return Ok(None);
             };
             let (text, last, to) = match typed {
                 Typed::Line { text, last, to } => (text, last, to),
-                Typed::EndOfInput => match self.session.end_of_input() {
-                    AtEnd::Close => {
-                        if self.session.is_duplex() && engine.kind != Kind::Program {
-                            show(report, &Event::LastAnswer)?;
-                        }
-                        return self.close().map(Some);
+                Typed::Command(command) => {
+                    if let Some(ending) = self.obey(command)? {
+                        return Ok(Some(ending));
                     }
-                    AtEnd::Wait => {
-                        show(report, &Event::LastAnswer)?;
-                        continue;
+                    continue;
+                }
+                Typed::EndOfInput => {
+                    if let Some(ending) = self.end_of_input()? {
+                        return Ok(Some(ending));
                     }
-                    AtEnd::End => return Ok(Some(Ending::EndOfInput)),
-                },
+                    continue;
+                }
                 Typed::Interrupt => return self.interrupt(),
                 Typed::Notice(notice) => {
                     show(report, &notice)?;
@@ -455,12 +475,10 @@ impl Chat<'_> {
                 }
                 Entered::Bye(peer) => {
                     self.peers.remove(peer);
-                    let goes_on = self.session.goes_on();
-                    show(report, &Event::Closed { peer, goes_on })?;
-                    if goes_on {
-                        continue;
+                    if let Some(ending) = self.closed(peer)? {
+                        return Ok(Some(ending));
                     }
-                    return Ok(Some(Ending::Bye));
+                    continue;
                 }
             };
             match self.peers.send(peer, text, last) {
@@ -488,6 +506,162 @@ impl Chat<'_> {
                 }
             }
         }
+    }
+
+    /// Returns whether the next line of the user can be sent.
+    fn wants_line(&self) -> bool {
+        // The peer may not yet have accepted the previous part of a long line. Reading the next
+        // part only then bounds the memory, and lets news of the peer through meanwhile.
+        match self.session.asked() {
+            Some(_) if self.session.is_duplex() => {
+                self.session.peers().all(|peer| self.peers.can_send(peer))
+            }
+            Some(peer) => self.peers.can_send(peer),
+            None => self.session.wants_line(),
+        }
+    }
+
+    /// Handles the end of the user's input.
+    fn end_of_input(&mut self) -> Step {
+        let at_end = self.session.end_of_input();
+        let is_typed = self.engine.kind != Kind::Program;
+        if at_end == AtEnd::Wait || at_end == AtEnd::Close && self.session.is_duplex() && is_typed {
+            self.engine.show(&Event::LastAnswer)?;
+        }
+        match at_end {
+            AtEnd::Close => self.close().map(Some),
+            AtEnd::Wait => Ok(None),
+            AtEnd::End => Ok(Some(Ending::EndOfInput)),
+        }
+    }
+
+    /// Tells that we have ended the conversation with `peer`.
+    fn closed(&mut self, peer: Peer) -> Step {
+        if let Some(prompt) = &self.engine.prompt {
+            prompt.roster().leave(peer);
+        }
+        let goes_on = self.session.goes_on();
+        self.engine.show(&Event::Closed { peer, goes_on })?;
+        Ok((!goes_on).then_some(Ending::Bye))
+    }
+
+    /// Does what the user has commanded.
+    fn obey(&mut self, given: Given) -> Step {
+        let Some(prompt) = self.engine.prompt.clone() else {
+            return Ok(None);
+        };
+        let company = prompt.roster().company;
+        let answer = match given.command {
+            _ if given.word.company > company => Some(Answer::NotHere(given.word)),
+            Some(Command::Help) => {
+                self.tell_help(company)?;
+                None
+            }
+            Some(Command::Who) => {
+                self.tell_who(&prompt)?;
+                None
+            }
+            Some(Command::To(number)) => self.choose(number).err(),
+            Some(Command::Skip) => (!self.session.skip()).then_some(Answer::NobodyElseWaits),
+            Some(Command::All(text)) => {
+                let audience = self.session.audience();
+                let orders = audience.iter().map(|peer| (*peer, text.clone()));
+                self.orders.extend(orders);
+                audience.is_empty().then_some(Answer::NobodyWaits)
+            }
+            Some(Command::Bye(number)) => match self.choose(number) {
+                Ok(peer) => {
+                    self.orders.push_back((peer, BYE.to_owned()));
+                    None
+                }
+                Err(answer) => Some(answer),
+            },
+            Some(Command::Kick(number)) if number.is_some() || company < Company::Clients => {
+                let client = match number {
+                    Some(number) => self.client(number),
+                    None => self.session.peers().next().ok_or(Answer::NobodyThere),
+                };
+                match client {
+                    Ok(client) => return self.kick(client),
+                    Err(answer) => Some(answer),
+                }
+            }
+            Some(Command::Kick(_)) | None => Some(Answer::Misused(given.word)),
+        };
+        if let Some(answer) = answer {
+            self.engine.show(&Event::Answer(answer))?;
+        }
+        Ok(None)
+    }
+
+    /// Returns the client with this number.
+    fn client(&self, number: u32) -> Result<Peer, Answer<'static>> {
+        let client = Peer::Numbered(number);
+        let is_there = self.session.peers().any(|peer| peer == client);
+        is_there
+            .then_some(client)
+            .ok_or(Answer::NoSuchClient(number))
+    }
+
+    /// Makes the next line go to the client with this number.
+    fn choose(&mut self, number: u32) -> Result<Peer, Answer<'static>> {
+        let client = self.client(number)?;
+        let is_chosen = self.session.choose(client);
+        is_chosen.then_some(client).ok_or(Answer::HasTurn(client))
+    }
+
+    /// Ends the conversation with `client`, whosever turn it is.
+    fn kick(&mut self, client: Peer) -> Step {
+        if self.session.dismiss(client) {
+            self.peers.remove(client);
+        } else {
+            self.peers.dismiss(client);
+        }
+        self.closed(client)
+    }
+
+    fn tell_help(&mut self, company: Company) -> Result<(), Failure> {
+        let makes_sense = |word: &&Word| word.company <= company;
+        let words = WORDS.iter().filter(makes_sense);
+        let words = words.map(|word| ((word.name, word.argument(company)), word.help));
+        let keys = KEYS.iter().map(|(key, effect)| ((*key, ""), *effect));
+        for (entered, effect) in words.chain(keys) {
+            let does = Answer::Does { entered, effect };
+            self.engine.show(&Event::Answer(does))?;
+        }
+        Ok(())
+    }
+
+    fn tell_who(&mut self, prompt: &SharedPrompt) -> Result<(), Failure> {
+        let roster = prompt.roster();
+        let mut present = roster.present().peekable();
+        if present.peek().is_none() {
+            return self.engine.show(&Event::Answer(Answer::NobodyThere));
+        }
+        for (peer, present) in present {
+            let is_owed = self.session.is_owed(peer);
+            let waits = is_owed.then(|| present.spoke.elapsed());
+            self.engine.show(&Event::Answer(Answer::Present {
+                peer,
+                name: present.name.as_deref(),
+                address: &present.address,
+                since: present.since.elapsed(),
+                waits: (!self.session.is_duplex()).then_some(waits),
+            }))?;
+        }
+        Ok(())
+    }
+
+    /// Adds a peer that has connected, at `address`.
+    fn join(&mut self, peer: Peer, address: &Address) -> Result<(), Failure> {
+        self.session.joined(peer);
+        if let Some(prompt) = &self.engine.prompt {
+            prompt.roster().join(peer, address.clone());
+            if !mem::replace(&mut self.engine.told_welcome, true) {
+                self.engine.show(&Event::Welcome)?;
+            }
+        }
+        Ok(())
     }
 
     fn interrupt(&mut self) -> Step {
@@ -537,6 +711,15 @@ impl Chat<'_> {
                     }
                     let text = part.text();
                     let ends = part.last && ends;
+                    if let Some(prompt) = &self.engine.prompt
+                        && let Some(present) = prompt.roster().get_mut(peer)
+                    {
+                        if let Some(name) = part.name() {
+                            let name = String::from_utf8_lossy(name.bytes());
+                            present.name = Some(name.into_owned());
+                        }
+                        present.spoke = Instant::now();
+                    }
                     if self.session.heard(peer, text.bytes(), part.first, ends) {
                         return self.close().map(Some);
                     }
@@ -632,7 +815,7 @@ impl Chat<'_> {
             match accepted {
                 Ok((peer, address)) => {
                     self.engine.show(&Event::ConnectionFrom(peer, &address))?;
-                    self.session.joined(peer);
+                    self.join(peer, &address)?;
                 }
                 Err(error) => self.engine.show(&Event::Crowded(&error))?,
             }
@@ -662,6 +845,9 @@ impl Chat<'_> {
 
     /// Handles that the conversation with `peer` has ended for the reason `parting`.
     fn gone(&mut self, peer: Peer, parting: Parting) -> Step {
+        if let Some(prompt) = &self.engine.prompt {
+            prompt.roster().leave(peer);
+        }
         match self.session.gone(peer, &parting) {
             Gone::GoesOn => {
                 self.engine.show(&Event::Gone(peer, &parting))?;

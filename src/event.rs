@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::command::Word;
 use crate::connection::Part;
 use crate::endpoint::{Address, Endpoint};
 use crate::explain::Noted;
@@ -68,6 +69,46 @@ pub struct Unsent {
     pub more: bool,
 }
 
+/// An answer to a command of the user's.
+#[derive(Debug)]
+pub enum Answer<'a> {
+    /// What a command, a line or a key does.
+    Does {
+        /// What the user enters, with what must follow it.
+        entered: (&'a str, &'a str),
+        /// The effect.
+        effect: &'a str,
+    },
+    /// Who is there.
+    Present {
+        /// The peer.
+        peer: Peer,
+        /// The name that it has given itself.
+        name: Option<&'a str>,
+        /// Its address.
+        address: &'a Address,
+        /// For how long it has been there.
+        since: Duration,
+        /// For how long it has waited for an answer; `None` within if it has the turn. `None` if
+        /// there are no turns.
+        waits: Option<Option<Duration>>,
+    },
+    /// There is no peer.
+    NobodyThere,
+    /// There is no client with this number.
+    NoSuchClient(u32),
+    /// The peer has the turn, and cannot be answered.
+    HasTurn(Peer),
+    /// No other peer waits for an answer.
+    NobodyElseWaits,
+    /// No peer waits for an answer.
+    NobodyWaits,
+    /// This does not follow the word that the line begins with.
+    Misused(&'static Word),
+    /// The command makes no sense with whom we talk to.
+    NotHere(&'static Word),
+}
+
 /// An event that the user is told of.
 #[derive(Debug)]
 pub enum Event<'a> {
@@ -81,6 +122,10 @@ pub enum Event<'a> {
     ConnectionFrom(Peer, &'a Address),
     /// No further client can be accepted for now, for this reason.
     Crowded(&'a io::Error),
+    /// The first conversation begins at the prompt.
+    Welcome,
+    /// The answer to a command.
+    Answer(Answer<'a>),
     /// We have connected to the server.
     ConnectedTo {
         /// The server's address.

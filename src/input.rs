@@ -14,6 +14,7 @@ use mio::Waker;
 
 use self::editor::Editor;
 use self::lines::Lines;
+use crate::command::Given;
 use crate::event::{Event, Peer};
 use crate::prompt::{SharedPrompt, is_dumb};
 use crate::sys;
@@ -43,6 +44,8 @@ pub enum Typed<'a> {
         /// The peer that the prompt named; `None` without such a prompt.
         to: Option<Peer>,
     },
+    /// The user entered a command.
+    Command(Given),
     /// The input ended.
     EndOfInput,
     /// The user pressed Ctrl-C, or the terminal is gone.

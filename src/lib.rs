@@ -18,9 +18,11 @@
 //! | [`input`] | read the user's input: from rustyline's thread, or as lines of a pipe |
 //! | [`report`] | show each event on the screen or a pipe, and write it to the transcript |
 //! | [`prompt`] | the state shared with rustyline's thread |
+//! | [`roster`] | who is there |
 //! | [`diagram`] | draw transcripts |
 //! | [`transcript`] | keep events in a JSON Lines file |
 //! | [`event`] | the events, and their wording |
+//! | [`command`] | the commands of a person at the prompt |
 //! | [`connection`] | one peer: bytes and framing over any stream |
 //! | [`socket`] | the socket calls, each recorded |
 //! | [`explain`] | the narration of socket calls |
@@ -32,6 +34,7 @@
 //! | [`sys`] | what differs between operating systems |
 
 pub mod cli;
+pub mod command;
 pub mod connect;
 pub mod connection;
 pub mod diagram;
@@ -45,6 +48,7 @@ pub mod peers;
 pub mod prompt;
 pub mod reason;
 pub mod report;
+pub mod roster;
 pub mod sanitize;
 pub mod serve;
 pub mod session;

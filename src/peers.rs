@@ -82,6 +82,8 @@ pub struct Peers {
     /// The peers to look at next.
     ready: VecDeque<Peer>,
     timers: BTreeSet<(Instant, Peer)>,
+    /// The peers of whom nothing is reported any more, in the order of their dismissal.
+    dismissed: VecDeque<Peer>,
     /// Whether any peer has sent a message.
     heard: bool,
 }
@@ -128,6 +130,7 @@ impl Peers {
             conversations: BTreeMap::new(),
             ready: VecDeque::new(),
             timers: BTreeSet::new(),
+            dismissed: VecDeque::new(),
             heard: false,
         }
     }
@@ -176,6 +179,13 @@ impl Peers {
     /// Accepts the next client, if one is waiting and the limits allow it. Returns it and its
     /// address. Fails if no further client can be accepted for now.
     pub fn accept(&mut self) -> Option<io::Result<(Peer, Address)>> {
+        let listener = self.listener.as_mut()?;
+        if listener.ready
+            && !listener.takes_more(self.conversations.len())
+            && let Some(peer) = self.dismissed.pop_front()
+        {
+            self.remove(peer);
+        }
         let clients = self.conversations.len();
         let accepted = self.listener.as_mut()?.accept(clients)?;
         Some(accepted.map(|(stream, peer, address)| {
@@ -294,6 +304,10 @@ impl Peers {
         let Some(peer) = self.ready.pop_front() else {
             return News::Nothing;
         };
+        if self.dismissed.contains(&peer) {
+            self.see_off(peer);
+            return News::Nothing;
+        }
         let Some(conversation) = self.conversations.get_mut(&peer) else {
             return News::Nothing;
         };
@@ -351,6 +365,7 @@ impl Peers {
 
     /// Ends the conversation with `peer` and closes the connection.
     pub fn remove(&mut self, peer: Peer) {
+        self.dismissed.retain(|dismissed| *dismissed != peer);
         if let Some(conversation) = self.conversations.remove(&peer)
             && let Some(at) = conversation.timer
         {
@@ -376,6 +391,45 @@ impl Peers {
             conversation.queue(*peer, &mut self.ready);
         }
         limit.filter(|_| self.conversations.keys().any(|peer| is_one_of_many(*peer)))
+    }
+
+    /// Ends the conversation with `peer` when it has spoken: it then waits for a reply, and reads
+    /// the end as a `bye`. Nothing is reported of it any more. It goes earlier if its place is
+    /// needed.
+    pub fn dismiss(&mut self, peer: Peer) {
+        if let Some(conversation) = self.conversations.get_mut(&peer) {
+            conversation.queue(peer, &mut self.ready);
+            self.dismissed.push_back(peer);
+        }
+    }
+
+    /// Ends the conversation with `peer`, which was dismissed, if it has spoken or left.
+    fn see_off(&mut self, peer: Peer) {
+        let Some(conversation) = self.conversations.get_mut(&peer) else {
+            return;
+        };
+        conversation.connection.gather(false);
+        if matches!(
+            conversation.step(false, self.rules),
+            Progress::Part | Progress::Closed
+        ) {
+            self.remove(peer);
+        } else if conversation.is_queued {
+            self.ready.push_back(peer);
+        }
+    }
+
+    /// Returns the address at the other end of the connection to `peer`.
+    #[must_use]
+    pub fn address(&mut self, peer: Peer) -> Option<&Address> {
+        let conversation = self.conversations.get_mut(&peer)?;
+        Some(conversation.connection.stream().peer())
+    }
+
+    /// Returns whether the peers are clients that connect.
+    #[must_use]
+    pub fn listens(&self) -> bool {
+        self.listener.is_some()
     }
 
     /// Returns whether there is no conversation.

@@ -15,6 +15,7 @@ use mio::Waker;
 use rustyline::ExternalPrinter;
 
 use crate::event::{Awaited, Peer, Prompt};
+use crate::roster::Roster;
 
 /// The number of undrawn bytes from which on the prompt counts as full.
 const ENOUGH: usize = 64 * 1024;
@@ -27,6 +28,7 @@ const NUDGE: &str = "\x1b[A\n";
 #[derive(Clone)]
 pub struct SharedPrompt {
     state: Arc<Mutex<State>>,
+    roster: Arc<Mutex<Roster>>,
     waker: Arc<Waker>,
 }
 
@@ -97,6 +99,7 @@ impl SharedPrompt {
         };
         Self {
             state: Arc::new(Mutex::new(state)),
+            roster: Arc::default(),
             waker,
         }
     }
@@ -155,6 +158,11 @@ impl SharedPrompt {
     pub fn take_rest(&self) -> (String, String) {
         let mut state = self.lock();
         (mem::take(&mut state.rows), mem::take(&mut state.draft.line))
+    }
+
+    /// Returns who is there, to be changed, or to complete a line.
+    pub fn roster(&self) -> MutexGuard<'_, Roster> {
+        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sets that there are no turns, and whether an empty line can be entered.
@@ -246,11 +254,13 @@ impl SharedPrompt {
         if state.shown.peer.is_none() || state.shown.peer != state.turn().peer {
             return Err(state.awaited);
         }
-        if !state.duplex {
-            state.turn = None;
-        }
-        state.phase = Phase::Away;
+        state.accept();
         Ok(())
+    }
+
+    /// Accepts Enter after a command, whosever turn it is.
+    pub fn accept_command(&self) {
+        self.lock().accept();
     }
 
     /// Returns the text to draw: the rows that go above the prompt, and the prompt. Returns `None`
@@ -293,6 +303,14 @@ impl SharedPrompt {
 impl State {
     fn turn(&self) -> Prompt {
         self.turn.unwrap_or_default()
+    }
+
+    /// Records that rustyline will return the line that it has.
+    fn accept(&mut self) {
+        if !self.duplex {
+            self.turn = None;
+        }
+        self.phase = Phase::Away;
     }
 
     /// Returns whether rustyline is to stop editing the line.

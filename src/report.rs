@@ -187,8 +187,11 @@ impl Report {
                 self.say(event, labelled)
             }
             Event::Called(_) => self.notice(self.dim, event),
-            // What is lost is told in any case.
-            Event::NotSent(_) | Event::LinesNotSent(_) => self.notice(Style::new(), event),
+            Event::Welcome if !self.quiet => self.notice(self.dim, event),
+            // What is lost is told in any case, and what was asked for.
+            Event::NotSent(_) | Event::LinesNotSent(_) | Event::Answer(_) => {
+                self.notice(Style::new(), event)
+            }
             _ if self.quiet => self.end_line(),
             _ => self.notice(Style::new(), event),
         }

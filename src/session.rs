@@ -11,7 +11,7 @@ use crate::framing::Framing;
 
 /// The message that ends a conversation, in any case and with any surrounding whitespace. It is
 /// never sent.
-const BYE: &str = "bye";
+pub const BYE: &str = "bye";
 
 /// Where a reply of the server ends, if not with its first message.
 #[derive(Debug, Clone, Default)]
@@ -252,6 +252,54 @@ impl Session {
         // The rest of a line goes where its beginning went.
         let in_line = self.current.filter(|_| self.in_line);
         in_line.or(owed).or(self.current).or_else(first)
+    }
+
+    /// Returns whether `peer` waits for an answer.
+    #[must_use]
+    pub fn is_owed(&self, peer: Peer) -> bool {
+        self.owed.contains(&Some(peer))
+    }
+
+    /// Returns the peers that a line to all goes to: those that wait for an answer, the
+    /// longest-waiting first, or without turns all.
+    #[must_use]
+    pub fn audience(&self) -> Vec<Peer> {
+        if self.rules.duplex {
+            self.peers().collect()
+        } else {
+            self.owed.iter().copied().flatten().collect()
+        }
+    }
+
+    /// Makes the next line go to `peer`, if it waits for an answer, or there are no turns. Returns
+    /// whether it does.
+    pub fn choose(&mut self, peer: Peer) -> bool {
+        let can = if self.rules.duplex {
+            self.turns.contains_key(&peer)
+        } else {
+            self.is_owed(peer)
+        };
+        if can {
+            self.owed.retain(|owed| *owed != Some(peer));
+            self.owed.push_front(Some(peer));
+        }
+        can
+    }
+
+    /// Moves the peer that has waited longest for an answer behind all others that wait. Returns
+    /// whether there are others.
+    pub fn skip(&mut self) -> bool {
+        let can = self.owed.len() > 1;
+        if can {
+            self.owed.rotate_left(1);
+        }
+        can
+    }
+
+    /// Ends the conversation with `peer`. Returns whether it was our turn with it, or there are no
+    /// turns: then the peer reads the end as a `bye`.
+    pub fn dismiss(&mut self, peer: Peer) -> bool {
+        self.remove(peer) == Some(Turn::Ours) || self.rules.duplex
     }
 
     /// Returns whether the conversation goes on: a peer is left or can follow.

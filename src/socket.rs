@@ -325,6 +325,12 @@ impl Socket {
         })
     }
 
+    /// Returns the address at the other end.
+    #[must_use]
+    pub fn peer(&self) -> &Address {
+        &self.peer
+    }
+
     /// Leaves the lowest descriptors to others, which cannot use high ones.
     pub fn move_up(&mut self) {
         if let Some(stream) = sys::moved_up(&self.stream) {

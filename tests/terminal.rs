@@ -34,7 +34,11 @@ const UP: &str = "\x1b[A";
 fn two_people_at_two_terminals() {
     let (server, port) = Terminal::serve(&[]);
     let client = Terminal::connect(port, &[]);
-    client.expect(&[&format!("Connected to 127.0.0.1:{port}"), " ->"]);
+    client.expect(&[
+        &format!("Connected to 127.0.0.1:{port}"),
+        "bye leaves, /help tells what else",
+        " ->",
+    ]);
     client.type_keys("hello\r");
     server.expect(&["Received from connected client: hello", " ->"]);
     server.type_keys("hi there\r");
@@ -435,7 +439,11 @@ fn stdout_in_a_pipe_holds_the_conversation_alone() {
     let terminal = setup.start();
     let stdout = Gathered::from(reader);
     let mut peer = accept(&listener);
-    terminal.expect(&[&format!("Connected to 127.0.0.1:{port}"), " ->"]);
+    terminal.expect(&[
+        &format!("Connected to 127.0.0.1:{port}"),
+        "bye leaves, /help tells what else",
+        " ->",
+    ]);
     terminal.type_keys("hello\r");
     expect_bytes(&mut peer, "hello");
     peer.write_all(b"\x1b[31mbytes as they are\xff").unwrap();

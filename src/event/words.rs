@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::io::ErrorKind;
+use std::time::Duration;
 
-use super::{Awaited, Event, Failure, Parting, Peer, Prompt, Unsent};
+use super::{Answer, Awaited, Event, Failure, Parting, Peer, Prompt, Unsent};
+use crate::command::Company;
 use crate::endpoint::{Address, Endpoint};
 use crate::framing::{Framing, Oddity};
 use crate::reason::reason;
@@ -105,6 +107,8 @@ impl fmt::Display for Event<'_> {
                 }
                 Ok(())
             }
+            Self::Welcome => f.write_str("bye leaves, /help tells what else"),
+            Self::Answer(answer) => answer.fmt(f),
             Self::Sent { .. } | Self::Ended => Ok(()),
             Self::Closed { peer, .. } => write!(f, "The conversation with {peer} has ended."),
             Self::NotAnswered => f.write_str("This had no reply; Enter sends it again:"),
@@ -185,6 +189,72 @@ impl fmt::Display for Event<'_> {
             ),
         }
     }
+}
+
+impl fmt::Display for Answer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Does {
+                entered: (name, argument),
+                effect,
+            } => {
+                let entered = format!("{name} {argument}");
+                write!(f, "{entered:<12}{effect}")
+            }
+            Self::Present {
+                peer,
+                name,
+                address,
+                since,
+                waits,
+            } => {
+                write!(f, "{}: ", peer.subject())?;
+                if let Some(name) = name {
+                    let name = Untrusted(name.as_bytes()).visible_line(NAME);
+                    write!(f, "{name}, ")?;
+                }
+                write!(f, "{address}, here for {}", seconds(*since))?;
+                match waits {
+                    Some(Some(time)) => write!(f, "; waits for you for {}", seconds(*time)),
+                    Some(None) => f.write_str("; has the turn"),
+                    None => Ok(()),
+                }
+            }
+            Self::NobodyThere => f.write_str("Nobody is there."),
+            Self::NoSuchClient(number) => write!(f, "There is no client #{number}."),
+            Self::HasTurn(peer) => write!(f, "It is {peer}'s turn."),
+            Self::NobodyElseWaits => f.write_str("Nobody else waits."),
+            Self::NobodyWaits => f.write_str("Nobody waits for an answer."),
+            Self::Misused(word) => {
+                let follows = match word.argument(Company::Clients) {
+                    "" => "nothing",
+                    "N" => "the number of a client",
+                    _ => "a text",
+                };
+                write!(
+                    f,
+                    "{0} is followed by {follows}. To send such a line, begin it with /{0}.",
+                    word.name
+                )
+            }
+            Self::NotHere(word) => {
+                let with = match word.company {
+                    Company::Clients => "several clients (--max-clients)",
+                    Company::Client | Company::Peer => "a client",
+                };
+                write!(
+                    f,
+                    "{0} is for a server with {with}. To send such a line, begin it with /{0}.",
+                    word.name
+                )
+            }
+        }
+    }
+}
+
+/// Returns `duration` in words, in whole seconds.
+fn seconds(duration: Duration) -> String {
+    humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string()
 }
 
 /// Writes the heading of a message from `peer`. If the message has no sender's `name`, it is the

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anstyle::Style;
-use rustyline::completion::Completer;
+use rustyline::completion::{Completer, Pair};
 use rustyline::config::Configurer as _;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::{CmdKind, Highlighter};
@@ -20,13 +20,14 @@ use rustyline::hint::{Hinter, HistoryHinter};
 use rustyline::history::DefaultHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{
-    Cmd, ColorMode, ConditionalEventHandler, Config, Context, EditMode, EventContext, EventHandler,
-    KeyEvent, Movement, RepeatCount,
+    Cmd, ColorMode, CompletionType, ConditionalEventHandler, Config, Context, EditMode,
+    EventContext, EventHandler, KeyEvent, Movement, RepeatCount,
 };
 use unicode_width::UnicodeWidthStr as _;
 
 use super::history::{self, LENGTH};
 use super::{HistoryFile, Options, Typed, inputrc};
+use crate::command::{self, Candidate};
 use crate::event::Event;
 use crate::prompt::SharedPrompt;
 use crate::reason::reason;
@@ -104,9 +105,13 @@ impl Editor {
     /// Returns the next input that has arrived, if any.
     pub fn next(&mut self) -> Option<Typed<'static>> {
         let typed = self.typed.try_recv().ok()?;
-        if let Typed::Line { text, .. } = &typed {
-            self.prompt.line_has_arrived();
-            self.line = Some(String::from_utf8_lossy(text).into_owned());
+        match &typed {
+            Typed::Line { text, .. } => {
+                self.prompt.line_has_arrived();
+                self.line = Some(String::from_utf8_lossy(text).into_owned());
+            }
+            Typed::Command(_) => self.prompt.line_has_arrived(),
+            _ => {}
         }
         Some(typed)
     }
@@ -175,10 +180,13 @@ impl Keys {
                     self.outlet.prompt.set_draft("", 0);
                     // Before the line is sent, so that the history has it even if sending fails.
                     self.with_history("write", |path| history::append(&mut rustyline, path));
-                    self.outlet.send(Typed::Line {
-                        text: line.into_bytes().into(),
-                        last: true,
-                        to,
+                    self.outlet.send(match command::parse(&line) {
+                        Some(given) => Typed::Command(given),
+                        None => Typed::Line {
+                            text: command::message(&line).as_bytes().to_vec().into(),
+                            last: true,
+                            to,
+                        },
                     });
                 }
                 Ok(Err(ReadlineError::Eof)) => {
@@ -202,6 +210,8 @@ impl Keys {
         let config = Config::builder()
             .max_history_size(LENGTH)?
             .auto_add_history(true)
+            .completion_type(CompletionType::List)
+            .completion_show_all_if_ambiguous(true)
             .keyseq_timeout(Some(KEY))
             .edit_mode(if self.options.vi || inputrc::says_vi() {
                 EditMode::Vi
@@ -314,7 +324,21 @@ struct Helper {
 impl rustyline::Helper for Helper {}
 
 impl Completer for Helper {
-    type Candidate = String;
+    type Candidate = Pair;
+
+    fn complete(
+        &self,
+        line: &str,
+        pos: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<Pair>)> {
+        let (start, candidates) = self.prompt.roster().complete(&line[..pos]);
+        let pair = |candidate: Candidate| Pair {
+            display: candidate.label,
+            replacement: candidate.text,
+        };
+        Ok((start, candidates.into_iter().map(pair).collect()))
+    }
 }
 
 impl Hinter for Helper {
@@ -361,10 +385,14 @@ impl Highlighter for Helper {
 }
 
 impl Validator for Helper {
-    /// Accepts Enter if it is our turn and there is something to send. Otherwise the line stays,
-    /// and a message that it is not our turn is shown if it fits.
+    /// Accepts Enter after a command, or if it is our turn and there is something to send.
+    /// Otherwise the line stays, and a message that it is not our turn is shown if it fits.
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         let line = context.input();
+        if command::parse(line).is_some() {
+            self.prompt.accept_command();
+            return Ok(ValidationResult::Valid(None));
+        }
         let mut message = String::new();
         let is_empty = line.trim_matches(['\r', '\n']).is_empty();
         if self.prompt.peer().is_none() || !is_empty || self.prompt.takes_empty() {

@@ -1,0 +1,71 @@
+//! Who is there, as the user is told it, and as it is completed at the prompt.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use crate::command::{self, Candidate, Company};
+use crate::endpoint::Address;
+use crate::event::Peer;
+
+/// What is known of a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Present {
+    /// Its address.
+    pub address: Address,
+    /// The name that it has given itself last.
+    pub name: Option<String>,
+    /// When it has connected.
+    pub since: Instant,
+    /// When its last message has ended, or it has connected.
+    pub spoke: Instant,
+}
+
+/// The peers who are there.
+#[derive(Debug, Default)]
+pub struct Roster {
+    /// What kind of peers there can be.
+    pub company: Company,
+    present: BTreeMap<Peer, Present>,
+}
+
+impl Roster {
+    /// Adds `peer`, who has connected from or at `address`.
+    pub fn join(&mut self, peer: Peer, address: Address) {
+        let now = Instant::now();
+        let present = Present {
+            address,
+            name: None,
+            since: now,
+            spoke: now,
+        };
+        self.present.insert(peer, present);
+    }
+
+    /// Removes `peer`.
+    pub fn leave(&mut self, peer: Peer) {
+        self.present.remove(&peer);
+    }
+
+    /// Returns what is known of `peer`, to be changed.
+    pub fn get_mut(&mut self, peer: Peer) -> Option<&mut Present> {
+        self.present.get_mut(&peer)
+    }
+
+    /// Returns all who are there, in the order of arrival.
+    pub fn present(&self) -> impl Iterator<Item = (Peer, &Present)> {
+        self.present.iter().map(|(peer, present)| (*peer, present))
+    }
+
+    /// Completes a line of the user's, as [`command::complete`] does.
+    #[must_use]
+    pub fn complete(&self, typed: &str) -> (usize, Vec<Candidate>) {
+        let clients = self
+            .present
+            .iter()
+            .filter_map(|(peer, present)| match peer {
+                Peer::Numbered(number) => Some((*number, present.name.as_deref().unwrap_or(""))),
+                Peer::Client | Peer::Server => None,
+            });
+        command::complete(typed, self.company, clients)
+    }
+}
