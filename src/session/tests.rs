@@ -1078,6 +1078,73 @@ impl World {
     }
 }
 
+/// A session with three clients who have spoken in this order.
+fn crowd(rules: Rules) -> Session {
+    let mut session = Session::new(rules);
+    for number in [1, 2, 3] {
+        session.joined(Numbered(number));
+    }
+    for number in [2, 1, 3] {
+        session.heard(Numbered(number), b"text", true, true);
+    }
+    session
+}
+
+#[test]
+fn the_next_line_goes_to_who_was_chosen() {
+    let mut session = crowd(Rules::default());
+    assert_eq!(session.audience(), [2, 1, 3].map(Numbered));
+    assert!(session.choose(Numbered(3)));
+    assert_eq!(session.audience(), [3, 2, 1].map(Numbered));
+    assert_eq!(
+        session.line(b"a", true, Some(Numbered(3))),
+        Entered::Send(Numbered(3))
+    );
+    session.sent(true);
+    // It has the turn now, and nobody is chosen who is not there.
+    assert!(!session.choose(Numbered(3)) && !session.choose(Numbered(4)));
+    assert!(session.skip());
+    assert_eq!(session.audience(), [1, 2].map(Numbered));
+    assert_eq!(
+        session.line(b"b", true, Some(Numbered(1))),
+        Entered::Send(Numbered(1))
+    );
+    session.sent(true);
+    assert!(!session.skip());
+    assert!(session.is_owed(Numbered(2)) && !session.is_owed(Numbered(1)));
+}
+
+#[test]
+fn without_turns_anybody_is_chosen() {
+    let rules = Rules {
+        duplex: true,
+        ..Rules::default()
+    };
+    let mut session = crowd(rules);
+    assert_eq!(session.audience(), [1, 2, 3].map(Numbered));
+    assert!(session.choose(Numbered(3)));
+    assert_eq!(session.prompt().peer, Some(Numbered(3)));
+    assert_eq!(
+        session.line(b"a", true, Some(Numbered(3))),
+        Entered::Send(Numbered(3))
+    );
+    session.sent(true);
+    assert!(session.choose(Numbered(3)), "a second time");
+}
+
+#[test]
+fn a_peer_is_dismissed_in_our_turn_or_in_its_own() {
+    let mut session = crowd(Rules::default());
+    session.line(b"a", true, None);
+    session.sent(true);
+    assert!(!session.dismiss(Numbered(2)), "it has the turn");
+    assert!(session.dismiss(Numbered(1)), "it waits");
+    assert_eq!(session.audience(), [Numbered(3)]);
+    assert!(session.goes_on());
+    assert!(session.dismiss(Numbered(3)));
+    assert!(!session.goes_on());
+}
+
 proptest! {
     #[test]
     fn each_message_has_one_answer_at_most((rules, kind) in rules(), moves in moves()) {
