@@ -169,6 +169,7 @@ impl Engine {
                 _ => {}
             }
         }
+        let hints = is_raw || rules.reply.until.is_some() && !rules.reply.is_timed();
         let is_typed = self.kind != Kind::Program;
         if let Some(prompt) = &self.prompt {
             prompt.roster().company = match (peers.listens(), self.columns) {
@@ -185,7 +186,7 @@ impl Engine {
             orders: VecDeque::new(),
             reply_from: Instant::now(),
             news_from: Instant::now(),
-            hints: is_raw && is_typed,
+            hints: hints && is_typed,
         };
         if let Some(address) = server {
             chat.join(Peer::Server, &address)?;
@@ -381,7 +382,7 @@ struct Chat<'a> {
     reply_from: Instant,
     /// When our last line was sent, or the last part of the reply to it came.
     news_from: Instant,
-    /// Whether the user is to be told that no newline is sent, if no answer comes.
+    /// Whether the user is to be told what can be done about it, if no answer comes, or no end.
     hints: bool,
 }
 
@@ -705,8 +706,9 @@ impl Chat<'_> {
                         })?;
                     }
                     self.engine.show(&received(&self.session, peer, &part))?;
-                    self.hints = false;
-                    if self.session.reply().quiet.is_some() {
+                    // What ends without a mark has been answered.
+                    self.hints &= self.session.framing().marks_the_end();
+                    if self.session.reply().quiet.is_some() || self.hints {
                         self.news_from = Instant::now();
                     }
                     let text = part.text();
@@ -753,7 +755,7 @@ impl Chat<'_> {
         let reply = self.session.reply();
         let quiet = reply.quiet.map(|quiet| self.news_from + quiet);
         let timeout = reply.timeout.map(|timeout| self.reply_from + timeout);
-        let hint = self.hints.then(|| self.reply_from + NO_ANSWER);
+        let hint = self.hints.then(|| self.news_from + NO_ANSWER);
         quiet.into_iter().chain(timeout).chain(hint).min()
     }
 
@@ -780,7 +782,12 @@ impl Chat<'_> {
             (None, Some(limit)) => self.engine.show(&Event::NoReply(limit))?,
             (None, None) => {
                 self.hints = false;
-                self.engine.show(&Event::NoNewline)?;
+                self.engine
+                    .show(if self.session.framing().marks_the_end() {
+                        &Event::NoEndOfReply
+                    } else {
+                        &Event::NoNewline
+                    })?;
                 return Ok(None);
             }
         }

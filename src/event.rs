@@ -191,6 +191,8 @@ pub enum Event<'a> {
     NoReply(Duration),
     /// There is no answer, which may be because no newline is sent.
     NoNewline,
+    /// There is no answer, or no line that ends it.
+    NoEndOfReply,
     /// These lines of the input were not sent.
     LinesNotSent(Unsent),
     /// This line of the input is empty, and the framing cannot express an empty message.

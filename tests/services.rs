@@ -370,6 +370,28 @@ fn a_service_that_waits_for_a_line_end_is_hinted_at_once() {
 }
 
 #[test]
+fn a_reply_whose_end_does_not_come_is_hinted_at_once() {
+    let (listener, port) = raw_server();
+    let args = ["-f", "crlf", "--reply-until", "^[0-9]{3} ", "--no-history"];
+    let client = Terminal::connect(port, &args);
+    let mut server = accept(&listener);
+    client.expect_text(" ->");
+    client.type_keys("DATA\r");
+    expect_bytes(&mut server, "DATA\r\n");
+    server.write_all(b"354 go on\r\n").unwrap();
+    client.expect(&["Received from server: 354 go on", " ->"]);
+    // A line of a mail gets no reply.
+    client.type_keys("Subject: hi\r");
+    expect_bytes(&mut server, "Subject: hi\r\n");
+    client.expect_words("No answer yet, or no line that --reply-until waits for.");
+    server.write_all(b"250 OK\r\n").unwrap();
+    client.expect(&["Received from server: 250 OK", " ->"]);
+    client.type_keys("\x04");
+    drop(server);
+    client.finish(0);
+}
+
+#[test]
 fn options_that_do_not_go_together_are_wrong_usage() {
     for (args, why) in [
         (

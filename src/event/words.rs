@@ -109,7 +109,6 @@ impl fmt::Display for Event<'_> {
             }
             Self::Welcome => f.write_str("bye leaves, /help tells what else"),
             Self::Answer(answer) => answer.fmt(f),
-            Self::Sent { .. } | Self::Ended => Ok(()),
             Self::Closed { peer, .. } => write!(f, "The conversation with {peer} has ended."),
             Self::NotAnswered => f.write_str("This had no reply; Enter sends it again:"),
             Self::Failed(failure) => failure.fmt(f),
@@ -117,23 +116,9 @@ impl fmt::Display for Event<'_> {
             Self::Received(peer, part) => label(f, *peer, part.name()),
             Self::Late(peer, _) => write!(f, "Late from {peer}:"),
             Self::Odd { oddity, first } => odd(f, oddity, *first),
-            Self::Unended(peer, so_far) => write!(
-                f,
-                "{} has begun a line and not ended it. If it sends no line ends, use --framing \
-                 {}. So far: {}",
-                peer.subject(),
-                Framing::Raw,
-                so_far.visible_line(SO_FAR)
-            ),
             Self::LastAnswer => {
                 f.write_str("No more from you; waiting for the last answer (Ctrl-C leaves).")
             }
-            Self::NotUtf8 => write!(f, "What was typed is no UTF-8, and was left out."),
-            Self::Joined(framing) => write!(
-                f,
-                "Sent as one line: with --framing {framing} a message has no newlines; {} keeps them.",
-                Framing::Json
-            ),
             Self::Gone(peer, parting) => gone(f, *peer, parting),
             Self::TryingAgain {
                 failure,
@@ -150,26 +135,7 @@ impl fmt::Display for Event<'_> {
             Self::NotSent(text) => {
                 write!(f, "Not sent: {}", Untrusted(text.as_bytes()).visible())
             }
-            Self::NoReply(limit) => {
-                let limit = humantime::format_duration(*limit);
-                write!(
-                    f,
-                    "No reply, or no end of it, for {limit}. It is your turn."
-                )
-            }
-            Self::NoNewline => write!(
-                f,
-                "No answer yet. If the other side waits for the end of a line: none is sent; \
-                 --framing {} or {} sends it.",
-                Framing::Line,
-                Framing::Crlf
-            ),
             Self::LinesNotSent(unsent) => write!(f, "{unsent}."),
-            Self::LeftOut(number) => write!(
-                f,
-                "Line {number} is empty, and was left out: with --framing {} it cannot be sent.",
-                Framing::Raw
-            ),
             Self::SentAgain(text) => {
                 let text = Untrusted(text.as_bytes()).visible_line(WHY);
                 write!(f, "This had no reply, and is sent again: {text}")
@@ -187,6 +153,53 @@ impl fmt::Display for Event<'_> {
                 "Cannot {verb} the history in {}: {reason}",
                 path.display()
             ),
+            _ => self.advise(f),
+        }
+    }
+}
+
+impl Event<'_> {
+    /// Writes an event that tells what to do otherwise; nothing for one that has no words.
+    fn advise(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unended(peer, so_far) => write!(
+                f,
+                "{} has begun a line and not ended it. If it sends no line ends, use --framing \
+                 {}. So far: {}",
+                peer.subject(),
+                Framing::Raw,
+                so_far.visible_line(SO_FAR)
+            ),
+            Self::NotUtf8 => write!(f, "What was typed is no UTF-8, and was left out."),
+            Self::Joined(framing) => write!(
+                f,
+                "Sent as one line: with --framing {framing} a message has no newlines; {} keeps them.",
+                Framing::Json
+            ),
+            Self::NoReply(limit) => {
+                let limit = humantime::format_duration(*limit);
+                write!(
+                    f,
+                    "No reply, or no end of it, for {limit}. It is your turn."
+                )
+            }
+            Self::NoEndOfReply => f.write_str(
+                "No answer yet, or no line that --reply-until waits for. With --reply-quiet a reply \
+                 ends after a silence; with --duplex there are no turns.",
+            ),
+            Self::NoNewline => write!(
+                f,
+                "No answer yet. If the other side waits for the end of a line: none is sent; \
+                 --framing {} or {} sends it.",
+                Framing::Line,
+                Framing::Crlf
+            ),
+            Self::LeftOut(number) => write!(
+                f,
+                "Line {number} is empty, and was left out: with --framing {} it cannot be sent.",
+                Framing::Raw
+            ),
+            _ => Ok(()),
         }
     }
 }
