@@ -168,6 +168,11 @@ impl Engine {
                 }
                 _ => {}
             }
+            if self.kind == Kind::Program {
+                self.report
+                    .write_aside(&self.waker)
+                    .map_err(Failure::Output)?;
+            }
         }
         let hints = is_raw || rules.reply.until.is_some() && !rules.reply.is_timed();
         let is_typed = self.kind != Kind::Program;
@@ -191,7 +196,9 @@ impl Engine {
         if let Some(address) = server {
             chat.join(Peer::Server, &address)?;
         }
-        match chat.run() {
+        let ended = chat.run();
+        let written = self.report.finish().map_err(Failure::Output);
+        match ended.and_then(|ending| written.map(|()| ending)) {
             Err(Failure::Output(error)) if sys::is_reader_gone(&error) => {
                 // The reader of our output, such as `head`, needs no more: this is not an error.
                 Ok(Ending::OutputClosed)
@@ -896,6 +903,9 @@ impl Chat<'_> {
         let limit = self.peers.close().map(|limit| Instant::now() + limit);
         loop {
             for _ in 0..self.peers.ready() {
+                if self.engine.report.is_full() {
+                    break;
+                }
                 match self.peers.next(|_| false) {
                     News::Part { peer, part, .. } => {
                         self.engine.show(&received(&self.session, peer, &part))?;

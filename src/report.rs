@@ -1,13 +1,16 @@
 //! Reports each event to the user, on the screen or to a pipe, and to the transcript.
 
 mod pipe;
+mod queue;
 mod screen;
 
 use std::env;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::Arc;
 
 use anstyle::Style;
+use mio::Waker;
 
 use self::pipe::Pipe;
 use crate::event::{Event, Peer, Prompt};
@@ -106,10 +109,31 @@ impl Report {
         self.end_line()
     }
 
-    /// Returns whether too much waits for the terminal for more to be shown.
+    /// Returns whether too much waits for the terminal, or the reader of stdout, for more to be shown.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.prompt.as_ref().is_some_and(SharedPrompt::is_full)
+        let pipe_is_full = match &self.stdout {
+            Stdout::Screen(_) => false,
+            Stdout::Pipe(pipe) => pipe.is_full(),
+        };
+        pipe_is_full || self.prompt.as_ref().is_some_and(SharedPrompt::is_full)
+    }
+
+    /// Lets the program go on while a slow reader of stdout, which is a program, is waited for.
+    /// Calls `waker` when [`Report::is_full`] may have changed. Fails if no thread can be started.
+    pub fn write_aside(&mut self, waker: &Arc<Waker>) -> io::Result<()> {
+        match &mut self.stdout {
+            Stdout::Screen(_) => Ok(()),
+            Stdout::Pipe(pipe) => pipe.write_aside(Arc::clone(waker)),
+        }
+    }
+
+    /// Waits until everything is written to a program. Fails if stdout cannot be written.
+    pub fn finish(&mut self) -> io::Result<()> {
+        match &mut self.stdout {
+            Stdout::Screen(_) => Ok(()),
+            Stdout::Pipe(pipe) => pipe.flush(),
+        }
     }
 
     /// Shows a plain prompt, for a line that the terminal edits itself, unless it is already shown.

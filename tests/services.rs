@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use common::terminal::Terminal;
-use common::{Piped, accept, expect_bytes, expect_end, leave, raw_client, raw_server};
+use common::{Piped, accept, expect_bytes, expect_end, leave, program, raw_client, raw_server};
 
 #[test]
 fn an_empty_line_of_a_pipe_is_a_message() {
@@ -199,6 +199,39 @@ fn without_turns_the_bytes_of_both_directions_are_exact() {
     assert_eq!(client.exit().code(), Some(0));
     let out = client.stdout.to_end();
     assert!(out == binary(), "{} bytes", out.len());
+}
+
+#[test]
+fn what_nobody_reads_does_not_hold_up_what_is_sent() {
+    const COUNT: usize = 8 * 1024 * 1024;
+    let (listener, port) = raw_server();
+    let (mut unread, stdout) = std::io::pipe().unwrap();
+    let mut command = Command::new(program());
+    command.args(["connect", &format!("localhost:{port}"), "--duplex", "-q"]);
+    let mut client = Piped::spawn_with(command, stdout.into());
+    let mut stdin = client.take_stdin();
+    let bytes = |seed| {
+        let mut bytes = vec![0; COUNT];
+        fastrand::Rng::with_seed(seed).fill(&mut bytes);
+        bytes
+    };
+    let server = accept(&listener);
+    let (mut from, mut to) = (server.try_clone().unwrap(), server);
+    std::thread::scope(|scope| {
+        scope.spawn(move || stdin.write_all(&bytes(1)).unwrap());
+        let flood = scope.spawn(move || {
+            to.write_all(&bytes(2)).unwrap();
+            to.shutdown(Shutdown::Write).unwrap();
+        });
+        let mut sent = Vec::new();
+        from.read_to_end(&mut sent).unwrap();
+        assert!(sent == bytes(1));
+        assert!(!flood.is_finished(), "it was all taken in, wherever it is");
+        let mut received = Vec::new();
+        unread.read_to_end(&mut received).unwrap();
+        assert!(received == bytes(2));
+    });
+    client.finish(0);
 }
 
 #[test]

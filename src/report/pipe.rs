@@ -2,18 +2,20 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::sync::Arc;
 
 use anstyle::Style;
+use mio::Waker;
 
 use super::push_label;
+use super::queue::Queue;
 use crate::connection::Part;
 use crate::event::{Event, Peer};
 
 /// A writer of messages, each of which ends with a newline.
 #[derive(Debug)]
 pub(super) struct Pipe {
-    /// Unbuffered, because std's handle would write line by line.
-    stdout: File,
+    stdout: Outlet,
     /// Whether no newline is added.
     exact: bool,
     /// Whether the last line is incomplete.
@@ -24,15 +26,58 @@ pub(super) struct Pipe {
     label: (Option<Peer>, String),
 }
 
+/// The way to stdout. Unbuffered, because std's handle would write line by line.
+#[derive(Debug)]
+enum Outlet {
+    /// The caller waits for the reader.
+    Direct(File),
+    /// A thread does.
+    Queued(Queue),
+}
+
+impl Outlet {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Direct(file) => file.write_all(bytes),
+            Self::Queued(queue) => queue.write_all(bytes),
+        }
+    }
+}
+
 impl Pipe {
     /// Creates a writer of messages to `stdout`. If it is to be `exact`, it adds no newlines.
     pub(super) fn new(stdout: File, exact: bool) -> Self {
         Self {
-            stdout,
+            stdout: Outlet::Direct(stdout),
             exact,
             within: false,
             bytes: Vec::new(),
             label: (None, String::new()),
+        }
+    }
+
+    /// Leaves it to a thread to wait for a reader who is slow. Calls `waker` when [`Pipe::is_full`]
+    /// may have changed. Fails if no thread can be started, or no descriptor is left.
+    pub(super) fn write_aside(&mut self, waker: Arc<Waker>) -> io::Result<()> {
+        if let Outlet::Direct(file) = &self.stdout {
+            self.stdout = Outlet::Queued(Queue::new(file.try_clone()?, waker)?);
+        }
+        Ok(())
+    }
+
+    /// Returns whether too much is unwritten for more to be added.
+    pub(super) fn is_full(&self) -> bool {
+        match &self.stdout {
+            Outlet::Direct(_) => false,
+            Outlet::Queued(queue) => queue.is_full(),
+        }
+    }
+
+    /// Waits until everything is written. Fails if stdout cannot be written.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        match &mut self.stdout {
+            Outlet::Direct(_) => Ok(()),
+            Outlet::Queued(queue) => queue.flush(),
         }
     }
 
