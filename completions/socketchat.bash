@@ -108,11 +108,11 @@ _socketchat() {
                     return 0
                     ;;
                 --framing)
-                    COMPREPLY=($(compgen -W "raw line crlf json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "raw line crlf json nul" -- "${cur}"))
                     return 0
                     ;;
                 -f)
-                    COMPREPLY=($(compgen -W "raw line crlf json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "raw line crlf json nul" -- "${cur}"))
                     return 0
                     ;;
                 --name)
@@ -284,11 +284,11 @@ _socketchat() {
                     return 0
                     ;;
                 --framing)
-                    COMPREPLY=($(compgen -W "raw line crlf json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "raw line crlf json nul" -- "${cur}"))
                     return 0
                     ;;
                 -f)
-                    COMPREPLY=($(compgen -W "raw line crlf json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "raw line crlf json nul" -- "${cur}"))
                     return 0
                     ;;
                 --name)

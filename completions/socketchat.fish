@@ -36,10 +36,11 @@ complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s p -l por
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s b -l backlog -d 'How many connections may wait to be accepted' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s m -l max-clients -d 'Talk with up to N clients at once, and keep open: whoever has waited longest is answered first; the others stay in the backlog' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l idle-timeout -d 'Let a client go that has the turn and says nothing for so long: 30s, 5m' -r
-complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s f -l framing -d 'Where a message ends: raw (where it does), line (at \\n), crlf (at \\r\\n), or json (a line of JSON); the other side must use the same' -r -f -a "raw\t''
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s f -l framing -d 'Where a message ends: raw (where it does), line (at \\n), crlf (at \\r\\n), json (a line of JSON), or nul (at a zero byte); the other side must use the same' -r -f -a "raw\t''
 line\t''
 crlf\t''
-json\t''"
+json\t''
+nul\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l name -d 'Who you are, for the other side\'s label, with --framing json [default: your login name]' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l linger -d 'After the end of the input, how long the other side may say nothing until it is left [default: 2s; with --duplex until it closes]' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l color -d 'When to use colour; auto: at a terminal, unless the environment has NO_COLOR' -r -f -a "auto\t''
@@ -60,10 +61,11 @@ complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l retry 
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l reply-until -d 'A reply of the server ends with a line that matches REGEX: \'^[0-9]{3} \' with SMTP or FTP' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l reply-quiet -d 'A reply ends when nothing has come for so long: 200ms, 1s' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l reply-timeout -d 'A reply that has not ended after so long is an error; at a terminal it is your turn then' -r
-complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -s f -l framing -d 'Where a message ends: raw (where it does), line (at \\n), crlf (at \\r\\n), or json (a line of JSON); the other side must use the same' -r -f -a "raw\t''
+complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -s f -l framing -d 'Where a message ends: raw (where it does), line (at \\n), crlf (at \\r\\n), json (a line of JSON), or nul (at a zero byte); the other side must use the same' -r -f -a "raw\t''
 line\t''
 crlf\t''
-json\t''"
+json\t''
+nul\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l name -d 'Who you are, for the other side\'s label, with --framing json [default: your login name]' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l linger -d 'After the end of the input, how long the other side may say nothing until it is left [default: 2s; with --duplex until it closes]' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l color -d 'When to use colour; auto: at a terminal, unless the environment has NO_COLOR' -r -f -a "auto\t''

@@ -17,7 +17,7 @@ fn choice(data: &[u8]) -> (usize, &[u8]) {
 /// However the bytes of a stream are cut into reads, the decoder finds the same messages, loses no
 /// byte of a raw stream, and stays within its buffer.
 pub(crate) fn decoder(data: &[u8]) {
-    let framings = [Framing::Raw, Framing::Line, Framing::Crlf, Framing::Json];
+    let framings = Framing::ALL;
     let (chosen, data) = choice(data);
     let (step, stream) = choice(data);
     let framing = framings[chosen % framings.len()];

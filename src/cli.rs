@@ -321,8 +321,8 @@ impl ConnectArgs {
 #[command(next_help_heading = "How to talk")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct ChatArgs {
-    /// Where a message ends: raw (where it does), line (at \n), crlf (at \r\n), or json
-    /// (a line of JSON); the other side must use the same
+    /// Where a message ends: raw (where it does), line (at \n), crlf (at \r\n), json
+    /// (a line of JSON), or nul (at a zero byte); the other side must use the same
     #[arg(short, long, default_value_t, value_name = "HOW")]
     framing: Framing,
     /// Who you are, for the other side's label, with --framing json [default: your login
@@ -441,7 +441,7 @@ impl ChatArgs {
                     .name
                     .clone()
                     .or_else(|| whoami::fallible::username().ok()),
-                Framing::Raw | Framing::Line | Framing::Crlf => None,
+                Framing::Raw | Framing::Line | Framing::Crlf | Framing::Nul => None,
             },
         }
     }
@@ -449,7 +449,7 @@ impl ChatArgs {
 
 impl ValueEnum for Framing {
     fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Raw, Self::Line, Self::Crlf, Self::Json]
+        &Self::ALL
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {

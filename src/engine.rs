@@ -733,7 +733,10 @@ impl Chat<'_> {
                         return self.close().map(Some);
                     }
                 }
-                News::Stalled(peer, so_far) => self.engine.show(&Event::Unended(peer, so_far))?,
+                News::Stalled(peer, so_far) => {
+                    let framing = self.session.framing();
+                    self.engine.show(&Event::Unended(peer, framing, so_far))?;
+                }
                 News::Gone(peer, parting) => {
                     let step = self.gone(peer, parting);
                     self.peers.remove(peer);

@@ -167,12 +167,12 @@ pub enum Event<'a> {
         first: bool,
     },
     /// The peer sent this incomplete message, and its end is overdue.
-    Unended(Peer, Untrusted<'a>),
+    Unended(Peer, Framing, Untrusted<'a>),
     /// The user's input has ended, and a reply is still expected.
     LastAnswer,
     /// The user typed bytes that are not UTF-8.
     NotUtf8,
-    /// Newlines in our message were replaced by spaces, as this framing requires.
+    /// Newlines, or zero bytes, in our message were replaced by spaces, as this framing requires.
     Joined(Framing),
     /// The conversation with the peer has ended.
     Gone(Peer, &'a Parting),

@@ -42,15 +42,20 @@ pub enum Framing {
     /// A line that holds a JSON object (RFC 8259) with a `text` and an optional `name`, the
     /// sender's.
     Json,
+    /// The bytes of the message and a zero byte, as in German schoolbooks.
+    Nul,
 }
 
 impl Framing {
+    /// All framings.
+    pub const ALL: [Self; 5] = [Self::Raw, Self::Line, Self::Crlf, Self::Json, Self::Nul];
+
     /// Returns the maximum number of bytes to buffer for an incomplete message: 1 MiB for
     /// JSON, 64 KiB otherwise. A longer message is decoded in pieces.
     #[must_use]
     pub fn limit(self) -> usize {
         match self {
-            Self::Raw | Self::Line | Self::Crlf => 64 * 1024,
+            Self::Raw | Self::Line | Self::Crlf | Self::Nul => 64 * 1024,
             Self::Json => 1024 * 1024,
         }
     }
@@ -63,6 +68,7 @@ impl Framing {
             Self::Line => "line",
             Self::Crlf => "crlf",
             Self::Json => "json",
+            Self::Nul => "nul",
         }
     }
 
@@ -71,9 +77,15 @@ impl Framing {
     #[must_use]
     pub fn is_blank(self, text: &[u8]) -> bool {
         match self {
-            Self::Raw | Self::Json => text.is_empty(),
+            Self::Raw | Self::Json | Self::Nul => text.is_empty(),
             Self::Line | Self::Crlf => text.iter().all(|byte| matches!(byte, b'\r' | b'\n')),
         }
+    }
+
+    /// Returns whether messages are lines.
+    #[must_use]
+    pub fn has_lines(self) -> bool {
+        matches!(self, Self::Line | Self::Crlf | Self::Json)
     }
 
     /// Returns whether messages end with a delimiter. Without one, the late rest of a message

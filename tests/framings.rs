@@ -119,6 +119,38 @@ fn exchange(framing: &str, count: usize, longest: usize) {
 }
 
 #[test]
+fn a_zero_byte_ends_a_message_of_several_lines() {
+    let (mut server, port) = Piped::serve(&["-f", "nul"]);
+    let mut client = raw_client(port);
+    client.write_all(b"one\ntw").unwrap();
+    client.write_all(b"o\0three\0").unwrap();
+    server.write("yes\nno\n");
+    expect_bytes(&mut client, "yes\0no\0");
+    let said = "Received from connected client: one\ntwo\nReceived from connected client: three\n";
+    server.expect(said);
+    client.write_all(b"half").unwrap();
+    drop(client);
+    let rest = "Received from connected client: half\n";
+    assert_eq!(server.finish(0).0, format!("{said}{rest}"));
+}
+
+#[test]
+fn a_paste_of_several_lines_stays_so_before_a_zero_byte() {
+    let (terminal, mut peer) = Terminal::connected(&["-f", "nul", "--no-history"]);
+    terminal.paste("two\nlines");
+    terminal.expect_text("lines");
+    terminal.type_keys("\r");
+    expect_bytes(&mut peer, "two\nlines\0");
+    peer.write_all(b"half").unwrap();
+    terminal.expect_words(
+        "The server has begun a message and not ended it. If it sends no zero bytes, use \
+         --framing raw. So far: half",
+    );
+    drop(peer);
+    terminal.finish(0);
+}
+
+#[test]
 fn messages_through_a_stream_that_is_cut_anew() {
     for framing in ["line", "crlf", "json"] {
         exchange(framing, 300, 100_000);

@@ -162,15 +162,21 @@ impl Event<'_> {
     /// Writes an event that tells what to do otherwise; nothing for one that has no words.
     fn advise(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unended(peer, so_far) => write!(
+            Self::Unended(peer, framing, so_far) => write!(
                 f,
-                "{} has begun a line and not ended it. If it sends no line ends, use --framing \
-                 {}. So far: {}",
+                "{} has begun a {1} and not ended it. If it sends no {2}, use --framing \
+                 {3}. So far: {4}",
                 peer.subject(),
+                if framing.has_lines() { "line" } else { "message" },
+                if framing.has_lines() { "line ends" } else { "zero bytes" },
                 Framing::Raw,
                 so_far.visible_line(SO_FAR)
             ),
             Self::NotUtf8 => write!(f, "What was typed is no UTF-8, and was left out."),
+            Self::Joined(framing @ Framing::Nul) => write!(
+                f,
+                "A zero byte was sent as a space: with --framing {framing} it ends a message."
+            ),
             Self::Joined(framing) => write!(
                 f,
                 "Sent as one line: with --framing {framing} a message has no newlines; {} keeps them.",

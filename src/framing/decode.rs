@@ -64,7 +64,7 @@ pub struct Decoder {
     framing: Framing,
     /// The number of bytes of the current message that were returned in earlier pieces.
     returned: usize,
-    /// The number of bytes at the front that are known to hold no newline.
+    /// The number of bytes at the front that are known to hold no delimiter.
     searched: usize,
 }
 
@@ -92,7 +92,10 @@ impl Decoder {
     pub fn decode(&mut self, bytes: &[u8], pause: Pause) -> Option<Piece> {
         let piece = match self.framing {
             Framing::Raw => self.decode_raw(bytes, pause),
-            Framing::Line | Framing::Crlf | Framing::Json => self.decode_line(bytes, pause),
+            Framing::Line | Framing::Crlf | Framing::Json => {
+                self.decode_delimited(bytes, pause, b'\n')
+            }
+            Framing::Nul => self.decode_delimited(bytes, pause, b'\0'),
         }?;
         self.returned = if piece.last {
             0
@@ -119,7 +122,7 @@ impl Decoder {
         let in_message = self.returned + buffered > 0;
         in_message.then_some(match self.framing {
             Framing::Raw => RAW_QUIET,
-            Framing::Line | Framing::Crlf | Framing::Json => UNENDED,
+            Framing::Line | Framing::Crlf | Framing::Json | Framing::Nul => UNENDED,
         })
     }
 
@@ -143,12 +146,14 @@ impl Decoder {
         (len > 0 || last).then(|| self.piece(len, len, last))
     }
 
-    fn decode_line(&mut self, bytes: &[u8], pause: Pause) -> Option<Piece> {
-        if let Some(newline) = memchr(b'\n', &bytes[self.searched..]) {
-            let newline = self.searched + newline;
-            let line = &bytes[..newline];
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            return Some(self.last_piece(line, newline + 1));
+    fn decode_delimited(&mut self, bytes: &[u8], pause: Pause, delimiter: u8) -> Option<Piece> {
+        if let Some(end) = memchr(delimiter, &bytes[self.searched..]) {
+            let end = self.searched + end;
+            let text = match &bytes[..end] {
+                [line @ .., b'\r'] if self.framing.has_lines() => line,
+                text => text,
+            };
+            return Some(self.last_piece(text, end + 1));
         }
         self.searched = bytes.len();
         if pause == Pause::Closed && self.returned + bytes.len() > 0 {
@@ -158,7 +163,7 @@ impl Decoder {
             return None;
         }
         let held_back = match bytes {
-            [.., b'\r'] => 1,
+            [.., b'\r'] if self.framing.has_lines() => 1,
             bytes => incomplete_char_len(bytes),
         };
         let len = bytes.len() - held_back;
@@ -191,7 +196,7 @@ impl Decoder {
                     piece.oddity = Some(Oddity::Json);
                 }
             }
-            Framing::Raw => {}
+            Framing::Raw | Framing::Nul => {}
         }
         piece
     }

@@ -40,14 +40,15 @@ impl Encoder {
     }
 
     /// Encodes `text`, the next part of a message; `last` ends the message. Returns the bytes to
-    /// send, and whether newlines in the text were replaced by spaces, because a message of this
-    /// framing is a single line.
+    /// send, and whether newlines or zero bytes in the text were replaced by spaces, because they
+    /// are the delimiter of this framing.
     pub fn encode<'a>(&'a mut self, text: &'a [u8], last: bool) -> (&'a [u8], bool) {
         self.wire.clear();
         let mut joined = false;
         match self.framing {
             Framing::Raw => return (text, false),
             Framing::Line => joined = self.encode_line(text, last, b"\n"),
+            Framing::Nul => joined = self.encode_until(b'\0', text, last, b"\0"),
             Framing::Crlf => {
                 if !text.is_empty() {
                     self.wire.append(&mut self.pending);
@@ -75,11 +76,17 @@ impl Encoder {
             [text @ .., b'\n'] if last => text,
             text => text,
         };
+        self.encode_until(b'\n', text, last, end)
+    }
+
+    /// Appends `text` as a part of a message, with spaces for each `delimiter` in it, and `end` if
+    /// it is the last part. Returns whether there was one.
+    fn encode_until(&mut self, delimiter: u8, text: &[u8], last: bool, end: &[u8]) -> bool {
         let start = self.wire.len();
         self.wire.extend_from_slice(text);
         let mut joined = false;
-        for newline in memchr_iter(b'\n', text) {
-            self.wire[start + newline] = b' ';
+        for place in memchr_iter(delimiter, text) {
+            self.wire[start + place] = b' ';
             joined = true;
         }
         if last {

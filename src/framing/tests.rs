@@ -193,11 +193,12 @@ fn texts(framing: Framing, wire: &[u8]) -> Vec<String> {
 
 #[test]
 fn each_framing_encodes_a_message() {
-    use Framing::{Crlf, Json, Line, Raw};
+    use Framing::{Crlf, Json, Line, Nul, Raw};
     let text = "gr\u{fc}ezi \"du\"".as_bytes();
     assert_eq!(encoded(Raw, &[text]), text);
     assert_eq!(encoded(Line, &[text]), [text, b"\n"].concat());
     assert_eq!(encoded(Crlf, &[text]), [text, b"\r\n"].concat());
+    assert_eq!(encoded(Nul, &[text]), [text, b"\0"].concat());
     let json = "{\"name\":\"anna\",\"text\":\"gr\u{fc}ezi \\\"du\\\"\"}\n";
     assert_eq!(encoded(Json, &[text]), json.as_bytes());
     let mut nameless = Encoder::new(&Wire {
@@ -210,7 +211,7 @@ fn each_framing_encodes_a_message() {
 #[test]
 fn parts_encode_as_the_whole_message_does() {
     let text = "gr\u{fc}ezi \u{1f468} \x1b\t".as_bytes();
-    for framing in [Framing::Raw, Framing::Line, Framing::Crlf, Framing::Json] {
+    for framing in Framing::ALL {
         for split in 0..=text.len() {
             let (left, right) = text.split_at(split);
             assert_eq!(encoded(framing, &[left, right]), encoded(framing, &[text]));
@@ -243,6 +244,17 @@ fn lines_are_decoded_without_their_line_end() {
         assert_eq!(texts(framing, b"a\nlast"), ["a", "last"]);
         assert_eq!(texts(framing, b""), Vec::<String>::new());
     }
+}
+
+#[test]
+fn a_zero_byte_ends_a_message_and_lines_stay_lines() {
+    assert_eq!(
+        texts(Framing::Nul, b"a\nb\r\0\0c\r\n\0d"),
+        ["a\nb\r", "", "c\r\n", "d"]
+    );
+    let mut encoder = Encoder::new(&wire(Framing::Nul, ""));
+    assert_eq!(encoder.encode(b"a\nb\n", true), (&b"a\nb\n\0"[..], false));
+    assert_eq!(encoder.encode(b"a\0b", true), (&b"a b\0"[..], true));
 }
 
 #[test]
@@ -340,7 +352,8 @@ fn any_framing() -> impl Strategy<Value = Framing> {
     prop_oneof![
         Just(Framing::Line),
         Just(Framing::Crlf),
-        Just(Framing::Json)
+        Just(Framing::Json),
+        Just(Framing::Nul)
     ]
 }
 
@@ -358,7 +371,7 @@ proptest! {
             ],
             0..6,
         ),
-        end in prop_oneof![Just("\n"), Just("\r\n")],
+        end in prop_oneof![Just("\n"), Just("\r\n"), Just("\0")],
         cuts in prop::collection::vec(1_usize..9, 0..60),
     ) {
         let wire = lines.join(end);
@@ -378,7 +391,7 @@ proptest! {
     #[test]
     fn encoded_messages_decode_to_themselves(
         framing in any_framing(),
-        lines in prop::collection::vec("[^\n\r]{1,20}", 1..6),
+        lines in prop::collection::vec("[^\n\r\0]{1,20}", 1..6),
     ) {
         let mut encoder = Encoder::new(&wire(framing, "anna"));
         let mut sent = Vec::new();
@@ -398,7 +411,8 @@ proptest! {
         reads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..8),
     ) {
         let messages = decoded(framing, reads.iter().map(Vec::as_slice));
-        let newlines = memchr::memchr_iter(b'\n', &reads.concat()).count();
-        prop_assert!(messages.len() >= newlines && messages.len() <= newlines + 1);
+        let delimiter = if framing.has_lines() { b'\n' } else { 0 };
+        let ends = memchr::memchr_iter(delimiter, &reads.concat()).count();
+        prop_assert!(messages.len() >= ends && messages.len() <= ends + 1);
     }
 }

@@ -159,8 +159,6 @@ const BLIND_AND_OPEN: Rules = Rules {
     ..OPEN
 };
 
-const FRAMINGS: [Framing; 4] = [Framing::Raw, Framing::Line, Framing::Crlf, Framing::Json];
-
 /// What happens, what is to be done then, and whom the prompt names after it.
 type Row<'a> = (Cause<'a>, &'a [Action], Option<Peer>);
 
@@ -290,7 +288,7 @@ fn a_line_in_the_peers_turn_is_not_sent() {
 
 #[test]
 fn a_blank_line_is_not_sent_and_is_no_turn() {
-    for framing in FRAMINGS {
+    for framing in Framing::ALL {
         let rules = Rules { framing, ..RAW };
         for text in ["", "\r", "\n", "\r\n", " ", "x"] {
             let ends_lines = matches!(framing, Framing::Line | Framing::Crlf);
@@ -400,7 +398,7 @@ fn what_comes_late_is_no_reply_under_raw() {
 
 #[test]
 fn nothing_is_late_with_an_end_mark() {
-    for framing in [Framing::Line, Framing::Crlf, Framing::Json] {
+    for framing in [Framing::Line, Framing::Crlf, Framing::Json, Framing::Nul] {
         let rows: &[Row<'_>] = &[
             (says(Server), &[Show], Some(Server)),
             (line("hi"), &[Send(Server)], Some(Server)),
@@ -425,7 +423,7 @@ fn nothing_is_late_with_an_end_mark() {
 
 #[test]
 fn a_long_message_is_one_turn() {
-    for framing in FRAMINGS {
+    for framing in Framing::ALL {
         go_on(
             &mut its_turn(&Rules { framing, ..RAW }),
             &[
@@ -908,7 +906,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 }
 
 fn rules() -> impl Strategy<Value = (Rules, Peer)> {
-    let framing = prop::sample::select(FRAMINGS.to_vec());
+    let framing = prop::sample::select(Framing::ALL.to_vec());
     let peer = prop::sample::select(vec![Server, Client, ANNA]);
     (framing, peer, any::<[bool; 3]>()).prop_map(|(framing, peer, [blind, retries, open])| {
         let rules = Rules {
