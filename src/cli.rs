@@ -77,7 +77,8 @@ Examples:
   socketchat serve --port 0              any free port; it is printed
   socketchat serve --host 0.0.0.0        for other machines too (nothing is encrypted)
   socketchat serve --max-clients 30      a class at once: each is answered in turn
-  yes ok | socketchat serve -q           answer ok to every message, in a script")]
+  yes ok | socketchat serve -q           answer ok to every message, in a script
+  socketchat serve --script answers.tsv  answer as a file says, in a test")]
     Serve(ServeArgs),
     /// Connect to a server and talk with it; you speak first
     #[command(after_help = "\
@@ -194,6 +195,15 @@ pub struct ServeArgs {
         help_heading = "Whom to serve"
     )]
     idle_timeout: Option<Duration>,
+    /// Answer as this file says, instead of a person: each line has a regular expression, a tab,
+    /// and the answer to what matches
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "server_first",
+        help_heading = "Whom to serve"
+    )]
+    pub script: Option<PathBuf>,
     /// How to talk.
     #[command(flatten)]
     pub chat: ChatArgs,

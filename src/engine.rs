@@ -1,6 +1,6 @@
 //! Waits for all input and network events, tells the session of them, and does what it decides.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::mem;
 use std::sync::{Arc, mpsc};
@@ -13,11 +13,12 @@ use crate::command::{Command, Company, Given, KEYS, WORDS, Word};
 use crate::connection::Part;
 use crate::endpoint::Address;
 use crate::event::{Answer, Awaited, Event, Failure, Parting, Peer, Prompt, Unsent};
-use crate::framing::Oddity;
+use crate::framing::{Framing, Oddity};
 use crate::input::{self, Input, Kind, Typed};
 use crate::peers::{FIRST_TOKEN, News, Peers};
 use crate::prompt::SharedPrompt;
 use crate::report::Report;
+use crate::script::Script;
 use crate::session::{AtEnd, BYE, Ending, Entered, Gone, Rules, Session};
 use crate::sys::{self, Signals};
 
@@ -58,6 +59,8 @@ pub struct Engine {
     stopped: bool,
     kind: Kind,
     options: input::Options,
+    /// What is answered instead of what the user says.
+    script: Option<Arc<Script>>,
     /// The width of the peer's number in the prompt, in columns.
     columns: usize,
     input: Option<Input>,
@@ -75,11 +78,20 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Creates an engine that handles the signals that end the program. `many` is the maximum
+    /// Creates an engine that handles the signals that end the program. If there is a `script`, it
+    /// answers the peers, and the user's input is not read. `many` is the maximum
     /// number of clients if there may be several: then the prompt is wide enough to name one. Fails
     /// if no descriptor is left.
-    pub fn new(options: input::Options, report: Report, many: Option<u16>) -> io::Result<Self> {
-        let kind = Kind::of_stdin();
+    pub fn new(
+        options: input::Options,
+        script: Option<Script>,
+        report: Report,
+        many: Option<u16>,
+    ) -> io::Result<Self> {
+        let kind = match script {
+            Some(_) => Kind::Program,
+            None => Kind::of_stdin(),
+        };
         let poll = Poll::new()?;
         Ok(Self {
             waker: Arc::new(Waker::new(poll.registry(), WAKER)?),
@@ -89,6 +101,7 @@ impl Engine {
             stopped: false,
             kind,
             options,
+            script: script.map(Arc::new),
             // The longest text is of the form `#99 +30`.
             columns: many.map_or(0, |max| "#99 +".len() + max.to_string().len()),
             input: None,
@@ -106,6 +119,19 @@ impl Engine {
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Returns whether a script answers.
+    #[must_use]
+    pub fn has_script(&self) -> bool {
+        self.script.is_some()
+    }
+
+    /// Returns whether a script has the first word.
+    #[must_use]
+    pub fn has_greeting(&self) -> bool {
+        let greeting = self.script.as_ref().and_then(|script| script.greeting());
+        greeting.is_some()
     }
 
     /// Returns the registry of the sockets to wait for.
@@ -128,7 +154,7 @@ impl Engine {
     /// Starts to read the user's input, if that has not been done yet. Fails if the terminal is
     /// gone, or if no descriptor or thread is left.
     pub fn start_input(&mut self) -> Result<(), Failure> {
-        if self.input.is_some() {
+        if self.input.is_some() || self.has_script() {
             return Ok(());
         }
         if self.kind == Kind::CrowdedTerminal {
@@ -189,6 +215,7 @@ impl Engine {
             session: Session::new(rules),
             peers,
             orders: VecDeque::new(),
+            message: BTreeMap::new(),
             reply_from: Instant::now(),
             news_from: Instant::now(),
             hints: hints && is_typed,
@@ -385,6 +412,8 @@ struct Chat<'a> {
     peers: &'a mut Peers,
     /// The lines that a command stands for, and whom they go to.
     orders: VecDeque<(Peer, String)>,
+    /// What has arrived of messages that a script will answer.
+    message: BTreeMap<Peer, Vec<u8>>,
     /// When our last line was sent.
     reply_from: Instant,
     /// When our last line was sent, or the last part of the reply to it came.
@@ -663,6 +692,11 @@ impl Chat<'_> {
     /// Adds a peer that has connected, at `address`.
     fn join(&mut self, peer: Peer, address: &Address) -> Result<(), Failure> {
         self.session.joined(peer);
+        let script = self.engine.script.clone();
+        if let Some(greeting) = script.as_ref().and_then(|script| script.greeting()) {
+            self.session.give_turn(peer);
+            self.recite(peer, greeting)?;
+        }
         if let Some(prompt) = &self.engine.prompt {
             prompt.roster().join(peer, address.clone());
             if !mem::replace(&mut self.engine.told_welcome, true) {
@@ -719,6 +753,11 @@ impl Chat<'_> {
                         self.news_from = Instant::now();
                     }
                     let text = part.text();
+                    if self.engine.script.is_some() {
+                        let message = self.message.entry(peer).or_default();
+                        let room = self.session.framing().limit() - message.len();
+                        message.extend(text.bytes().iter().take(room));
+                    }
                     let ends = part.last && ends;
                     if let Some(prompt) = &self.engine.prompt
                         && let Some(present) = prompt.roster().get_mut(peer)
@@ -731,6 +770,9 @@ impl Chat<'_> {
                     }
                     if self.session.heard(peer, text.bytes(), part.first, ends) {
                         return self.close().map(Some);
+                    }
+                    if ends {
+                        self.follow_script(peer)?;
                     }
                 }
                 News::Stalled(peer, so_far) => {
@@ -747,6 +789,41 @@ impl Chat<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Answers the message of `peer` that has ended, if there is a script.
+    fn follow_script(&mut self, peer: Peer) -> Result<(), Failure> {
+        let Some(script) = self.engine.script.clone() else {
+            return Ok(());
+        };
+        let message = self.message.remove(&peer).unwrap_or_default();
+        if !self.session.is_owed(peer) && !self.session.is_duplex() {
+            return Ok(());
+        }
+        self.session.give_turn(peer);
+        let message = String::from_utf8_lossy(&message);
+        match script.answer(&message) {
+            None => show(&mut self.engine.report, &Event::NoAnswer(peer, &message)),
+            Some("") => Ok(()),
+            Some(answer) => self.recite(peer, answer),
+        }
+    }
+
+    /// Sends `answer`, of a script, to `peer`: as a message, or as several if a message cannot have
+    /// newlines.
+    fn recite(&mut self, peer: Peer, answer: &str) -> Result<(), Failure> {
+        let lines = match self.session.framing() {
+            Framing::Line | Framing::Crlf => answer.split('\n').collect(),
+            Framing::Raw | Framing::Json | Framing::Nul => vec![answer],
+        };
+        for line in lines {
+            let text = line.as_bytes();
+            if self.peers.send(peer, text, true).is_some() {
+                let last = true;
+                self.engine.show(&Event::Sent { peer, text, last })?;
+            }
+        }
+        self.engine.show(&Event::Scripted(peer, answer))
     }
 
     /// Returns whether the only event to wait for is that the only peer sends something.
@@ -862,6 +939,7 @@ impl Chat<'_> {
 
     /// Handles that the conversation with `peer` has ended for the reason `parting`.
     fn gone(&mut self, peer: Peer, parting: Parting) -> Step {
+        self.message.remove(&peer);
         if let Some(prompt) = &self.engine.prompt {
             prompt.roster().leave(peer);
         }

@@ -10,6 +10,7 @@ use crate::endpoint::{Address, Endpoint};
 use crate::explain::Noted;
 use crate::framing::{Framing, Oddity};
 use crate::sanitize::Untrusted;
+use crate::script::BadLine;
 
 pub mod words;
 
@@ -122,6 +123,10 @@ pub enum Event<'a> {
     ConnectionFrom(Peer, &'a Address),
     /// No further client can be accepted for now, for this reason.
     Crowded(&'a io::Error),
+    /// The script has this answer for the peer, which was sent.
+    Scripted(Peer, &'a str),
+    /// The script has no answer to this message of the peer.
+    NoAnswer(Peer, &'a str),
     /// The first conversation begins at the prompt.
     Welcome,
     /// The answer to a command.
@@ -258,6 +263,10 @@ pub enum Failure {
     Transcript(PathBuf, io::Error),
     /// A transcript cannot be read.
     ReadTranscript(PathBuf, io::Error),
+    /// A script cannot be read.
+    ReadScript(PathBuf, io::Error),
+    /// These lines of a script cannot be used.
+    BadScript(PathBuf, Vec<BadLine>),
     /// The transcript is empty.
     NothingToDraw(PathBuf),
     /// The user's input cannot be read.

@@ -23,6 +23,7 @@
 //! | [`transcript`] | keep events in a JSON Lines file |
 //! | [`event`] | the events, and their wording |
 //! | [`command`] | the commands of a person at the prompt |
+//! | [`script`] | the answers of a server that stands in for a real one |
 //! | [`connection`] | one peer: bytes and framing over any stream |
 //! | [`socket`] | the socket calls, each recorded |
 //! | [`explain`] | the narration of socket calls |
@@ -50,6 +51,7 @@ pub mod reason;
 pub mod report;
 pub mod roster;
 pub mod sanitize;
+pub mod script;
 pub mod serve;
 pub mod session;
 pub mod socket;
@@ -57,7 +59,9 @@ pub mod sys;
 pub mod transcript;
 pub mod wrap;
 
+use std::fs;
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
@@ -67,6 +71,7 @@ use crate::engine::Engine;
 use crate::event::{Event, Failure};
 use crate::explain::Log;
 use crate::report::Report;
+use crate::script::Script;
 use crate::session::Ending;
 use crate::transcript::Transcript;
 use crate::wrap::terminal_columns;
@@ -78,11 +83,12 @@ use crate::wrap::terminal_columns;
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(args) => {
+            let script = args.script.as_deref().map(read_script).transpose()?;
             let (wire, rules) = (args.chat.wire(), args.chat.rules());
             let (endpoint, limits) = (args.endpoint(), args.limits());
             let log = args.chat.log(limits.are_many());
             let many = limits.max_clients.filter(|_| limits.are_many());
-            let mut engine = open(args.chat, &log, many)?;
+            let mut engine = open(args.chat, script, &log, many)?;
             let ended = serve::listen(&endpoint, args.backlog, &log)
                 .and_then(|listener| serve::run(listener, limits, &wire, rules, &mut engine));
             end(ended, engine)
@@ -92,7 +98,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let attempts = args.attempts();
             let (wire, rules) = (args.chat.wire(), args.rules());
             let log = args.chat.log(false);
-            let mut engine = open(args.chat, &log, None)?;
+            let mut engine = open(args.chat, None, &log, None)?;
             let ended = connect::run(&endpoint, attempts, &wire, &rules, &log, &mut engine);
             end(ended, engine)
         }
@@ -119,13 +125,26 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Creates the engine and opens the transcript, as `chat` asks for. `log` has the socket calls to
-/// report; `many` is the maximum number of clients if there may be several.
-fn open(chat: ChatArgs, log: &Log, many: Option<u16>) -> Result<Engine, Failure> {
+/// Creates the engine and opens the transcript, as `chat` asks for. The answers are those of
+/// `script`, if there is one. `log` has the socket calls to report; `many` is the maximum number of
+/// clients if there may be several.
+fn open(
+    chat: ChatArgs,
+    script: Option<Script>,
+    log: &Log,
+    many: Option<u16>,
+) -> Result<Engine, Failure> {
     let (input, report) = (chat.input(), chat.report(log));
     let transcript = chat.transcript.map(Transcript::open).transpose()?;
     let report = Report::open(&report, transcript).map_err(Failure::Output)?;
-    Engine::new(input, report, many).map_err(Failure::Input)
+    Engine::new(input, script, report, many).map_err(Failure::Input)
+}
+
+/// Reads the script in the file at `path`. Fails if the file cannot be read or has bad lines.
+fn read_script(path: &Path) -> Result<Script, Failure> {
+    let text =
+        fs::read_to_string(path).map_err(|error| Failure::ReadScript(path.to_owned(), error))?;
+    Script::parse(&text).map_err(|bad| Failure::BadScript(path.to_owned(), bad))
 }
 
 /// Prints `text` on stdout. It is not an error if the reader closes stdout early. Fails if stdout

@@ -79,7 +79,8 @@ pub fn run(
         .listen(listener, limits, engine.registry())
         .map_err(Failure::Accept)?;
     let rules = Rules {
-        answers_blindly: engine.kind() != Kind::Terminal,
+        answers_blindly: engine.kind() != Kind::Terminal && !engine.has_script(),
+        server_first: rules.server_first || engine.has_greeting(),
         stays_open: limits.max_clients.is_some(),
         sends_empty: is_program || rules.duplex,
         sends_to_all: is_program && rules.duplex,

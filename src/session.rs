@@ -360,6 +360,14 @@ impl Session {
         self.input_ended
     }
 
+    /// Gives the turn to `peer`, who was answered without a line of the user's.
+    pub fn give_turn(&mut self, peer: Peer) {
+        self.owed.retain(|owed| *owed != Some(peer));
+        if let Some(turn) = self.turns.get_mut(&peer) {
+            *turn = Turn::Reply;
+        }
+    }
+
     /// Returns what to do with a line, or a part of a line that is too long to buffer; `last` ends
     /// it. `to` is the peer that the prompt named when it was entered, if there was such a prompt.
     pub fn line(&mut self, text: &[u8], last: bool, to: Option<Peer>) -> Entered {

@@ -223,6 +223,8 @@ impl Transcript {
                 let (address, message) = (state.address.clone(), mem::take(&mut state.sent));
                 self.write_message(Kind::Sent, *peer, address, &message)
             }
+            // It was recorded as sent.
+            Event::Scripted(..) => Ok(()),
             Event::Gone(peer, Parting::Left) => {
                 self.gone(Kind::Left, *peer, Some(event.to_string()))
             }

@@ -101,6 +101,31 @@ fn a_chat_between_two_terminals() {
     server.finish(0);
 }
 
+const SCRIPTED: [&str; 1] = ["--script smtp.tsv"];
+
+#[test]
+fn a_stand_in_for_a_service() {
+    let port = free_port();
+    let folder = tempfile::tempdir().unwrap();
+    let script = block("tsv", "*greeting*", port);
+    std::fs::write(folder.path().join("smtp.tsv"), script).unwrap();
+    let server = run(folder.path(), SCRIPTED[0], port, "");
+    assert_eq!(server.port(), port);
+    let mut client = raw_client(port);
+    expect_bytes(&mut client, "220 ready\r\n");
+    for (line, answer) in [
+        ("EHLO me", "250-hello\r\n250 HELP\r\n"),
+        ("DATA", "354 go on\r\n"),
+        ("a line\r\n\r\n.", "250 queued\r\n"),
+        ("QUIT", "221 bye\r\n"),
+    ] {
+        write!(client, "{line}\r\n").unwrap();
+        expect_bytes(&mut client, answer);
+    }
+    drop(client);
+    server.finish(0);
+}
+
 const UNIX: [&str; 2] = ["serve --host unix:", "connect unix:"];
 
 #[test]
@@ -425,6 +450,7 @@ fn a_fresh_machine() {
 fn every_command_is_run_by_one_of_these_tests() {
     let parts = [
         &CHAT[..],
+        &SCRIPTED,
         &UNIX,
         &MANY,
         &RETRY,

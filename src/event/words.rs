@@ -10,6 +10,7 @@ use crate::endpoint::{Address, Endpoint};
 use crate::framing::{Framing, Oddity};
 use crate::reason::reason;
 use crate::sanitize::Untrusted;
+use crate::script::BadLine;
 use crate::sys;
 
 /// The maximum number of columns of a peer's name to show.
@@ -106,6 +107,17 @@ impl fmt::Display for Event<'_> {
                     f.write_str(" (see `ulimit -n`)")?;
                 }
                 Ok(())
+            }
+            Self::Scripted(peer, text) => {
+                write!(
+                    f,
+                    "Answered {peer}: {}",
+                    Untrusted(text.as_bytes()).visible()
+                )
+            }
+            Self::NoAnswer(peer, text) => {
+                let text = Untrusted(text.as_bytes()).visible_line(WHY);
+                write!(f, "The script has no answer for {peer} to '{text}'.")
             }
             Self::Welcome => f.write_str("bye leaves, /help tells what else"),
             Self::Answer(answer) => answer.fmt(f),
@@ -343,6 +355,14 @@ impl fmt::Display for Failure {
                     "there is nothing to draw in {path} (it is written by --transcript)"
                 );
             }
+            Self::BadScript(path, bad) => {
+                write!(f, "cannot use the script in {}:", path.display())?;
+                for (index, BadLine { number, reason }) in bad.iter().enumerate() {
+                    let comma = if index > 0 { ";" } else { "" };
+                    write!(f, "{comma} line {number}: {reason}")?;
+                }
+                return Ok(());
+            }
             Self::NoReply { line, limit } => {
                 let limit = humantime::format_duration(*limit);
                 let line = line.as_deref().unwrap_or("the last line").as_bytes();
@@ -387,6 +407,10 @@ impl fmt::Display for Failure {
                 let path = path.display();
                 (format!("cannot read the transcript in {path}"), error)
             }
+            Self::ReadScript(path, error) => (
+                format!("cannot read the script in {}", path.display()),
+                error,
+            ),
             Self::Input(error) => ("cannot read what is typed".into(), error),
             Self::Output(error) => ("cannot write to stdout".into(), error),
         };
