@@ -98,9 +98,8 @@ impl Input {
     /// Creates an input that reads unedited lines from stdin. Calls `waker` when lines have
     /// arrived. Fails if no descriptor is left.
     pub fn lines(waker: Arc<Waker>) -> io::Result<Self> {
-        let stdin = io::stdin();
-        let typed = stdin.is_terminal();
-        let lines = Lines::new(sys::unbuffered(stdin)?, typed, waker);
+        let typed = io::stdin().is_terminal();
+        let lines = Lines::new(sys::stdin()?, typed, waker);
         Ok(Self::Lines(lines))
     }
 

@@ -60,7 +60,7 @@ pub mod transcript;
 pub mod wrap;
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -150,7 +150,14 @@ fn read_script(path: &Path) -> Result<Script, Failure> {
 /// Prints `text` on stdout. It is not an error if the reader closes stdout early. Fails if stdout
 /// cannot be written.
 fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
-    match io::stdout().write_all(text) {
+    let mut stdout = io::stdout();
+    let printed = if stdout.is_terminal() {
+        stdout.write_all(text)
+    } else {
+        // std's handle takes a stdout that cannot be written for one that nobody reads.
+        sys::stdout().and_then(|mut stdout| stdout.write_all(text))
+    };
+    match printed {
         Err(error) if !sys::is_reader_gone(&error) => Err(Failure::Output(error).into()),
         _ => Ok(ExitCode::SUCCESS),
     }

@@ -74,8 +74,8 @@ enum Stdout {
 }
 
 impl Report {
-    /// Creates a report as `options` ask for, which also writes `transcript`. Fails if no
-    /// descriptor is left.
+    /// Creates a report as `options` ask for, which also writes `transcript`. Fails as
+    /// [`sys::stdout`] does.
     pub fn open(options: &Options, transcript: Option<Transcript>) -> io::Result<Self> {
         let screen = io::stdout().is_terminal();
         Ok(Self {
@@ -83,7 +83,7 @@ impl Report {
                 Stdout::Screen(Rows::new(screen::INDENT))
             } else {
                 let exact = options.exact && options.quiet;
-                Stdout::Pipe(Pipe::new(sys::unbuffered(io::stdout())?, exact))
+                Stdout::Pipe(Pipe::new(sys::stdout()?, exact))
             },
             quiet: options.quiet,
             log: options.log.clone(),

@@ -3,6 +3,7 @@
 mod common;
 
 use common::Piped;
+use common::terminal::Setup;
 
 /// Runs the program, and returns its status and what it said.
 fn run(args: &[&str]) -> (i32, String, String) {
@@ -146,6 +147,70 @@ fn a_full_disk_is_an_error_and_no_panic() {
         run_full(&["serve", "--port", &port], false),
         (Some(1), String::new())
     );
+}
+
+/// The program with `args`, and with a shell's `redirection`.
+fn redirected(args: &[&str], redirection: &str) -> std::process::Command {
+    let mut command = std::process::Command::new("sh");
+    let script = format!("exec \"$0\" \"$@\" {redirection}");
+    command.args(["-c", &script, common::program()]).args(args);
+    command
+}
+
+/// What is told of a stdout that is not open for writing.
+const NOT_WRITABLE: &str = "socketchat: cannot write to stdout: bad file descriptor\n";
+
+#[test]
+fn a_closed_stdout_is_one_that_cannot_be_written() {
+    let home = common::home();
+    let transcript = home.path().join("chat.jsonl");
+    let transcript = transcript.to_str().unwrap();
+    let serve = ["serve", "-p", "0", "--transcript", transcript];
+    // Somebody is there, and it is told before anything is said or asked.
+    let (_listener, port) = common::raw_server();
+    let server = format!("localhost:{port}");
+    for args in [
+        &["connect", &server][..],
+        &["connect", &server, "--quiet", "--retry"],
+        &serve,
+        &["completions", "bash"],
+    ] {
+        let closed = Piped::spawn(redirected(args, ">&-"));
+        let (stdout, stderr) = closed.finish(1);
+        assert_eq!((stdout.as_str(), stderr.as_str()), ("", NOT_WRITABLE));
+    }
+    let mut server = Piped::start(serve);
+    server.port();
+    server.close_stdin();
+    common::signal(server.id(), nix::sys::signal::Signal::SIGTERM);
+    server.exit();
+    for (args, redirection, code) in [
+        (&["diagram", transcript][..], ">&-", 1),
+        (&["completions", "bash"], "1</dev/null", 1),
+        // What nobody reads can be written, however it was opened,
+        (&["completions", "bash"], ">/dev/null", 0),
+        (&["completions", "bash"], "1<>/dev/null", 0),
+        // and what clap prints is for people, who see that there is nothing.
+        (&["--help"], ">&-", 0),
+        (&["--version"], ">&-", 0),
+    ] {
+        let (stdout, stderr) = Piped::spawn(redirected(args, redirection)).finish(code);
+        let told = if code == 0 { "" } else { NOT_WRITABLE };
+        assert_eq!((stdout.as_str(), stderr.as_str()), ("", told), "{args:?}");
+    }
+}
+
+#[test]
+fn a_closed_stdout_cannot_be_written_by_who_sits_at_a_terminal_either() {
+    let (listener, port) = common::raw_server();
+    let connect = ["connect", "localhost", &port.to_string()];
+    let terminal = Setup::program(redirected(&connect, ">&-")).start();
+    terminal.expect_text(NOT_WRITABLE.trim_end());
+    terminal.finish(1);
+    // Nobody has connected.
+    listener.set_nonblocking(true).unwrap();
+    let error = listener.accept().unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
 }
 
 #[test]

@@ -40,8 +40,43 @@ const CTRL_C: &[u8] = b"\x03";
 const PASTE_OFF: &str = "\x1b[?2004l";
 const PASTE_ON: &str = "\x1b[?2004h";
 
-/// Returns an unbuffered handle for stdin or stdout. Fails if no descriptor is left.
-pub fn unbuffered(stream: impl AsFd) -> io::Result<File> {
+/// Whether stdout was closed when the program started.
+static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// What the system calls before `main`, and so before std opens /dev/null in the place of a closed
+/// stdout: from then on, nothing tells it from a /dev/null that the user asked for.
+#[used]
+#[cfg_attr(
+    target_vendor = "apple",
+    unsafe(link_section = "__DATA,__mod_init_func")
+)]
+#[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
+#[expect(
+    unsafe_code,
+    reason = "the section holds such functions, and what this one calls needs nothing of std's"
+)]
+static BEFORE_MAIN: extern "C" fn() = look_at_stdout;
+
+extern "C" fn look_at_stdout() {
+    let closed = rustix::io::fcntl_getfd(rustix::stdio::stdout()) == Err(Errno::BADF);
+    STDOUT_WAS_CLOSED.store(closed, Ordering::Relaxed);
+}
+
+/// Returns an unbuffered handle for stdout. Fails if stdout was closed when the program started, or
+/// if no descriptor is left.
+pub fn stdout() -> io::Result<File> {
+    if STDOUT_WAS_CLOSED.load(Ordering::Relaxed) {
+        return Err(Errno::BADF.into());
+    }
+    unbuffered(io::stdout())
+}
+
+/// Returns an unbuffered handle for stdin. Fails if no descriptor is left.
+pub fn stdin() -> io::Result<File> {
+    unbuffered(io::stdin())
+}
+
+fn unbuffered(stream: impl AsFd) -> io::Result<File> {
     Ok(stream.as_fd().try_clone_to_owned()?.into())
 }
 
@@ -85,7 +120,7 @@ impl Terminal {
     ///
     /// Fails if the terminal is gone.
     pub fn open(notify: impl Fn(Trouble) + Send + 'static) -> io::Result<Self> {
-        let tty = unbuffered(io::stdin())?;
+        let tty = stdin()?;
         let saved = tcgetattr(&tty)?;
         let mut raw = saved.clone();
         raw.make_raw();

@@ -16,8 +16,17 @@ use super::{INTERRUPTED_STATUS, Trouble};
 /// The error code for too many open sockets (`WSAEMFILE`).
 pub(super) const OUT_OF_DESCRIPTORS: [i32; 1] = [10024];
 
-/// Returns an unbuffered handle for stdin or stdout. Fails if there is none.
-pub fn unbuffered(stream: impl AsHandle) -> io::Result<File> {
+/// Returns an unbuffered handle for stdout. Fails if there is none.
+pub fn stdout() -> io::Result<File> {
+    unbuffered(io::stdout())
+}
+
+/// Returns an unbuffered handle for stdin. Fails if there is none.
+pub fn stdin() -> io::Result<File> {
+    unbuffered(io::stdin())
+}
+
+fn unbuffered(stream: impl AsHandle) -> io::Result<File> {
     Ok(stream.as_handle().try_clone_to_owned()?.into())
 }
 
