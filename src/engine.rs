@@ -758,7 +758,7 @@ impl Chat<'_> {
                         let room = self.session.framing().limit() - message.len();
                         message.extend(text.bytes().iter().take(room));
                     }
-                    let ends = part.last && ends;
+                    let ends = part.last && (ends || self.session.answers_blindly(peer));
                     if let Some(prompt) = &self.engine.prompt
                         && let Some(present) = prompt.roster().get_mut(peer)
                     {

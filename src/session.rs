@@ -254,6 +254,13 @@ impl Session {
         in_line.or(owed).or(self.current).or_else(first)
     }
 
+    /// Returns whether every message of `peer` that is shown gets an answer, even one that a broken
+    /// connection has cut off: a program sees a line, and cannot tell.
+    #[must_use]
+    pub fn answers_blindly(&self, peer: Peer) -> bool {
+        self.rules.answers_blindly && peer != Peer::Server
+    }
+
     /// Returns whether `peer` waits for an answer.
     #[must_use]
     pub fn is_owed(&self, peer: Peer) -> bool {

@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 
 use common::terminal::Terminal;
 use common::{
-    Piped, echo, expect_bytes, expect_end, expect_reset, leave, program, raw_client, signal,
+    Piped, echo, expect_bytes, expect_end, expect_reset, leave, program, raw_client,
+    reset_when_dropped, signal,
 };
 use nix::sys::signal::Signal;
 
@@ -565,6 +566,29 @@ fn an_answer_is_for_whose_message_it_answers_even_if_that_one_is_gone() {
         stderr.contains("Not sent: to the first\nNot sent: to the second\n"),
         "{stderr}"
     );
+}
+
+#[test]
+fn a_message_that_a_reset_has_cut_off_takes_nobody_elses_answer() {
+    let (mut server, port) = Piped::serve(&["-m", "2", "-f", "line"]);
+    let mut cut = raw_client(port);
+    cut.write_all(b"half").unwrap();
+    expect_clients(&server, 1);
+    reset_when_dropped(&cut);
+    drop(cut);
+    // A program sees a line, and answers it.
+    server.expect("Received from client #1: half\n");
+    let mut client = raw_client(port);
+    client.write_all(b"whole\n").unwrap();
+    server.expect("Received from client #1: half\nReceived from client #2: whole\n");
+    server.write("to half\nto whole\n");
+    expect_bytes(&mut client, "to whole\n");
+    drop(client);
+    server.stderr.wait_for("the loss", |bytes| {
+        String::from_utf8_lossy(bytes)
+            .contains("Not sent: to half\n")
+            .then_some(())
+    });
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn all_bad_lines_are_named_by_number() {
     assert_eq!(numbers, [2, 4, 6, 7, 8]);
     for (line, part) in bad.iter().zip([
         "no tab",
-        "unclosed group",
+        "group",
         "second *greeting*",
         "no escape \\q",
         "after the last backslash",
