@@ -111,6 +111,7 @@ fn converse(
         },
         linger: rules.linger,
         duplex: rules.duplex,
+        answered: false,
         retries: retry.is_some(),
     };
     let mut peers = Peers::new(wire, ends);

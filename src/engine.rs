@@ -33,6 +33,9 @@ const _: () = assert!(FIRST_TOKEN > 2);
 /// The maximum number of events per wait.
 const EVENTS: usize = 1024;
 
+/// The maximum number of clients to accept before others get their turn.
+const ACCEPTED: usize = 16;
+
 /// How long an answer may take until the user is told that no newline is sent.
 const NO_ANSWER: Duration = Duration::from_secs(3);
 
@@ -720,7 +723,8 @@ impl Chat<'_> {
             self.wait(self.reply_due())?;
         }
         // Each ready peer is handled once before the user's input is looked at again.
-        for _ in 0..if single { 1 } else { self.peers.ready() } {
+        let count = if single { 1 } else { self.peers.begin_round() };
+        for _ in 0..count {
             if self.engine.report.is_full() {
                 break;
             }
@@ -888,7 +892,7 @@ impl Chat<'_> {
     fn wait(&mut self, until: Option<Instant>) -> Result<(), Failure> {
         let registry = self.engine.poll.registry();
         self.peers.watch(registry).map_err(Failure::Accept)?;
-        let due = if self.peers.ready() > 0 && !self.engine.report.is_full() {
+        let due = if self.peers.are_ready() && !self.engine.report.is_full() {
             Some(Instant::now())
         } else {
             self.peers.deadline().into_iter().chain(until).min()
@@ -903,9 +907,12 @@ impl Chat<'_> {
         Ok(())
     }
 
-    /// Accepts the waiting clients, within the limits.
+    /// Accepts waiting clients, within the limits, and not so many that others wait for long.
     fn accept(&mut self) -> Result<(), Failure> {
-        while let Some(accepted) = self.peers.accept() {
+        for _ in 0..ACCEPTED {
+            let Some(accepted) = self.peers.accept() else {
+                break;
+            };
             match accepted {
                 Ok((peer, address)) => {
                     self.engine.show(&Event::ConnectionFrom(peer, &address))?;
@@ -983,7 +990,7 @@ impl Chat<'_> {
     fn close(&mut self) -> Result<Ending, Failure> {
         let limit = self.peers.close().map(|limit| Instant::now() + limit);
         loop {
-            for _ in 0..self.peers.ready() {
+            for _ in 0..self.peers.begin_round() {
                 if self.engine.report.is_full() {
                     break;
                 }

@@ -55,6 +55,7 @@ pub enum News<'a> {
 
 /// The conversation with one peer.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each has one meaning")]
 struct Conversation {
     connection: Connection<Socket>,
     /// Why the conversation is over. Reported after everything that was received before.
@@ -67,6 +68,8 @@ struct Conversation {
     left: Option<Instant>,
     is_registered: bool,
     is_queued: bool,
+    /// Whether the peer has left, and its next message waits for our answer to the one before.
+    is_held: bool,
     /// The entry of this conversation in [`Peers::timers`].
     timer: Option<Instant>,
 }
@@ -79,13 +82,22 @@ pub struct Peers {
     rules: Rules,
     /// In the order of arrival.
     conversations: BTreeMap<Peer, Conversation>,
-    /// The peers to look at next.
-    ready: VecDeque<Peer>,
+    queues: Queues,
     timers: BTreeSet<(Instant, Peer)>,
     /// The peers of whom nothing is reported any more, in the order of their dismissal.
     dismissed: VecDeque<Peer>,
     /// Whether any peer has sent a message.
     heard: bool,
+}
+
+/// The peers to look at next.
+#[derive(Debug, Default)]
+struct Queues {
+    /// Those that are there.
+    present: VecDeque<Peer>,
+    /// Those of many that have closed their side. However much they have left unread, they hold
+    /// nobody up: only one of them is looked at in a round.
+    departed: VecDeque<Peer>,
 }
 
 /// How conversations end.
@@ -99,6 +111,9 @@ pub struct Ends {
     pub linger: Option<Duration>,
     /// Whether there are no turns: what a peer sends is handed out at any time.
     pub duplex: bool,
+    /// Whether every message gets an answer, as a program gives it, even if the peer is gone. Then
+    /// one of many that has left has its next message handed out when the one before is answered.
+    pub answered: bool,
     /// Whether the caller reconnects when the connection is lost. Then it matters whether a peer
     /// that closed the connection has received our last message.
     pub retries: bool,
@@ -128,7 +143,7 @@ impl Peers {
                 ..Rules::default()
             },
             conversations: BTreeMap::new(),
-            ready: VecDeque::new(),
+            queues: Queues::default(),
             timers: BTreeSet::new(),
             dismissed: VecDeque::new(),
             heard: false,
@@ -165,6 +180,7 @@ impl Peers {
             left: None,
             is_registered: false,
             is_queued: false,
+            is_held: false,
             timer: None,
         };
         self.conversations.insert(peer, conversation);
@@ -243,7 +259,7 @@ impl Peers {
             if event.is_readable() || event.is_read_closed() || event.is_error() {
                 conversation.connection.set_ready(event.is_read_closed());
             }
-            conversation.queue(peer, &mut self.ready);
+            conversation.queue(peer, &mut self.queues);
         }
     }
 
@@ -263,15 +279,26 @@ impl Peers {
             } else if !was_blocking {
                 break;
             }
-            conversation.queue(*peer, &mut self.ready);
+            conversation.queue(*peer, &mut self.queues);
         }
         Ok(())
     }
 
-    /// Returns how often to call [`Peers::next`] before the next wait.
+    /// Returns whether there is something to do without waiting.
     #[must_use]
-    pub fn ready(&self) -> usize {
-        self.ready.len()
+    pub fn are_ready(&self) -> bool {
+        let accepts = |listener: &Listener| listener.can_accept(self.conversations.len());
+        !self.queues.present.is_empty()
+            || !self.queues.departed.is_empty()
+            || self.listener.as_ref().is_some_and(accepts)
+    }
+
+    /// Returns how often to call [`Peers::next`] before the next wait: once for each peer that is
+    /// ready, of those that have left for one alone.
+    pub fn begin_round(&mut self) -> usize {
+        let Queues { present, departed } = &mut self.queues;
+        present.extend(departed.pop_front());
+        present.len()
     }
 
     /// Returns when the next timer expires.
@@ -293,7 +320,7 @@ impl Peers {
             self.timers.pop_first();
             if let Some(conversation) = self.conversations.get_mut(&peer) {
                 conversation.timer = None;
-                conversation.queue(peer, &mut self.ready);
+                conversation.queue(peer, &mut self.queues);
             }
         }
     }
@@ -301,7 +328,7 @@ impl Peers {
     /// Looks at the next peer in the queue, without waiting, and returns what happened.
     /// `is_ours` returns whether it is our turn with a peer.
     pub fn next(&mut self, is_ours: impl FnOnce(Peer) -> bool) -> News<'_> {
-        let Some(peer) = self.ready.pop_front() else {
+        let Some(peer) = self.queues.present.pop_front() else {
             return News::Nothing;
         };
         if self.dismissed.contains(&peer) {
@@ -315,9 +342,9 @@ impl Peers {
         conversation
             .connection
             .gather(is_one_of_many(peer) && !ours);
-        let step = conversation.step(ours, self.rules);
-        if conversation.is_queued {
-            self.ready.push_back(peer);
+        let step = conversation.step(peer, ours, self.rules);
+        if mem::take(&mut conversation.is_queued) {
+            conversation.queue(peer, &mut self.queues);
         }
         let at = conversation.deadline(ours, self.rules);
         if at != conversation.timer {
@@ -352,15 +379,18 @@ impl Peers {
                 None
             }
         };
-        conversation.queue(peer, &mut self.ready);
+        conversation.queue(peer, &mut self.queues);
         joined
     }
 
-    /// Returns whether `peer` is still there and has accepted everything sent so far.
+    /// Returns whether the next answer for `peer` can be taken: it is still there and has accepted
+    /// everything sent so far, or it has left and its next message waits for the answer.
     #[must_use]
     pub fn can_send(&self, peer: Peer) -> bool {
         let conversation = self.conversations.get(&peer);
-        conversation.is_some_and(|found| found.fault.is_none() && !found.connection.has_unsent())
+        conversation.is_some_and(|found| {
+            found.is_held || found.fault.is_none() && !found.connection.has_unsent()
+        })
     }
 
     /// Ends the conversation with `peer` and closes the connection.
@@ -388,7 +418,7 @@ impl Peers {
                 // Fails only if the peer is gone.
                 let _ = conversation.connection.close();
             }
-            conversation.queue(*peer, &mut self.ready);
+            conversation.queue(*peer, &mut self.queues);
         }
         limit.filter(|_| self.conversations.keys().any(|peer| is_one_of_many(*peer)))
     }
@@ -398,7 +428,7 @@ impl Peers {
     /// needed.
     pub fn dismiss(&mut self, peer: Peer) {
         if let Some(conversation) = self.conversations.get_mut(&peer) {
-            conversation.queue(peer, &mut self.ready);
+            conversation.queue(peer, &mut self.queues);
             self.dismissed.push_back(peer);
         }
     }
@@ -409,13 +439,11 @@ impl Peers {
             return;
         };
         conversation.connection.gather(false);
-        if matches!(
-            conversation.step(false, self.rules),
-            Progress::Part | Progress::Closed
-        ) {
+        let step = conversation.step(peer, false, self.rules);
+        if matches!(step, Progress::Part | Progress::Closed) {
             self.remove(peer);
-        } else if conversation.is_queued {
-            self.ready.push_back(peer);
+        } else if mem::take(&mut conversation.is_queued) {
+            conversation.queue(peer, &mut self.queues);
         }
     }
 
@@ -446,16 +474,22 @@ fn is_one_of_many(peer: Peer) -> bool {
 
 impl Conversation {
     /// Adds `peer`, whose conversation this is, to the peers to look at, unless it is one of them.
-    fn queue(&mut self, peer: Peer, ready: &mut VecDeque<Peer>) {
-        if !mem::replace(&mut self.is_queued, true) {
-            ready.push_back(peer);
+    fn queue(&mut self, peer: Peer, queues: &mut Queues) {
+        if mem::replace(&mut self.is_queued, true) {
+            return;
+        }
+        if is_one_of_many(peer) && self.connection.has_left() {
+            queues.departed.push_back(peer);
+        } else {
+            queues.present.push_back(peer);
         }
     }
 
     /// Sends and receives what is possible without waiting. Sets `is_queued` if there may be more
     /// to do.
-    fn step(&mut self, ours: bool, rules: Rules) -> Progress {
+    fn step(&mut self, peer: Peer, ours: bool, rules: Rules) -> Progress {
         self.is_queued = false;
+        self.is_held = false;
         if self.flush(rules) {
             return Progress::Pending;
         }
@@ -463,8 +497,12 @@ impl Conversation {
             // Fails only if the peer is gone.
             let _ = self.connection.close();
         }
-        let step = if ours && self.fault.is_none() {
-            self.look_ahead(rules)
+        let held = rules.ends.answered
+            && is_one_of_many(peer)
+            && self.connection.framing().marks_the_end()
+            && !rules.closing;
+        let step = if ours && (self.fault.is_none() || held) {
+            self.look_ahead(held, rules)
         } else {
             self.take_in(rules)
         };
@@ -520,13 +558,13 @@ impl Conversation {
 
     /// Receives in our turn. If the framing has a delimiter, what arrives is kept for the peer's
     /// turn; without one, it can only be the rest of the peer's last message. Once the peer has
-    /// left, everything is handed out.
-    fn look_ahead(&mut self, rules: Rules) -> Progress {
-        if !self.has_left(rules) {
+    /// left, everything is handed out, unless it is `held` to its turns.
+    fn look_ahead(&mut self, held: bool, rules: Rules) -> Progress {
+        if self.fault.is_none() && !self.has_left(rules) {
             if self.connection.framing().marks_the_end() {
                 if let Err(error) = self.connection.read_ahead() {
                     self.fail(error);
-                    return self.advance();
+                    return self.look_ahead(held, rules);
                 }
             } else if self.connection.can_read()
                 || self.connection.has_next()
@@ -540,6 +578,10 @@ impl Conversation {
             if !self.has_left(rules) {
                 return Progress::Pending;
             }
+        }
+        self.is_held = held && self.connection.has_next();
+        if self.is_held {
+            return Progress::Pending;
         }
         self.advance()
     }
@@ -581,6 +623,10 @@ impl Conversation {
     fn deadline(&self, ours: bool, rules: Rules) -> Option<Instant> {
         if self.connection.has_unsent() && self.fault.is_none() {
             return Some(self.active + rules.stuck_timeout?);
+        }
+        if self.is_held {
+            // Our answer is waited for.
+            return None;
         }
         if ours {
             let left = self.left.map(|since| since + rules.ends.grace);

@@ -72,6 +72,7 @@ pub fn run(
         },
         linger: rules.linger,
         duplex: rules.duplex,
+        answered: engine.kind() != Kind::Terminal && !engine.has_script() && !rules.duplex,
         retries: false,
     };
     let mut peers = Peers::new(wire, ends);

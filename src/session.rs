@@ -424,6 +424,12 @@ impl Session {
             self.owed.retain(|owed| *owed != self.current);
             return;
         }
+        self.answered(last);
+    }
+
+    /// Records that a part of a line is done with. If it is the last, the peer that it answered has
+    /// the turn.
+    fn answered(&mut self, last: bool) {
         if let Some(peer) = self.end_line(last)
             // The peer may have sent another message that is still to be answered.
             && !(self.rules.answers_blindly && self.owed.contains(&Some(peer)))
@@ -444,7 +450,13 @@ impl Session {
             self.in_line = false;
             return false;
         }
-        self.end_line(last);
+        let asked = self.owed.front().copied().flatten();
+        if asked.is_some_and(|peer| self.answers_blindly(peer)) {
+            // What the peer had still said before it left is shown next.
+            self.answered(last);
+        } else {
+            self.end_line(last);
+        }
         // The rest of the line has no recipient either.
         if !last && let Some(front) = self.owed.front_mut() {
             *front = None;

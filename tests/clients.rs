@@ -3,7 +3,7 @@
 mod common;
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::process::{Command, Stdio};
 
 use common::terminal::Terminal;
@@ -566,6 +566,42 @@ fn an_answer_is_for_whose_message_it_answers_even_if_that_one_is_gone() {
         stderr.contains("Not sent: to the first\nNot sent: to the second\n"),
         "{stderr}"
     );
+}
+
+#[test]
+fn what_the_departed_had_said_comes_a_message_at_a_time() {
+    const FLOODS: usize = 30;
+    let (mut server, port) = Piped::serve(&["-m", "99", "-b", "99", "-f", "line"]);
+    for number in 0..FLOODS {
+        let mut flood = raw_client(port);
+        flood.write_all(&b"x\n".repeat(500)).unwrap();
+        match number % 3 {
+            0 => reset_when_dropped(&flood),
+            1 => flood.shutdown(Shutdown::Write).unwrap(),
+            _ => {}
+        }
+    }
+    let mut client = raw_client(port);
+    let mut answered = 0;
+    for turn in 0..5 {
+        let said = format!("turn {turn}");
+        client.write_all(format!("{said}\n").as_bytes()).unwrap();
+        // How many messages were shown before: at most one of each, since nobody was answered.
+        let count = server.stdout.wait_for(&said, |bytes| {
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            let whole = text.rsplit_once('\n')?.0;
+            whole.lines().position(|line| line.ends_with(&said))
+        });
+        assert!(
+            (answered..=answered + FLOODS).contains(&count),
+            "{count} before {said}, {answered} answered"
+        );
+        for number in answered..=count {
+            server.write(format!("{number}\n"));
+        }
+        expect_bytes(&mut client, format!("{count}\n"));
+        answered = count + 1;
+    }
 }
 
 #[test]

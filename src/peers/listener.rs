@@ -91,6 +91,11 @@ impl Listener {
         clients < self.room && (self.stays_open() || self.count == 0)
     }
 
+    /// Returns whether the next client can be accepted at once while there are `clients`.
+    pub(super) fn can_accept(&self, clients: usize) -> bool {
+        self.ready && self.shut_until.is_none() && self.takes_more(clients)
+    }
+
     /// Returns whether new clients are accepted after others have left.
     pub(super) fn stays_open(&self) -> bool {
         self.limits.max_clients.is_some()

@@ -12,7 +12,7 @@ use crate::framing::Framing;
 /// How long anything may take.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A server of lines with two clients.
+/// A server of lines with clients.
 struct Server {
     poll: Poll,
     events: Events,
@@ -21,28 +21,32 @@ struct Server {
 
 impl Server {
     fn new(limits: Limits) -> (Self, Vec<TcpStream>) {
+        Self::with(2, limits, Ends::default())
+    }
+
+    fn with(count: usize, limits: Limits, ends: Ends) -> (Self, Vec<TcpStream>) {
         let poll = Poll::new().unwrap();
         let address = "127.0.0.1:0".parse().unwrap();
-        let listener = ListeningSocket::bind(&address, 2, &Log::default()).unwrap();
+        let listener = ListeningSocket::bind(&address, 99, &Log::default()).unwrap();
         let address = listener.local_address().unwrap().to_string();
         let wire = Wire {
             framing: Framing::Line,
             name: None,
         };
-        let mut peers = Peers::new(&wire, Ends::default());
+        let mut peers = Peers::new(&wire, ends);
         peers.listen(listener, limits, poll.registry()).unwrap();
         let mut server = Self {
             poll,
             events: Events::with_capacity(8),
             peers,
         };
-        let clients = (0..2).map(|_| TcpStream::connect(&address).unwrap());
+        let clients = (0..count).map(|_| TcpStream::connect(&address).unwrap());
         let clients = clients.collect();
-        let mut count = 0;
-        while count < 2 {
+        let mut accepted = 0;
+        while accepted < count {
             server.wait();
             while let Some(Ok(_)) = server.peers.accept() {
-                count += 1;
+                accepted += 1;
             }
         }
         (server, clients)
@@ -51,7 +55,7 @@ impl Server {
     fn wait(&mut self) {
         self.peers.watch(self.poll.registry()).unwrap();
         let due = self.peers.deadline().unwrap_or(Instant::now() + DEADLINE);
-        let timeout = if self.peers.ready() > 0 {
+        let timeout = if self.peers.are_ready() {
             Duration::ZERO
         } else {
             due.saturating_duration_since(Instant::now())
@@ -73,7 +77,7 @@ impl Server {
                 self.peers.send(Peer::Numbered(1), flood, false);
             }
             self.wait();
-            for _ in 0..self.peers.ready() {
+            for _ in 0..self.peers.begin_round() {
                 let news = self.peers.next(|_| false);
                 if wanted(&news) {
                     return;
@@ -118,4 +122,60 @@ fn a_line_that_does_not_end_is_reported_once() {
         matches!(news, News::Stalled(Peer::Numbered(1), so_far) if so_far.bytes() == b"no end")
     });
     assert!(server.peers.deadline().is_none());
+}
+
+#[test]
+fn those_who_have_left_come_after_the_others_one_a_round() {
+    let limits = Limits {
+        max_clients: Some(9),
+        ..Limits::default()
+    };
+    let ends = Ends {
+        answered: true,
+        ..Ends::default()
+    };
+    let (mut server, mut clients) = Server::with(4, limits, ends);
+    // Who waits for an answer.
+    let mut owed = Vec::new();
+    for client in &mut clients[..3] {
+        client.write_all(&b"x\n".repeat(100)).unwrap();
+    }
+    // The first two have left, the third stays.
+    clients.drain(..2);
+    let mut told = [0; 5];
+    let mut gone = 0;
+    let start = Instant::now();
+    let mut wait_until_read = true;
+    while gone < 2 {
+        assert!(start.elapsed() < DEADLINE, "{told:?}");
+        server.wait();
+        let count = server.peers.begin_round();
+        let departed_before = told[1] + told[2];
+        let mut heard = Vec::new();
+        for _ in 0..count {
+            match server.peers.next(|peer| owed.contains(&peer)) {
+                News::Part { peer, .. } => heard.push(peer),
+                News::Gone(..) => gone += 1,
+                News::Stalled(..) | News::Nothing => {}
+            }
+        }
+        for peer in &heard {
+            let Peer::Numbered(number) = peer else {
+                panic!("{peer:?}");
+            };
+            told[*number as usize] += 1;
+            assert!(!owed.contains(peer), "it was not answered: {peer:?}");
+        }
+        // Until both ends are read, they may count as present.
+        if !wait_until_read {
+            assert!(told[1] + told[2] <= departed_before + 1, "{heard:?}");
+        }
+        wait_until_read = told[1] + told[2] < 3;
+        owed.extend(heard);
+        // The answers come, or fail.
+        for peer in owed.drain(..) {
+            server.peers.send(peer, b"y", true);
+        }
+    }
+    assert_eq!(told[1..3], [100, 100]);
 }
