@@ -46,6 +46,16 @@ enum Hostile {
     All,
 }
 
+/// What those do who have said what they had to say, or nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    Silent,
+    Stays,
+    Closes,
+    HalfCloses,
+    Resets,
+}
+
 fn main() {
     roles::play();
     let room = raise_limit();
@@ -84,6 +94,39 @@ fn main() {
     ];
     print_table(subjects);
     println!("\n  of bare: here, of the fifty alone");
+
+    println!("\na client that talks, beside 300 that each send 40 KB of short lines\n");
+    let beside = |name: &str, then| {
+        Subject::new(name, {
+            let folder = &folder;
+            move || beside_many(folder, then)
+        })
+    };
+    let subjects = vec![
+        beside("they say nothing", Then::Silent),
+        beside("they stay, and read nothing", Then::Stays),
+        beside("they close", Then::Closes),
+        beside("they half-close", Then::HalfCloses),
+        beside("they reset", Then::Resets),
+    ];
+    let results = interleave(subjects, rounds(5));
+    println!(
+        "  {:34} {:>12} {:>8} {:>8}",
+        "", "worst us", "of quiet", "p50 us"
+    );
+    let worst = each(&results, |cost| percentile(&cost.delays, 100));
+    for (index, (name, costs)) in results.iter().enumerate() {
+        let middle: Vec<_> = costs
+            .iter()
+            .map(|cost| percentile(&cost.delays, 50))
+            .collect();
+        println!(
+            "  {name:34} {:>12.0} {:>8.2} {:>8.0}",
+            median(&worst[index]) * 1e6,
+            ratio(&worst[index], &worst[0]),
+            median(&middle) * 1e6,
+        );
+    }
 
     println!("\nten clients in lockstep, beside others that are connected and say nothing\n");
     println!(
@@ -197,6 +240,45 @@ fn crowded(folder: &TempDir, count: usize) -> Cost {
     let mut cost = lockstep(&mut clients[..TALKING], TURNS);
     cost.clients = count;
     cost.memory = Some((server.peak_memory() - before) as f64 / count as f64);
+    cost
+}
+
+/// What one client has to wait for, beside 300 others that come after it.
+fn beside_many(folder: &TempDir, then: Then) -> Cost {
+    const OTHERS: usize = 300;
+    const TURNS: usize = 1000;
+    // An answer for each line that anybody says.
+    let answers = lines(folder, "hello", 1_000_000);
+    let mut server = Process::start(
+        socketchat(&["serve", "-p", "0", "-m", "400", "-b", "400", "-f", "line"])
+            .stdin(open(&answers)),
+    );
+    let port = server.port();
+    let mut client = connect(port, 1);
+    lockstep(&mut client, 10);
+    let flood = b"x\n".repeat(20_000);
+    let others = std::thread::spawn(move || {
+        let mut others = connect(port, OTHERS);
+        for other in &mut others {
+            if then == Then::Silent {
+                continue;
+            }
+            // Those who do not read their answers are given up by the server.
+            let _ = other.write_all(&flood);
+            if then == Then::HalfCloses {
+                let _ = other.shutdown(Shutdown::Write);
+            }
+            if then == Then::Resets {
+                rustix::net::sockopt::set_socket_linger(&*other, Some(Duration::ZERO)).unwrap();
+            }
+        }
+        if matches!(then, Then::Closes | Then::Resets) {
+            others.clear();
+        }
+        others
+    });
+    let cost = lockstep(&mut client, TURNS);
+    drop(others.join().unwrap());
     cost
 }
 

@@ -245,7 +245,7 @@ _socketchat() {
             return 0
             ;;
         socketchat__subcmd__serve)
-            opts="-p -b -k -m -f -q -h --host --port --backlog --keep-open --max-clients --idle-timeout --script --framing --name --duplex --server-first --linger --quiet --color --vi --history-file --no-history --explain --transcript --help"
+            opts="-p -b -k -m -f -q -h --host --port --backlog --keep-open --max-clients --idle-timeout --allow --per-host --script --framing --name --duplex --server-first --linger --quiet --color --vi --history-file --no-history --explain --transcript --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -280,6 +280,14 @@ _socketchat() {
                     return 0
                     ;;
                 --idle-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --allow)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --per-host)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

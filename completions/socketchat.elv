@@ -37,6 +37,8 @@ set edit:completion:arg-completer[socketchat] = {|@words|
             cand -m 'Talk with up to N clients at once, and keep open: whoever has waited longest is answered first; the others stay in the backlog'
             cand --max-clients 'Talk with up to N clients at once, and keep open: whoever has waited longest is answered first; the others stay in the backlog'
             cand --idle-timeout 'Let a client go that has the turn and says nothing for so long: 30s, 5m'
+            cand --allow 'Accept clients from this network or address alone, as 10.0.0.0/8; may be repeated'
+            cand --per-host 'Accept so many clients at once from an address'
             cand --script 'Answer as this file says, instead of a person: each line has a regular expression, a tab, and the answer to what matches'
             cand -f 'Where a message ends: raw (where it does), line (at \n), crlf (at \r\n), json (a line of JSON), or nul (at a zero byte); the other side must use the same'
             cand --framing 'Where a message ends: raw (where it does), line (at \n), crlf (at \r\n), json (a line of JSON), or nul (at a zero byte); the other side must use the same'

@@ -36,6 +36,8 @@ complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s p -l por
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s b -l backlog -d 'How many connections may wait to be accepted' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s m -l max-clients -d 'Talk with up to N clients at once, and keep open: whoever has waited longest is answered first; the others stay in the backlog' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l idle-timeout -d 'Let a client go that has the turn and says nothing for so long: 30s, 5m' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l allow -d 'Accept clients from this network or address alone, as 10.0.0.0/8; may be repeated' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l per-host -d 'Accept so many clients at once from an address' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l script -d 'Answer as this file says, instead of a person: each line has a regular expression, a tab, and the answer to what matches' -r -F
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s f -l framing -d 'Where a message ends: raw (where it does), line (at \\n), crlf (at \\r\\n), json (a line of JSON), or nul (at a zero byte); the other side must use the same' -r -f -a "raw\t''
 line\t''

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use socketchat::diagram;
-use socketchat::endpoint::{DEFAULT_PORT, parse_target};
+use socketchat::endpoint::{DEFAULT_PORT, parse_network, parse_target};
 use socketchat::framing::{Decoder, Framing, Pause, Text};
 use socketchat::sanitize::Untrusted;
+use socketchat::script::Script;
 use socketchat::wrap::{max_width, wrap};
 
 /// Splits a first byte off, which chooses a variant. Empty data chooses the first.
@@ -113,5 +114,30 @@ pub(crate) fn address(data: &[u8]) {
         let endpoint = target.endpoint(DEFAULT_PORT);
         let again = parse_target(&endpoint.to_string());
         assert_eq!(again.map(|target| target.endpoint(0)), Ok(endpoint));
+    }
+}
+
+/// What is taken for a network is written as the same network, which has its own address.
+pub(crate) fn network(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Ok(network) = parse_network(&text) {
+        assert_eq!(parse_network(&network.to_string()), Ok(network));
+        assert!(network.contains(&network.addr()));
+    }
+}
+
+/// A script is used, or each of its bad lines is named by a number that it has.
+pub(crate) fn script(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    match Script::parse(&text) {
+        Ok(script) => {
+            for line in text.lines() {
+                let _ = script.answer(line);
+            }
+        }
+        Err(bad) => {
+            let count = text.lines().count();
+            assert!(bad.iter().all(|line| (1..=count).contains(&line.number)));
+        }
     }
 }

@@ -12,6 +12,7 @@ use clap::builder::PossibleValue;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, ColorChoice, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use ipnet::IpNet;
 use regex_lite::Regex;
 
 use crate::connect::Attempts;
@@ -19,7 +20,7 @@ use crate::endpoint::{self, DEFAULT_PORT, Endpoint, Target};
 use crate::explain::Log;
 use crate::framing::{Framing, LINGER, Wire};
 use crate::input::{self, HistoryFile};
-use crate::peers::Limits;
+use crate::peers::{Access, Limits};
 use crate::report;
 use crate::session::{Reply, Rules};
 
@@ -195,6 +196,22 @@ pub struct ServeArgs {
         help_heading = "Whom to serve"
     )]
     idle_timeout: Option<Duration>,
+    /// Accept clients from this network or address alone, as 10.0.0.0/8; may be repeated
+    #[arg(
+        long,
+        value_name = "CIDR",
+        value_parser = endpoint::parse_network,
+        help_heading = "Whom to serve"
+    )]
+    allow: Vec<IpNet>,
+    /// Accept so many clients at once from an address
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = parse_count,
+        help_heading = "Whom to serve"
+    )]
+    per_host: Option<u16>,
     /// Answer as this file says, instead of a person: each line has a regular expression, a tab,
     /// and the answer to what matches
     #[arg(
@@ -223,6 +240,10 @@ impl ServeArgs {
         Limits {
             max_clients: self.max_clients.or(self.keep_open.then_some(1)),
             idle_timeout: self.idle_timeout,
+            access: Access {
+                allow: self.allow.clone(),
+                per_host: self.per_host,
+            },
             ..Limits::default()
         }
     }

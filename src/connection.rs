@@ -140,8 +140,13 @@ impl<S: Stream> Connection<S> {
         }
     }
 
+    /// Returns the stream.
+    pub fn stream(&self) -> &S {
+        &self.stream
+    }
+
     /// Returns the stream, for registration.
-    pub fn stream(&mut self) -> &mut S {
+    pub fn stream_mut(&mut self) -> &mut S {
         &mut self.stream
     }
 

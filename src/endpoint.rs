@@ -5,10 +5,11 @@ mod tests;
 
 use std::fmt;
 use std::io;
-use std::net::{AddrParseError, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
+use std::net::{AddrParseError, IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::sys;
@@ -97,13 +98,19 @@ impl Address {
     /// The address of a client at a Unix socket.
     pub const UNNAMED: Self = Self::Unix(PathBuf::new());
 
+    /// Returns the IP address; as IPv4 if it is an IPv4 address in IPv6 (RFC 4291 §2.5.5.2).
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(address) => Some(address.ip().to_canonical()),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Returns whether only this machine can reach the address.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        match self {
-            Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
-            Self::Unix(_) => true,
-        }
+        self.ip().is_none_or(|ip| ip.is_loopback())
     }
 }
 
@@ -228,4 +235,15 @@ pub fn parse_host(text: &str) -> Result<Target, String> {
         Target::Host(_, Some(port)) => Err(format!("the port goes in an option: --port {port}")),
         target => Ok(target),
     }
+}
+
+/// Parses a network, `10.0.0.0/8` or `fd00::/8` (RFC 4632), or a single address. Returns an error,
+/// worded for the user, if `text` has another form.
+pub fn parse_network(text: &str) -> Result<IpNet, String> {
+    let network = text.parse::<IpNet>().ok();
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    network
+        .or_else(address)
+        .map(|network| network.trunc())
+        .ok_or_else(|| "write an address or a network, as 10.0.0.0/8 or fd00::/8".into())
 }

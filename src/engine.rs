@@ -15,7 +15,7 @@ use crate::endpoint::Address;
 use crate::event::{Answer, Awaited, Event, Failure, Parting, Peer, Prompt, Unsent};
 use crate::framing::{Framing, Oddity};
 use crate::input::{self, Input, Kind, Typed};
-use crate::peers::{FIRST_TOKEN, News, Peers};
+use crate::peers::{Arrival, FIRST_TOKEN, News, Peers};
 use crate::prompt::SharedPrompt;
 use crate::report::Report;
 use crate::script::Script;
@@ -914,11 +914,13 @@ impl Chat<'_> {
                 break;
             };
             match accepted {
-                Ok((peer, address)) => {
+                Arrival::Client(peer, address) => {
                     self.engine.show(&Event::ConnectionFrom(peer, &address))?;
                     self.join(peer, &address)?;
                 }
-                Err(error) => self.engine.show(&Event::Crowded(&error))?,
+                Arrival::Refused(ip, Some(why)) => self.engine.show(&Event::Refused(ip, why))?,
+                Arrival::Refused(_, None) => {}
+                Arrival::Crowded(error) => self.engine.show(&Event::Crowded(&error))?,
             }
         }
         Ok(())

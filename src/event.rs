@@ -1,6 +1,7 @@
 //! The events, prompts and errors that the program prints. Their wording is in [`words`].
 
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -70,6 +71,15 @@ pub struct Unsent {
     pub more: bool,
 }
 
+/// Why a client was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Its address is in none of the networks that may connect.
+    NotAllowed,
+    /// There are as many clients from its address as there may be.
+    TooMany,
+}
+
 /// An answer to a command of the user's.
 #[derive(Debug)]
 pub enum Answer<'a> {
@@ -118,7 +128,12 @@ pub enum Event<'a> {
     /// The server listens on this address.
     Listening(&'a Address),
     /// The server can be reached from other machines.
-    Exposed,
+    Exposed {
+        /// Whether only some may connect.
+        limited: bool,
+    },
+    /// A client from this address was refused.
+    Refused(IpAddr, Refusal),
     /// A client connected from this address.
     ConnectionFrom(Peer, &'a Address),
     /// No further client can be accepted for now, for this reason.

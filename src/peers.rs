@@ -1,24 +1,27 @@
 //! The conversations with all peers. A wake-up costs time in proportion to the peers
 //! that are ready, not to all peers.
 
+mod access;
 mod listener;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::mem;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
 use mio::{Registry, Token};
 
-use self::listener::Listener;
+use self::listener::{Accepted, Listener};
 use crate::connection::{Connection, Part, Progress};
 use crate::endpoint::Address;
-use crate::event::{Parting, Peer};
+use crate::event::{Parting, Peer, Refusal};
 use crate::framing::{Oddity, RAW_QUIET, Wire};
 use crate::sanitize::Untrusted;
 use crate::socket::{ListeningSocket, Socket};
 
+pub use self::access::Access;
 pub use self::listener::Limits;
 
 /// How long the only peer may take to accept our last message.
@@ -51,6 +54,18 @@ pub enum News<'a> {
     Gone(Peer, Parting),
     /// Nothing to report.
     Nothing,
+}
+
+/// Who has come.
+#[derive(Debug)]
+pub enum Arrival {
+    /// A client, from this address.
+    Client(Peer, Address),
+    /// A client from this address, which was refused for this reason; `None` if the user was told
+    /// recently.
+    Refused(IpAddr, Option<Refusal>),
+    /// No further client can be accepted for now, for this reason.
+    Crowded(io::Error),
 }
 
 /// The conversation with one peer.
@@ -157,9 +172,10 @@ impl Peers {
         limits: Limits,
         registry: &Registry,
     ) -> io::Result<()> {
-        let listener = Listener::new(socket, limits, registry, LISTENER)?;
+        let stuck_timeout = limits.stuck_timeout;
         self.rules.idle_timeout = limits.idle_timeout;
-        self.rules.stuck_timeout = listener.stays_open().then_some(limits.stuck_timeout);
+        let listener = Listener::new(socket, limits, registry, LISTENER)?;
+        self.rules.stuck_timeout = listener.stays_open().then_some(stuck_timeout);
         self.listener = Some(listener);
         Ok(())
     }
@@ -192,9 +208,8 @@ impl Peers {
         self.heard
     }
 
-    /// Accepts the next client, if one is waiting and the limits allow it. Returns it and its
-    /// address. Fails if no further client can be accepted for now.
-    pub fn accept(&mut self) -> Option<io::Result<(Peer, Address)>> {
+    /// Accepts the next client, if one is waiting and the limits allow it.
+    pub fn accept(&mut self) -> Option<Arrival> {
         let listener = self.listener.as_mut()?;
         if listener.ready
             && !listener.takes_more(self.conversations.len())
@@ -202,12 +217,20 @@ impl Peers {
         {
             self.remove(peer);
         }
-        let clients = self.conversations.len();
-        let accepted = self.listener.as_mut()?.accept(clients)?;
-        Some(accepted.map(|(stream, peer, address)| {
-            self.add(stream, peer);
-            (peer, address)
-        }))
+        let conversations = &self.conversations;
+        let from = |ip| {
+            let ips = conversations.values().map(Conversation::ip);
+            ips.filter(|other| *other == Some(ip)).count()
+        };
+        let listener = self.listener.as_mut()?;
+        Some(match listener.accept(conversations.len(), from)? {
+            Accepted::Client(stream, peer, address) => {
+                self.add(stream, peer);
+                Arrival::Client(peer, address)
+            }
+            Accepted::Refused(ip, why) => Arrival::Refused(ip, why),
+            Accepted::Crowded(error) => Arrival::Crowded(error),
+        })
     }
 
     /// Returns whether the only event to wait for is that the only peer sends something.
@@ -275,7 +298,10 @@ impl Peers {
                     Peer::Client | Peer::Server => 0,
                 };
                 let token = Token(FIRST_TOKEN + number);
-                conversation.connection.stream().register(registry, token)?;
+                conversation
+                    .connection
+                    .stream_mut()
+                    .register(registry, token)?;
             } else if !was_blocking {
                 break;
             }
@@ -449,8 +475,8 @@ impl Peers {
 
     /// Returns the address at the other end of the connection to `peer`.
     #[must_use]
-    pub fn address(&mut self, peer: Peer) -> Option<&Address> {
-        let conversation = self.conversations.get_mut(&peer)?;
+    pub fn address(&self, peer: Peer) -> Option<&Address> {
+        let conversation = self.conversations.get(&peer)?;
         Some(conversation.connection.stream().peer())
     }
 
@@ -473,6 +499,11 @@ fn is_one_of_many(peer: Peer) -> bool {
 }
 
 impl Conversation {
+    /// Returns the IP address of the peer.
+    fn ip(&self) -> Option<IpAddr> {
+        self.connection.stream().peer().ip()
+    }
+
     /// Adds `peer`, whose conversation this is, to the peers to look at, unless it is one of them.
     fn queue(&mut self, peer: Peer, queues: &mut Queues) {
         if mem::replace(&mut self.is_queued, true) {

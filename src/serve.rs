@@ -61,7 +61,8 @@ pub fn run(
         engine.leave_in_order()?;
     }
     if !address.is_local() {
-        engine.show(&Event::Exposed)?;
+        let limited = !limits.access.allow.is_empty();
+        engine.show(&Event::Exposed { limited })?;
     }
     let is_program = engine.kind() == Kind::Program;
     let ends = Ends {
@@ -76,13 +77,14 @@ pub fn run(
         retries: false,
     };
     let mut peers = Peers::new(wire, ends);
+    let stays_open = limits.max_clients.is_some();
     peers
         .listen(listener, limits, engine.registry())
         .map_err(Failure::Accept)?;
     let rules = Rules {
         answers_blindly: engine.kind() != Kind::Terminal && !engine.has_script(),
         server_first: rules.server_first || engine.has_greeting(),
-        stays_open: limits.max_clients.is_some(),
+        stays_open,
         sends_empty: is_program || rules.duplex,
         sends_to_all: is_program && rules.duplex,
         ..rules

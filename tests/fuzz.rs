@@ -24,6 +24,8 @@ fn each_target_holds_for_its_corpus() {
     corpus("sanitizer", targets::sanitizer);
     corpus("transcript", targets::transcript);
     corpus("address", targets::address);
+    corpus("network", targets::network);
+    corpus("script", targets::script);
 }
 
 /// Returns bytes of which many are part of `pattern`, the others random.
@@ -61,5 +63,15 @@ proptest! {
     #[test]
     fn address(data in near(r"localhost|[0-9.]{1,9}|:[0-9]{0,6}|[\[\]:]|::1|[a-f0-9:]{1,9}| ")) {
         targets::address(&data);
+    }
+
+    #[test]
+    fn network(data in near(r"[0-9]{1,3}(\.[0-9]{1,3}){3}|(::|:|[0-9a-f]{1,4}){1,8}|/[0-9]{1,3}")) {
+        targets::network(&data);
+    }
+
+    #[test]
+    fn script(data in near(r"\*greeting\*|[a(\[.*+?^$]{1,4}|\t|\\[nrt\\q]|\n|# x\n")) {
+        targets::script(&data);
     }
 }

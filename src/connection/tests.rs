@@ -142,7 +142,7 @@ fn writing(
     takes: impl IntoIterator<Item = Result<usize, ErrorKind>>,
 ) -> (Scripted, Rc<RefCell<Done>>) {
     let mut connection = polled(framing, []);
-    connection.stream().takes = takes.into_iter().collect();
+    connection.stream_mut().takes = takes.into_iter().collect();
     let done = Rc::clone(&connection.stream().done);
     (connection, done)
 }
@@ -324,7 +324,7 @@ fn what_came_before_an_error_is_handed_out() {
 fn an_interrupted_call_is_made_again() {
     let reads = [Step::Fail(ErrorKind::Interrupted), bytes("hi")];
     let mut connection = polled(Framing::Raw, reads);
-    connection.stream().takes = [Err(ErrorKind::Interrupted)].into();
+    connection.stream_mut().takes = [Err(ErrorKind::Interrupted)].into();
     assert_eq!(part(&mut connection), whole("hi"));
     connection.send(b"ho", true).unwrap();
     assert!(!connection.has_unsent());
@@ -334,7 +334,7 @@ fn an_interrupted_call_is_made_again() {
 fn a_timeout_that_cannot_be_set_ends_it() {
     let mut connection = blocking(Framing::Line, [bytes("half")]);
     assert_eq!(connection.advance().unwrap(), Progress::Pending);
-    connection.stream().is_broken = true;
+    connection.stream_mut().is_broken = true;
     let error = connection.advance().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotConnected);
     assert_eq!(part(&mut connection), whole("half"));
@@ -627,7 +627,7 @@ fn what_waits_can_be_changed() {
     assert_eq!(done.borrow().timeouts, [Some(UNENDED), None]);
     assert!(connection.can_read());
     assert_eq!(part(&mut connection), whole("half"));
-    connection.stream().is_broken = true;
+    connection.stream_mut().is_broken = true;
     assert!(connection.set_blocking(true).is_err());
 }
 

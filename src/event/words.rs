@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use super::{Answer, Awaited, Event, Failure, Parting, Peer, Prompt, Unsent};
+use super::{Answer, Awaited, Event, Failure, Parting, Peer, Prompt, Refusal, Unsent};
 use crate::command::Company;
 use crate::endpoint::{Address, Endpoint};
 use crate::framing::{Framing, Oddity};
@@ -93,9 +93,22 @@ impl fmt::Display for Event<'_> {
         match self {
             Self::Called(noted) => noted.fmt(f),
             Self::Listening(address) => write!(f, "Listening on {address}"),
-            Self::Exposed => write!(
+            Self::Exposed { limited } => write!(
                 f,
-                "Anybody who can reach this address can connect, and nothing is encrypted."
+                "{} can connect, and nothing is encrypted.",
+                if *limited {
+                    "Others who are allowed"
+                } else {
+                    "Anybody who can reach this address"
+                }
+            ),
+            Self::Refused(ip, why) => write!(
+                f,
+                "Refused a client from {ip}: {}",
+                match why {
+                    Refusal::NotAllowed => "it is not allowed (--allow).",
+                    Refusal::TooMany => "there are others from there (--per-host).",
+                }
             ),
             Self::ConnectionFrom(peer @ Peer::Numbered(_), address) => {
                 write!(f, "Connection from: {address} ({peer})")

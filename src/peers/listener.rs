@@ -1,12 +1,14 @@
 //! Accepts clients, up to a limit.
 
 use std::io;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use mio::{Registry, Token};
 
+use super::access::{Access, Guard};
 use crate::endpoint::Address;
-use crate::event::Peer;
+use crate::event::{Peer, Refusal};
 use crate::socket::{ListeningSocket, Socket};
 use crate::sys;
 
@@ -14,7 +16,7 @@ use crate::sys;
 const CROWDED: Duration = Duration::from_secs(1);
 
 /// The limits of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// The maximum number of clients at once; `None` to accept a single client and then no more.
     pub max_clients: Option<u16>,
@@ -23,6 +25,8 @@ pub struct Limits {
     /// How long one of many clients may leave unread what was sent to it, at most 64 KiB at a
     /// time, before the server drops it; 10 s by default.
     pub stuck_timeout: Duration,
+    /// Who may connect.
+    pub access: Access,
 }
 
 impl Default for Limits {
@@ -31,6 +35,7 @@ impl Default for Limits {
             max_clients: None,
             idle_timeout: None,
             stuck_timeout: Duration::from_secs(10),
+            access: Access::default(),
         }
     }
 }
@@ -38,9 +43,21 @@ impl Default for Limits {
 impl Limits {
     /// Returns whether there can be more than one client at a time.
     #[must_use]
-    pub fn are_many(self) -> bool {
+    pub fn are_many(&self) -> bool {
         self.max_clients.is_some_and(|max| max > 1)
     }
+}
+
+/// The result of an attempt to accept a client.
+#[derive(Debug)]
+pub(super) enum Accepted {
+    /// Its connection, what it is, and its address.
+    Client(Socket, Peer, Address),
+    /// A client from this address was refused, for this reason; `None` if the user was told
+    /// recently.
+    Refused(IpAddr, Option<Refusal>),
+    /// accept(2) has failed, or there are too few descriptors. This is returned only once.
+    Crowded(io::Error),
 }
 
 /// A listening socket. It stays open when the limit is reached: further clients wait in the
@@ -48,6 +65,7 @@ impl Limits {
 #[derive(Debug)]
 pub(super) struct Listener {
     socket: ListeningSocket,
+    guard: Guard,
     limits: Limits,
     /// The maximum number of clients at once.
     max: usize,
@@ -76,6 +94,7 @@ impl Listener {
         let max = limits.max_clients.unwrap_or(1);
         Ok(Self {
             socket,
+            guard: Guard::new(limits.access.clone()),
             limits,
             max: max.into(),
             room: sys::room_for(max).into(),
@@ -102,9 +121,12 @@ impl Listener {
     }
 
     /// Accepts the next client, if one is waiting and the limits allow it while there are
-    /// `clients`. Returns its connection, what it is, and its address. Fails as accept(2) does, or if there
-    /// are too few descriptors, but only once; later failures return `None`.
-    pub(super) fn accept(&mut self, clients: usize) -> Option<io::Result<(Socket, Peer, Address)>> {
+    /// `clients`, of which `from` counts those from an address.
+    pub(super) fn accept(
+        &mut self,
+        clients: usize,
+        from: impl Fn(IpAddr) -> usize,
+    ) -> Option<Accepted> {
         if self.shut_until.is_some_and(|until| until > Instant::now()) {
             return None;
         }
@@ -121,6 +143,10 @@ impl Listener {
                     return self.crowded(error);
                 }
             };
+            if let Some((ip, why)) = self.guard.refusal(&address, &from) {
+                let is_told = self.guard.tells(ip, Instant::now());
+                return Some(Accepted::Refused(ip, is_told.then_some(why)));
+            }
             if self.limits.are_many() {
                 stream.move_up();
             }
@@ -132,7 +158,7 @@ impl Listener {
                 } else {
                     Peer::Client
                 };
-                return Some(Ok((stream, peer, address)));
+                return Some(Accepted::Client(stream, peer, address));
             }
         }
         if (self.room..self.max).contains(&clients) {
@@ -141,8 +167,8 @@ impl Listener {
         None
     }
 
-    fn crowded<T>(&mut self, error: io::Error) -> Option<io::Result<T>> {
+    fn crowded(&mut self, error: io::Error) -> Option<Accepted> {
         let was_told = std::mem::replace(&mut self.told_crowded, true);
-        (!was_told).then_some(Err(error))
+        (!was_told).then_some(Accepted::Crowded(error))
     }
 }

@@ -45,7 +45,7 @@ impl Server {
         let mut accepted = 0;
         while accepted < count {
             server.wait();
-            while let Some(Ok(_)) = server.peers.accept() {
+            while let Some(Arrival::Client(..)) = server.peers.accept() {
                 accepted += 1;
             }
         }
