@@ -81,7 +81,7 @@ _socketchat() {
             return 0
             ;;
         socketchat__subcmd__connect)
-            opts="-f -q -h --connect-timeout --retry --reply-until --reply-quiet --reply-timeout --framing --name --duplex --server-first --linger --quiet --color --vi --history-file --no-history --explain --transcript --help"
+            opts="-f -q -h --connect-timeout --retry --reply-until --reply-quiet --reply-timeout --framing --name --duplex --server-first --linger --quiet --time --bell --color --vi --history-file --no-history --explain --transcript --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -245,7 +245,7 @@ _socketchat() {
             return 0
             ;;
         socketchat__subcmd__serve)
-            opts="-p -b -k -m -f -q -h --host --port --backlog --keep-open --max-clients --idle-timeout --allow --per-host --script --framing --name --duplex --server-first --linger --quiet --color --vi --history-file --no-history --explain --transcript --help"
+            opts="-p -b -k -m -f -q -h --host --port --backlog --keep-open --max-clients --idle-timeout --allow --per-host --script --framing --name --duplex --server-first --linger --quiet --time --bell --color --vi --history-file --no-history --explain --transcript --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -14,6 +14,7 @@ use clap::{ArgAction, Args, ColorChoice, CommandFactory as _, Parser, Subcommand
 use clap_complete::Shell;
 use ipnet::IpNet;
 use regex_lite::Regex;
+use time::UtcOffset;
 
 use crate::connect::Attempts;
 use crate::endpoint::{self, DEFAULT_PORT, Endpoint, Target};
@@ -374,6 +375,12 @@ pub struct ChatArgs {
     /// Print the messages alone: no label before them and no notices
     #[arg(short, long)]
     quiet: bool,
+    /// Tell the time of day before each message
+    #[arg(long, conflicts_with = "quiet")]
+    time: bool,
+    /// Ring for a message that comes while you wait or type, at a terminal
+    #[arg(long)]
+    bell: bool,
     /// When to use colour; auto: at a terminal, unless the environment has NO_COLOR
     #[arg(long, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
     color: ColorChoice,
@@ -429,6 +436,10 @@ impl ChatArgs {
                 ColorChoice::Always => Some(true),
                 ColorChoice::Never => Some(false),
             },
+            clock: self
+                .time
+                .then(|| UtcOffset::current_local_offset().unwrap_or(UtcOffset::UTC)),
+            bell: self.bell,
             log: log.clone(),
         }
     }

@@ -20,6 +20,9 @@ use crate::roster::Roster;
 /// The number of undrawn bytes from which on the prompt counts as full.
 const ENOUGH: usize = 64 * 1024;
 
+/// What makes a terminal ring.
+pub const BELL: &str = "\x07";
+
 /// What a nudge prints. It leaves the cursor in place, and ends with the newline that rustyline
 /// requires.
 const NUDGE: &str = "\x1b[A\n";
@@ -49,6 +52,8 @@ struct State {
     columns: usize,
     /// The style of the prompt in the peer's turn.
     dim: Style,
+    /// Whether to ring.
+    rings: bool,
     /// The text to print above the prompt: complete rows without control sequences of a peer.
     rows: String,
     draft: Draft,
@@ -112,6 +117,13 @@ impl SharedPrompt {
         let mut state = self.lock();
         state.rows.push_str(rows);
         state.nudge();
+    }
+
+    /// Rings with the rows that follow, unless the prompt on the screen asks for a line and the user
+    /// has typed nothing yet.
+    pub fn ring(&self) {
+        let mut state = self.lock();
+        state.rings |= state.shown.peer.is_none() || !state.draft.line.is_empty();
     }
 
     /// Sets the current turn, and what the user waits for when it is not ours. The turn does not
@@ -278,7 +290,10 @@ impl SharedPrompt {
             if state.rows.len() >= ENOUGH {
                 self.wake();
             }
-            text = mem::take(&mut state.rows);
+            if mem::take(&mut state.rings) {
+                text.push_str(BELL);
+            }
+            text.push_str(&mem::take(&mut state.rows));
             state.shown = state.turn();
         } else if state.phase == Phase::Starting {
             // Keys typed earlier may be waiting, so nothing new is drawn before they are handled.

@@ -11,11 +11,12 @@ use std::sync::Arc;
 
 use anstyle::Style;
 use mio::Waker;
+use time::{OffsetDateTime, UtcOffset};
 
 use self::pipe::Pipe;
 use crate::event::{Event, Peer, Prompt};
 use crate::explain::Log;
-use crate::prompt::{SharedPrompt, is_dumb};
+use crate::prompt::{BELL, SharedPrompt, is_dumb};
 use crate::reason::reason;
 use crate::sys;
 use crate::transcript::Transcript;
@@ -30,6 +31,10 @@ pub struct Options {
     pub exact: bool,
     /// Whether to use colour; `None` to use it if a terminal shows it and `NO_COLOR` is not set.
     pub color: Option<bool>,
+    /// How far the local time is from UTC, if messages are shown with the time of day.
+    pub clock: Option<UtcOffset>,
+    /// Whether to ring for messages, at a terminal.
+    pub bell: bool,
     /// The log of the socket calls to report.
     pub log: Log,
 }
@@ -53,6 +58,8 @@ impl Options {
 pub struct Report {
     stdout: Stdout,
     quiet: bool,
+    clock: Option<UtcOffset>,
+    bell: bool,
     log: Log,
     transcript: Option<Transcript>,
     label: Style,
@@ -86,6 +93,8 @@ impl Report {
                 Stdout::Pipe(Pipe::new(sys::stdout()?, exact))
             },
             quiet: options.quiet,
+            clock: options.clock,
+            bell: options.bell,
             log: options.log.clone(),
             transcript,
             label: options.style(Style::new().bold(), screen),
@@ -204,6 +213,9 @@ impl Report {
                 // again.
                 let labelled = part.first || self.speaker != Some(*peer);
                 self.speaker = Some(*peer);
+                if part.first && self.bell {
+                    self.ring();
+                }
                 self.say(event, labelled)
             }
             Event::Late(peer, _) => {
@@ -230,12 +242,25 @@ impl Report {
         if labelled {
             self.end_line()?;
         }
-        let label = (labelled && !self.quiet).then_some((self.label, event));
+        let label = (labelled && !self.quiet).then(|| Label {
+            time: self.clock.filter(|_| part.first).map(time_of_day),
+            style: self.label,
+            event,
+        });
         match &mut self.stdout {
             Stdout::Screen(rows) => screen::push_part(rows, label, labelled, part),
             Stdout::Pipe(pipe) => return pipe.part(label, labelled, part),
         }
         self.flush()
+    }
+
+    /// Rings, unless the user is asked for an answer already, and has typed nothing.
+    fn ring(&mut self) {
+        match &self.prompt {
+            Some(prompt) => prompt.ring(),
+            None if self.plain_prompt == Some(false) => write_on_terminal(BELL),
+            None => {}
+        }
     }
 
     /// Prints a notice on stderr.
@@ -299,7 +324,21 @@ impl Report {
     }
 }
 
-/// Appends the label of a message to `text`.
+/// What stands before a message.
+struct Label<'a> {
+    /// The time of day, with a space.
+    time: Option<String>,
+    style: Style,
+    event: &'a Event<'a>,
+}
+
+/// Returns the time of day where UTC is `offset` away, with a space: `14:03 `.
+fn time_of_day(offset: UtcOffset) -> String {
+    let now = OffsetDateTime::now_utc().to_offset(offset);
+    format!("{:02}:{:02} ", now.hour(), now.minute())
+}
+
+/// Appends the label of a message, without its time, to `text`.
 fn push_label(text: &mut String, style: Style, event: &Event<'_>) {
     // Writing to a String never fails.
     let _ = write!(text, "{style}{event}{style:#} ");

@@ -6,7 +6,7 @@ mod common;
 use std::io::Write as _;
 use std::thread;
 
-use common::{Piped, accept, expect_bytes, expect_end, raw_client, raw_server};
+use common::{Piped, accept, expect_bytes, expect_end, leave, raw_client, raw_server};
 
 #[test]
 fn two_processes_talk_in_turn() {
@@ -336,4 +336,38 @@ fn a_message_of_any_length_that_dribbles_arrives_as_one_turn() {
             || sending.join().unwrap()
         });
     }
+}
+
+#[test]
+fn messages_are_shown_with_the_local_time_of_day() {
+    use std::time::{SystemTime, UNIX_EPOCH};
+    let (listener, port) = raw_server();
+    let mut command = std::process::Command::new(common::program());
+    let target = format!("localhost:{port}");
+    command.args(["connect", &target, "--time", "-f", "line"]);
+    // Half an hour more than a whole number of hours before UTC.
+    command.env("TZ", "XYZ-5:30");
+    let minutes = || {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        (now.as_secs() / 60 + 5 * 60 + 30) % (24 * 60)
+    };
+    let before = minutes();
+    let mut client = Piped::spawn(command);
+    let mut server = accept(&listener);
+    client.write("hi\n");
+    expect_bytes(&mut server, "hi\n");
+    // A continuation has none.
+    server
+        .write_all(&[b"x".repeat(70_000), b"\n".to_vec()].concat())
+        .unwrap();
+    leave(server);
+    let (said, _) = client.finish(0);
+    let (time, rest) = said.split_once(' ').unwrap();
+    assert_eq!(
+        rest,
+        format!("Received from server: {}\n", "x".repeat(70_000))
+    );
+    let after = minutes();
+    let told = |minutes: u64| format!("{:02}:{:02}", minutes / 60, minutes % 60);
+    assert!(time == told(before) || time == told(after), "{time}");
 }

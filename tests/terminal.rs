@@ -803,3 +803,56 @@ fn a_server_that_nobody_has_come_to_says_so_and_is_left_by_ctrl_d() {
     peer.write_all(b"hello").unwrap();
     terminal.expect(&["Received from connected client: hello", " -> ready"]);
 }
+
+#[test]
+fn the_bell_rings_for_who_waits_or_types_and_never_for_a_peer() {
+    let (server, port) = Terminal::serve(&["--bell", "-m", "3", "-f", "line", "--no-history"]);
+    let bells = || {
+        String::from_utf8_lossy(&server.raw())
+            .matches('\x07')
+            .count()
+    };
+    let mut clients = [raw_client(port), raw_client(port), raw_client(port)];
+    server.expect_text("(client #3)");
+    assert_eq!(bells(), 0);
+    // Who waits.
+    clients[0].write_all(b"\x07one\x07\n").unwrap();
+    server.expect(&["Received from client #1: \\u{7}one\\u{7}", "     #1 ->"]);
+    assert_eq!(bells(), 1);
+    // Who is asked already, and has typed nothing.
+    clients[1].write_all(b"two\n").unwrap();
+    server.expect(&["Received from client #2: two", "  #1 +1 ->"]);
+    assert_eq!(bells(), 1);
+    // Who types.
+    server.type_keys("half");
+    server.expect(&["  #1 +1 -> half"]);
+    clients[2].write_all(b"three\n").unwrap();
+    server.expect(&["Received from client #3: three", "  #1 +2 -> half"]);
+    assert_eq!(bells(), 2);
+    server.type_keys("\x15\x04");
+    server.finish(0);
+}
+
+#[test]
+fn at_a_terminal_the_time_stands_before_the_label() {
+    let (terminal, mut peer) = Terminal::connected(&["--time", "-f", "line", "--no-history"]);
+    terminal.type_keys("hi\r");
+    expect_bytes(&mut peer, "hi\n");
+    peer.write_all("word ".repeat(30).as_bytes()).unwrap();
+    peer.write_all(b"end\n").unwrap();
+    terminal.expect_screen("the message", |screen| {
+        let mut rows = screen
+            .lines()
+            .skip_while(|row| !row.contains(" Received from server: "));
+        let Some((time, _)) = rows.next().and_then(|row| row.split_once(" Received")) else {
+            return false;
+        };
+        let digits = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
+        let is_time = time
+            .split_once(':')
+            .is_some_and(|(h, m)| digits(h) && digits(m));
+        is_time && rows.next().is_some_and(|row| row.starts_with("    word "))
+    });
+    drop(peer);
+    terminal.finish(0);
+}

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use anstyle::Style;
 use mio::Waker;
 
-use super::push_label;
 use super::queue::Queue;
+use super::{Label, push_label};
 use crate::connection::Part;
 use crate::event::{Event, Peer};
 
@@ -85,12 +85,13 @@ impl Pipe {
     /// a line or continues one. Fails if stdout cannot be written.
     pub(super) fn part(
         &mut self,
-        label: Option<(Style, &Event<'_>)>,
+        label: Option<Label<'_>>,
         begins: bool,
         part: &Part<'_>,
     ) -> io::Result<()> {
         self.bytes.clear();
-        if let Some((style, event)) = label {
+        if let Some(Label { time, style, event }) = label {
+            self.bytes.extend(time.iter().flat_map(|time| time.bytes()));
             self.push_label(style, event, part);
         }
         let text = part.text();

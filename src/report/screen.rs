@@ -3,10 +3,8 @@
 
 use std::io::{self, Write as _};
 
-use anstyle::Style;
-
+use super::Label;
 use crate::connection::Part;
-use crate::event::Event;
 use crate::wrap::{Rows, terminal_columns, wrap};
 
 /// Indents all rows of a message but the first, so that none of them looks like another message or
@@ -15,17 +13,15 @@ pub(super) const INDENT: &str = "    ";
 
 /// Appends a part of a message to `rows`, with its label if given. `begins` tells whether the part
 /// starts a message or continues one.
-pub(super) fn push_part(
-    rows: &mut Rows,
-    label: Option<(Style, &Event<'_>)>,
-    begins: bool,
-    part: &Part<'_>,
-) {
+pub(super) fn push_part(rows: &mut Rows, label: Option<Label<'_>>, begins: bool, part: &Part<'_>) {
     let columns = terminal_columns();
     if begins {
         rows.begin();
     }
-    if let Some((style, event)) = label {
+    if let Some(Label { time, style, event }) = label {
+        if let Some(time) = time {
+            rows.push(&time, columns);
+        }
         rows.push_style(style.render());
         rows.push(&event.to_string(), columns);
         rows.push_style(style.render_reset());
