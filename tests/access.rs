@@ -93,6 +93,7 @@ fn so_many_come_from_a_host_and_the_next_when_one_has_left() {
 fn the_limits_are_told_truly() {
     let (terminal, _) = Terminal::serve(&["--host", "0.0.0.0", "--allow", "127.0.0.0/8"]);
     terminal.expect_words("Others who are allowed can connect, and nothing is encrypted.");
+    terminal.expect_text(" <-");
     terminal.type_keys("\x04");
     terminal.finish(0);
     for (args, told) in [
