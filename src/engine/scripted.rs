@@ -1,0 +1,43 @@
+//! Answers the peers as a script says.
+
+use super::{Chat, show};
+use crate::event::{Event, Failure, Peer};
+use crate::framing::Framing;
+
+impl Chat<'_> {
+    /// Answers the message of `peer` that has ended, if there is a script.
+    pub(super) fn follow_script(&mut self, peer: Peer) -> Result<(), Failure> {
+        let Some(script) = self.engine.script.clone() else {
+            return Ok(());
+        };
+        let message = self.message.remove(&peer).unwrap_or_default();
+        if !self.session.is_owed(peer) && !self.session.is_duplex() {
+            return Ok(());
+        }
+        self.session.give_turn(peer);
+        let message = String::from_utf8_lossy(&message);
+        match script.answer(&message) {
+            None => show(&mut self.engine.report, &Event::NoAnswer(peer, &message)),
+            Some("") => Ok(()),
+            Some(answer) => self.recite(peer, answer),
+        }
+    }
+
+    /// Sends `answer`, of a script, to `peer`: as a message, or as several if a message cannot have
+    /// newlines.
+    pub(super) fn recite(&mut self, peer: Peer, answer: &str) -> Result<(), Failure> {
+        let lines = match self.session.framing() {
+            Framing::Line | Framing::Crlf => answer.split('\n').collect(),
+            Framing::Raw | Framing::Json | Framing::Nul => vec![answer],
+        };
+        for line in lines {
+            let (text, last) = (line.as_bytes(), true);
+            if self.peers.send(peer, text, last).is_none() {
+                // It is gone, which is told next.
+                return Ok(());
+            }
+            self.engine.show(&Event::Sent { peer, text, last })?;
+        }
+        self.engine.show(&Event::Scripted(peer, answer))
+    }
+}
