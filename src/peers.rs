@@ -210,27 +210,31 @@ impl Peers {
 
     /// Accepts the next client, if one is waiting and the limits allow it.
     pub fn accept(&mut self) -> Option<Arrival> {
-        let listener = self.listener.as_mut()?;
-        if listener.ready
-            && !listener.takes_more(self.conversations.len())
-            && let Some(peer) = self.dismissed.pop_front()
-        {
-            self.remove(peer);
-        }
+        let taken = self.taken();
         let conversations = &self.conversations;
         let from = |ip| {
             let ips = conversations.values().map(Conversation::ip);
             ips.filter(|other| *other == Some(ip)).count()
         };
         let listener = self.listener.as_mut()?;
-        Some(match listener.accept(conversations.len(), from)? {
+        Some(match listener.accept(taken, from)? {
             Accepted::Client(stream, peer, address) => {
+                if !listener.has_room(conversations.len())
+                    && let Some(dismissed) = self.dismissed.pop_front()
+                {
+                    self.remove(dismissed);
+                }
                 self.add(stream, peer);
                 Arrival::Client(peer, address)
             }
             Accepted::Refused(ip, why) => Arrival::Refused(ip, why),
             Accepted::Crowded(error) => Arrival::Crowded(error),
         })
+    }
+
+    /// Returns how many places are taken: a peer that was dismissed leaves its own to others.
+    fn taken(&self) -> usize {
+        self.conversations.len() - self.dismissed.len()
     }
 
     /// Returns whether the only event to wait for is that the only peer sends something.
@@ -313,7 +317,7 @@ impl Peers {
     /// Returns whether there is something to do without waiting.
     #[must_use]
     pub fn are_ready(&self) -> bool {
-        let accepts = |listener: &Listener| listener.can_accept(self.conversations.len());
+        let accepts = |listener: &Listener| listener.can_accept(self.taken());
         !self.queues.present.is_empty()
             || !self.queues.departed.is_empty()
             || self.listener.as_ref().is_some_and(accepts)

@@ -254,6 +254,24 @@ fn a_client_that_was_sent_away_does_not_come_back() {
 }
 
 #[test]
+fn a_client_that_took_the_only_place_does_not_come_back_either() {
+    let (server, port) = Terminal::serve(&["-k"]);
+    let client = Terminal::connect(port, &["--retry"]);
+    client.expect_text(" ->");
+    server.expect_text("Connection from");
+    server.type_keys("/kick\r");
+    server.expect(&["The conversation with the client has ended.", " <-"]);
+    server.type_keys("/who\r");
+    server.expect(&["Nobody is there.", " <-"]);
+    client.type_keys("still here?\r");
+    client.expect_text("The server left.");
+    client.finish(0);
+    assert_eq!(server.screen().matches("Connection from").count(), 1);
+    server.type_keys("\x04");
+    server.finish(0);
+}
+
+#[test]
 fn who_was_sent_away_makes_room_when_it_is_needed() {
     let (server, port) = Terminal::serve(&["-k"]);
     let mut first = raw_client(port);

@@ -107,7 +107,12 @@ impl Listener {
 
     /// Returns whether another client may be accepted, now or later, while there are `clients`.
     pub(super) fn takes_more(&self, clients: usize) -> bool {
-        clients < self.room && (self.stays_open() || self.count == 0)
+        self.has_room(clients) && (self.stays_open() || self.count == 0)
+    }
+
+    /// Returns whether there is a place beside `clients`.
+    pub(super) fn has_room(&self, clients: usize) -> bool {
+        clients < self.room
     }
 
     /// Returns whether the next client can be accepted at once while there are `clients`.
