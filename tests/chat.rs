@@ -293,7 +293,10 @@ fn arrives_as_one_turn<Answered: FnOnce()>(message: &[u8], send: impl FnOnce(u16
     {
         let peak = server.peak_memory();
         let length = message.len();
-        assert!(peak < 10_000_000, "{peak} bytes for a message of {length}");
+        assert!(
+            peak < common::SMALL,
+            "{peak} bytes for a message of {length}"
+        );
     }
     server.write("got it\n");
     answered();

@@ -205,7 +205,7 @@ fn a_client_that_does_not_read_is_given_up_and_the_others_are_answered() {
     let _stdin = writer.join().unwrap();
     #[cfg(target_os = "linux")]
     assert!(
-        server.peak_memory() < 10_000_000,
+        server.peak_memory() < common::SMALL,
         "{}",
         server.peak_memory()
     );
@@ -249,7 +249,7 @@ fn hostile_clients_delay_nobody() {
     }
     #[cfg(target_os = "linux")]
     assert!(
-        server.peak_memory() < 10_000_000,
+        server.peak_memory() < common::SMALL,
         "{}",
         server.peak_memory()
     );

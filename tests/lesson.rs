@@ -400,7 +400,7 @@ fn a_long_message_is_one_event_whose_text_is_cut() {
     client.read_exact(&mut answer).unwrap();
     #[cfg(target_os = "linux")]
     assert!(
-        server.peak_memory() < 10_000_000,
+        server.peak_memory() < common::SMALL,
         "{}",
         server.peak_memory()
     );

@@ -25,6 +25,10 @@ use wait_timeout::ChildExt as _;
 /// How long anything may take, on a machine that is busy with other tests.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
+/// How much memory a process has that holds no long message, in bytes: most of it is the code of a
+/// debug build.
+pub const SMALL: u64 = 12_000_000;
+
 /// The program's path: of the one that cargo has built for this machine, or of what
 /// `SOCKETCHAT_PROGRAM` names, such as `.ci/wine`, which runs the one for Windows.
 pub fn program() -> &'static str {
