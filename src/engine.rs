@@ -21,6 +21,7 @@ use crate::input::{self, Input, Kind, Typed};
 use crate::peers::{Arrival, FIRST_TOKEN, News, Peers};
 use crate::prompt::SharedPrompt;
 use crate::report::Report;
+use crate::sanitize::Untrusted;
 use crate::script::Script;
 use crate::session::{AtEnd, Ending, Entered, Gone, Rules, Session};
 use crate::sys::{self, Signals};
@@ -659,14 +660,9 @@ impl Chat<'_> {
                         message.extend(text.bytes().iter().take(room));
                     }
                     let ends = part.last && (ends || self.session.answers_blindly(peer));
-                    if let Some(prompt) = &self.engine.prompt
-                        && let Some(present) = prompt.roster().get_mut(peer)
-                    {
-                        if let Some(name) = part.name() {
-                            let name = String::from_utf8_lossy(name.bytes());
-                            present.name = Some(name.into_owned());
-                        }
-                        present.spoke = Instant::now();
+                    if let Some(prompt) = &self.engine.prompt {
+                        let name = part.name().map(Untrusted::bytes);
+                        prompt.roster().spoke(peer, name);
                     }
                     if self.session.heard(peer, text.bytes(), part.first, ends) {
                         return self.close().map(Some);

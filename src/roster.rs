@@ -7,6 +7,9 @@ use crate::command::{self, Candidate, Company};
 use crate::endpoint::Address;
 use crate::event::Peer;
 
+/// The maximum number of bytes of a name to keep: there may be many, and each of a megabyte.
+const MAX_NAME: usize = 256;
+
 /// What is known of a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Present {
@@ -46,9 +49,15 @@ impl Roster {
         self.present.remove(&peer);
     }
 
-    /// Returns what is known of `peer`, to be changed.
-    pub fn get_mut(&mut self, peer: Peer) -> Option<&mut Present> {
-        self.present.get_mut(&peer)
+    /// Records that `peer` has spoken, and the name that it gives itself, if it does.
+    pub fn spoke(&mut self, peer: Peer, name: Option<&[u8]>) {
+        if let Some(present) = self.present.get_mut(&peer) {
+            present.spoke = Instant::now();
+            if let Some(name) = name {
+                let name = &name[..name.len().min(MAX_NAME)];
+                present.name = Some(String::from_utf8_lossy(name).into_owned());
+            }
+        }
     }
 
     /// Returns all who are there, in the order of arrival.
@@ -67,5 +76,24 @@ impl Roster {
                 Peer::Client | Peer::Server => None,
             });
         command::complete(typed, self.company, clients)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_those_who_are_there_take_little_memory() {
+        let mut roster = Roster::default();
+        let peer = Peer::Numbered(1);
+        roster.join(peer, Address::UNNAMED);
+        roster.spoke(peer, Some("\u{fc}".repeat(1_000_000).as_bytes()));
+        roster.spoke(peer, None);
+        let (_, present) = roster.present().next().unwrap();
+        assert_eq!(present.name, Some("\u{fc}".repeat(MAX_NAME / 2)));
+        roster.leave(peer);
+        roster.spoke(peer, Some(b"gone"));
+        assert_eq!(roster.present().count(), 0);
     }
 }
