@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::terminal::{Setup, Terminal, prompts};
-use common::{DEADLINE, Gathered, accept, raw_server};
+use common::{DEADLINE, Gathered, accept, raw_client, raw_server};
 use socketchat::wrap::max_width;
 
 /// What a hostile peer sends to act on the terminal, each with something to follow.
@@ -67,14 +67,74 @@ fn no_attack_reaches_a_terminal_as_itself() {
         common::leave(peer);
         let raw = terminal.raw();
         let text = String::from_utf8_lossy(&raw).into_owned();
-        for bad in [
-            "\x1b]", "\x1bP", "\x1b_", "\x1b^", "\x1bc", "\x1b[31m", "\x1b[2J", "\x07", "\x08",
-            "\x0e", "\u{9b}", "\u{9d}", "\u{202e}", "\u{2066}", "\u{200b}", "\u{2028}", "\u{feff}",
-        ] {
+        for bad in BAD {
             assert!(!text.contains(bad), "{framing}: {bad:?} in {text:?}");
         }
         terminal.finish(0);
     }
+}
+
+/// What must not reach a terminal.
+const BAD: [&str; 17] = [
+    "\x1b]", "\x1bP", "\x1b_", "\x1b^", "\x1bc", "\x1b[31m", "\x1b[2J", "\x07", "\x08", "\x0e",
+    "\u{9b}", "\u{9d}", "\u{202e}", "\u{2066}", "\u{200b}", "\u{2028}", "\u{feff}",
+];
+
+#[test]
+fn no_name_acts_on_a_terminal_where_clients_are_listed() {
+    let attacks = attacks();
+    let args = ["-m", "200", "-b", "200", "-f", "json", "--color", "never"];
+    let (terminal, port) = Terminal::serve(&args);
+    let names = [
+        "Client #9: forged",
+        "  #1 -> forged",
+        "\u{3248}".repeat(40).as_str(),
+    ]
+    .map(|name| name.as_bytes().to_vec());
+    let names: Vec<_> = attacks.into_iter().take(90).chain(names).collect();
+    let mut clients = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        let mut client = raw_client(port);
+        client.write_all(&framed("json", name)).unwrap();
+        terminal.expect_text(&format!("(client #{})", index + 1));
+        clients.push(client);
+    }
+    let waiting = names.len() - 1;
+    terminal.expect_screen("all of them", |screen| {
+        screen.ends_with(&format!("#1 +{waiting} ->"))
+    });
+    terminal.type_keys("/who\r");
+    let last = format!("Client #{}: ", names.len());
+    terminal.expect_text(&last);
+    let rows_are_ours = |screen: &str| {
+        let is_ours = |row: &str| {
+            row.starts_with("   ")
+                || row.starts_with("Client #") && !row.starts_with("Client #9: forged")
+                || row.starts_with(|c: char| c.is_ascii_digit())
+                || row.starts_with("Received from ")
+                || row.starts_with("Connection from: ")
+        };
+        screen
+            .lines()
+            .find(|row| !row.is_empty() && !is_ours(row))
+            .map(str::to_owned)
+    };
+    assert_eq!(rows_are_ours(&terminal.screen()), None);
+    // Few enough to be listed without a question.
+    terminal.type_keys("/kick 1\t");
+    terminal.expect_screen("the list", |screen| {
+        screen.contains("\n1 ") && screen.contains("19 ")
+    });
+    assert_eq!(rows_are_ours(&terminal.screen()), None);
+    let raw = terminal.raw();
+    let text = String::from_utf8_lossy(&raw);
+    for bad in BAD {
+        // rustyline rings when there is more than one.
+        let rings = usize::from(bad == "\x07");
+        assert_eq!(text.matches(bad).count(), rings, "{bad:?} in {text:?}");
+    }
+    terminal.type_keys("\x15\x04");
+    terminal.finish(0);
 }
 
 fn tmux(socket: &str, args: &[&str]) -> String {
