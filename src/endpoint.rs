@@ -213,7 +213,8 @@ fn parse_host_port(text: &str) -> Result<(String, Option<u16>), String> {
 /// addresses need (`fe80::1%eth0`, RFC 4007 §11).
 fn is_ipv6(text: &str) -> bool {
     let (address, zone) = text.split_once('%').unwrap_or((text, "-"));
-    !zone.is_empty() && address.parse::<Ipv6Addr>().is_ok()
+    let is_zone = !zone.is_empty() && !zone.contains(['[', ']', ':', '%']);
+    is_zone && address.parse::<Ipv6Addr>().is_ok()
 }
 
 /// Parses a port from 1 to 65535. Returns an error, worded for the user, for any other text.

@@ -16,6 +16,7 @@ use crate::command::Company;
 use crate::connection::Part;
 use crate::endpoint::Address;
 use crate::event::{Answer, Awaited, Event, Failure, Parting, Peer, Prompt, Unsent};
+use crate::explain::{Log, Standing};
 use crate::framing::Oddity;
 use crate::input::{self, Input, Kind, Typed};
 use crate::peers::{Arrival, FIRST_TOKEN, News, Peers};
@@ -39,6 +40,9 @@ const EVENTS: usize = 1024;
 
 /// The maximum number of clients to accept before others get their turn.
 const ACCEPTED: usize = 16;
+
+/// How long a call may take until the user is told, with `--explain`, that the program stands in it.
+const STANDS: Duration = Duration::from_millis(100);
 
 /// How long an answer may take until the user is told that no newline is sent.
 const NO_ANSWER: Duration = Duration::from_secs(3);
@@ -221,6 +225,7 @@ impl Engine {
             engine: self,
             session: Session::new(rules),
             peers,
+            stands: None,
             orders: VecDeque::new(),
             message: BTreeMap::new(),
             reply_from: Instant::now(),
@@ -242,7 +247,8 @@ impl Engine {
     }
 
     /// Runs `work`, which blocks, and returns its result. At a terminal it runs on a thread, so
-    /// that the user can cancel it; then the result is how the user ended the program.
+    /// that the user can cancel it; then the result is how the user ended the program. So it does if
+    /// socket calls are told, so that a wait is.
     ///
     /// Fails if the thread cannot be started, if the user's input cannot be read, or if stdout
     /// cannot be written.
@@ -250,9 +256,10 @@ impl Engine {
         &mut self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Result<T, Ending>, Failure> {
-        let Some(prompt) = self.prompt.clone() else {
+        if self.prompt.is_none() && self.report.log().is_none() {
             return Ok(Ok(work()));
-        };
+        }
+        let mut told = None;
         let (sender, done) = mpsc::sync_channel(1);
         let waker = Arc::clone(&self.waker);
         let spawned = thread::Builder::new()
@@ -266,9 +273,25 @@ impl Engine {
             if let Ok(done) = done.try_recv() {
                 return Ok(Ok(done));
             }
-            prompt.set_turn(Prompt::default(), Awaited::AServer);
+            if let Some(prompt) = &self.prompt {
+                prompt.set_turn(Prompt::default(), Awaited::AServer);
+            }
             self.report.explain().map_err(Failure::Output)?;
-            self.wait(None)?;
+            let log = self.report.log();
+            let begun = log.and_then(Log::begun);
+            // The other thread may be about to begin a call.
+            let is_told = begun.is_some() && begun == told;
+            let until = log.map(|_| Instant::now() + STANDS);
+            let until = until.filter(|_| !is_told);
+            self.wait(until)?;
+            if let Some(until) = until
+                && until <= Instant::now()
+                && let Some(standing) = &begun
+                && self.report.log().and_then(Log::begun) == begun
+            {
+                self.show(&Event::Stands(standing))?;
+                told = begun;
+            }
             if self.stopped {
                 return Ok(Err(Ending::Interrupted));
             }
@@ -417,6 +440,8 @@ struct Chat<'a> {
     engine: &'a mut Engine,
     session: Session,
     peers: &'a mut Peers,
+    /// The call that the user was told that the program stands in.
+    stands: Option<Standing>,
     /// The lines that a command stands for, and whom they go to.
     orders: VecDeque<(Peer, String)>,
     /// What has arrived of messages that a script will answer.
@@ -616,6 +641,9 @@ impl Chat<'_> {
         self.accept()?;
         self.ask()?;
         let single = self.waits_for_single();
+        if self.engine.report.log().is_some() && (single || !self.peers.are_ready()) {
+            self.tell_wait()?;
+        }
         if !single {
             self.wait(self.reply_due())?;
         }
@@ -631,6 +659,9 @@ impl Chat<'_> {
             } else {
                 self.peers.next(|peer| session.is_ours(peer))
             };
+            if !matches!(news, News::Nothing) {
+                self.stands = None;
+            }
             match news {
                 News::Nothing => {}
                 News::Part {
@@ -685,6 +716,40 @@ impl Chat<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Tells which call the program stands in, if it does so for a while, and was not told.
+    fn tell_wait(&mut self) -> Result<(), Failure> {
+        let standing = match self.session.awaited() {
+            Awaited::AClient if self.peers.listens() => Standing::in_accept(),
+            Awaited::TurnOf(peer @ (Peer::Client | Peer::Server))
+                if self.session.is_waited_for(peer) =>
+            {
+                let size = self.session.framing().limit();
+                Standing::in_recv(size, peer == Peer::Server)
+            }
+            _ => return Ok(()),
+        };
+        if self.stands.as_ref() == Some(&standing) {
+            return Ok(());
+        }
+        let until = Instant::now() + STANDS;
+        let registry = self.engine.poll.registry();
+        self.peers.watch(registry).map_err(Failure::Accept)?;
+        while Instant::now() < until {
+            self.engine.wait(Some(until))?;
+            let mut has_news = false;
+            for event in &self.engine.events {
+                self.peers.report(event);
+                has_news |= event.is_readable() || event.is_read_closed() || event.is_error();
+            }
+            if has_news {
+                return Ok(());
+            }
+        }
+        self.engine.show(&Event::Stands(&standing))?;
+        self.stands = Some(standing);
+        Ok(())
     }
 
     /// Returns whether the only event to wait for is that the only peer sends something.

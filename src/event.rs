@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::command::Word;
 use crate::connection::Part;
 use crate::endpoint::{Address, Endpoint};
-use crate::explain::Noted;
+use crate::explain::{Noted, Standing};
 use crate::framing::{Framing, Oddity};
 use crate::sanitize::Untrusted;
 use crate::script::BadLine;
@@ -125,6 +125,8 @@ pub enum Answer<'a> {
 pub enum Event<'a> {
     /// A socket call, with `--explain`.
     Called(&'a Noted),
+    /// A socket call has not returned for a while, with `--explain`.
+    Stands(&'a Standing),
     /// The server listens on this address.
     Listening(&'a Address),
     /// The server can be reached from other machines.

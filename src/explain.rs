@@ -28,8 +28,66 @@ type Outcome<'a, T = ()> = Result<T, &'a io::Error>;
 /// A log of calls that are not shown yet. Its default is off and records nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Log {
-    noted: Option<Arc<Mutex<Vec<Noted>>>>,
+    noted: Option<Arc<Mutex<Calls>>>,
     names_peers: bool,
+}
+
+/// The calls in a log.
+#[derive(Debug, Default)]
+struct Calls {
+    made: Vec<Noted>,
+    /// The call that another thread stands in.
+    begun: Option<Standing>,
+}
+
+/// A call that has not returned yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The call with its arguments.
+    call: String,
+    /// What it waits for, as the end of a sentence.
+    until: &'static str,
+}
+
+impl Standing {
+    /// `accept()`, which waits for a client.
+    #[must_use]
+    pub fn in_accept() -> Self {
+        Self {
+            call: "accept()".into(),
+            until: "a client connects",
+        }
+    }
+
+    /// `recv()` into a buffer of `size` bytes, from a server or else a client.
+    #[must_use]
+    pub fn in_recv(size: usize, from_server: bool) -> Self {
+        Self {
+            call: format!("recv({size})"),
+            until: if from_server {
+                "the server sends or leaves"
+            } else {
+                "the client sends or leaves"
+            },
+        }
+    }
+
+    fn in_connect(address: &Address) -> Self {
+        Self {
+            call: format!("connect({address})"),
+            until: "the server's host answers",
+        }
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { call, until } = self;
+        write!(
+            f,
+            "{call:COLUMN$} waits: the program stands in this call until {until}"
+        )
+    }
 }
 
 impl Log {
@@ -42,7 +100,7 @@ impl Log {
         }
     }
 
-    fn lock(&self) -> Option<MutexGuard<'_, Vec<Noted>>> {
+    fn lock(&self) -> Option<MutexGuard<'_, Calls>> {
         let noted = self.noted.as_ref()?;
         Some(noted.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -61,8 +119,9 @@ impl Log {
         result: io::Result<T>,
         call: impl FnOnce(Outcome<'_, &T>) -> Call,
     ) -> io::Result<T> {
-        if let Some(mut noted) = self.lock() {
-            noted.push(Noted {
+        if let Some(mut calls) = self.lock() {
+            calls.begun = None;
+            calls.made.push(Noted {
                 peer: peer.cloned(),
                 names_peer: self.names_peers,
                 time: time.unwrap_or_else(SystemTime::now),
@@ -82,13 +141,24 @@ impl Log {
         self.noted.is_some()
     }
 
+    /// Logs that a call to connect to `address` begins.
+    pub(crate) fn begin_connect(&self, address: &Address) {
+        if let Some(mut calls) = self.lock() {
+            calls.begun = Some(Standing::in_connect(address));
+        }
+    }
+
+    /// Returns the call that another thread stands in.
+    #[must_use]
+    pub fn begun(&self) -> Option<Standing> {
+        self.lock()?.begun.clone()
+    }
+
     /// Takes the logged calls, in order.
     #[must_use]
     pub fn take(&self) -> Vec<Noted> {
-        self.lock()
-            .as_deref_mut()
-            .map(mem::take)
-            .unwrap_or_default()
+        let calls = self.lock();
+        calls.map_or_else(Vec::new, |mut calls| mem::take(&mut calls.made))
     }
 }
 

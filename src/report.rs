@@ -157,6 +157,12 @@ impl Report {
         self.plain_prompt = self.plain_prompt.map(|_| false);
     }
 
+    /// Returns the log of socket calls, if they are to be told.
+    #[must_use]
+    pub fn log(&self) -> Option<&Log> {
+        Some(&self.log).filter(|log| log.is_on())
+    }
+
     /// Reports the socket calls made since the last report. [`Report::show`] does so too; this is
     /// for long waits between two events. Fails if stdout cannot be written.
     pub fn explain(&mut self) -> io::Result<()> {
@@ -222,7 +228,7 @@ impl Report {
                 let labelled = matches!(peer, Peer::Numbered(_)) && !self.quiet;
                 self.say(event, labelled)
             }
-            Event::Called(_) => self.notice(self.dim, event),
+            Event::Called(_) | Event::Stands(_) => self.notice(self.dim, event),
             Event::Welcome if !self.quiet => self.notice(self.dim, event),
             // What is lost is told in any case, and what was asked for.
             Event::NotSent(_) | Event::LinesNotSent(_) | Event::Answer(_) => {

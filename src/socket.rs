@@ -301,6 +301,7 @@ impl Socket {
     pub fn connect(address: &Address, timeout: Duration, log: &Log) -> io::Result<Self> {
         let (socket, to) = new(address, log)?;
         let time = log.time();
+        log.begin_connect(address);
         let connected = match address {
             Address::Tcp(_) => socket.connect_timeout(&to, timeout),
             Address::Unix(_) => connect_unix(&socket, &to, timeout),

@@ -223,8 +223,8 @@ impl Transcript {
                 let (address, message) = (state.address.clone(), mem::take(&mut state.sent));
                 self.write_message(Kind::Sent, *peer, address, &message)
             }
-            // It was recorded as sent.
-            Event::Scripted(..) => Ok(()),
+            // The answer is recorded as sent, and the call when it has returned.
+            Event::Scripted(..) | Event::Stands(_) => Ok(()),
             Event::Gone(peer, Parting::Left) => {
                 self.gone(Kind::Left, *peer, Some(event.to_string()))
             }

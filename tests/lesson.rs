@@ -82,7 +82,64 @@ close()                          -> ok: the connection is done with
 close()                          -> ok: nobody else can come now
 "
     );
-    assert_eq!(stderr, expected);
+    // Whether one of us is slow is told as well.
+    let prompt: String = stderr
+        .split_inclusive('\n')
+        .filter(|line| !line.contains(" waits: "))
+        .collect();
+    assert_eq!(prompt, expected);
+}
+
+#[test]
+fn a_call_that_waits_is_told_when_it_begins_to() {
+    let (mut server, port) = Piped::serve(&["--explain"]);
+    let told = |process: &Piped, text: &str| {
+        process.stderr.wait_for(text, |bytes| {
+            String::from_utf8_lossy(bytes).ends_with(text).then_some(())
+        });
+    };
+    told(
+        &server,
+        "accept()                         waits: the program stands in this call until a client \
+         connects\n",
+    );
+    let mut client = Piped::connect(port, &["--explain"]);
+    let in_recv = |who: &str| {
+        format!(
+            "recv(65536)                      waits: the program stands in this call until the \
+             {who} sends or leaves\n"
+        )
+    };
+    told(&server, &in_recv("client"));
+    client.write("hello\n");
+    told(&client, &in_recv("server"));
+    server.expect("Received from connected client: hello\n");
+    server.write("hi\n");
+    client.expect("Received from server: hi\n");
+    told(&server, &in_recv("client"));
+    client.close_stdin();
+    let (_, stderr) = server.finish(0);
+    assert_eq!(stderr.matches(" waits: ").count(), 3, "{stderr}");
+    let (_, stderr) = client.finish(0);
+    assert!(
+        stderr.contains("5 bytes") || stderr.contains("2 bytes: 68 69"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_connect_that_waits_is_told_at_a_terminal_and_in_a_pipe() {
+    let (_listener, _clients, port) = full_server(0);
+    let waits = format!("connect(127.0.0.1:{port})");
+    let waits = format!(
+        "{waits:32} waits: the program stands in this call until the server's host answers"
+    );
+    let args = ["--explain", "--connect-timeout", "600ms"];
+    let (_, stderr) = Piped::connect(port, &args).finish(1);
+    assert_eq!(stderr.matches(&waits).count(), 1, "{stderr}");
+    let mut terminal = Terminal::connect(port, &args);
+    terminal.expect_words(&waits);
+    assert_eq!(terminal.exit().code(), Some(1));
 }
 
 #[test]

@@ -43,6 +43,7 @@ fn invalid_endpoints_are_rejected() {
         ("[localhost]:5000", BRACKETS),
         ("[]:5000", BRACKETS),
         ("[fe80::1%]:5000", BRACKETS),
+        ("fe80::1%eth0]:5000", COLONS),
         ("local host", "a host has no spaces in it"),
         (
             "http://localhost:5000",

@@ -92,6 +92,7 @@ impl fmt::Display for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Called(noted) => noted.fmt(f),
+            Self::Stands(standing) => standing.fmt(f),
             Self::Listening(address) => write!(f, "Listening on {address}"),
             Self::Exposed { limited } => write!(
                 f,
