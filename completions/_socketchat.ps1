@@ -50,6 +50,7 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
             [CompletionResult]::new('--linger', '--linger', [CompletionResultType]::ParameterName, 'After the end of the input, how long the other side may say nothing until it is left [default: 2s; with --duplex until it closes]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour; auto: at a terminal, unless the environment has NO_COLOR')
             [CompletionResult]::new('--history-file', '--history-file', [CompletionResultType]::ParameterName, 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]')
+            [CompletionResult]::new('--explain', '--explain', [CompletionResultType]::ParameterName, 'Tell the socket calls: their arguments, their results, and what they are good for; with =all, also each of those that set options')
             [CompletionResult]::new('--transcript', '--transcript', [CompletionResultType]::ParameterName, 'Keep what happens in this file, behind what stands there: JSON, one event a line')
             [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'Wait for the next client when one has left')
             [CompletionResult]::new('--keep-open', '--keep-open', [CompletionResultType]::ParameterName, 'Wait for the next client when one has left')
@@ -61,7 +62,6 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
             [CompletionResult]::new('--bell', '--bell', [CompletionResultType]::ParameterName, 'Ring for a message that comes while you wait or type, at a terminal')
             [CompletionResult]::new('--vi', '--vi', [CompletionResultType]::ParameterName, 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]')
             [CompletionResult]::new('--no-history', '--no-history', [CompletionResultType]::ParameterName, 'Keep no history')
-            [CompletionResult]::new('--explain', '--explain', [CompletionResultType]::ParameterName, 'Tell the socket calls: their arguments, their results, and what they are good for')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
@@ -78,6 +78,7 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
             [CompletionResult]::new('--linger', '--linger', [CompletionResultType]::ParameterName, 'After the end of the input, how long the other side may say nothing until it is left [default: 2s; with --duplex until it closes]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour; auto: at a terminal, unless the environment has NO_COLOR')
             [CompletionResult]::new('--history-file', '--history-file', [CompletionResultType]::ParameterName, 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]')
+            [CompletionResult]::new('--explain', '--explain', [CompletionResultType]::ParameterName, 'Tell the socket calls: their arguments, their results, and what they are good for; with =all, also each of those that set options')
             [CompletionResult]::new('--transcript', '--transcript', [CompletionResultType]::ParameterName, 'Keep what happens in this file, behind what stands there: JSON, one event a line')
             [CompletionResult]::new('--duplex', '--duplex', [CompletionResultType]::ParameterName, 'Take no turns: both sides speak at any time; in a pipe with --framing raw, the bytes are sent as they are')
             [CompletionResult]::new('--server-first', '--server-first', [CompletionResultType]::ParameterName, 'The server speaks first, as many services do with a greeting')
@@ -87,7 +88,6 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
             [CompletionResult]::new('--bell', '--bell', [CompletionResultType]::ParameterName, 'Ring for a message that comes while you wait or type, at a terminal')
             [CompletionResult]::new('--vi', '--vi', [CompletionResultType]::ParameterName, 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]')
             [CompletionResult]::new('--no-history', '--no-history', [CompletionResultType]::ParameterName, 'Keep no history')
-            [CompletionResult]::new('--explain', '--explain', [CompletionResultType]::ParameterName, 'Tell the socket calls: their arguments, their results, and what they are good for')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break

@@ -131,6 +131,10 @@ _socketchat() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --explain)
+                    COMPREPLY=($(compgen -W "folded all" -- "${cur}"))
+                    return 0
+                    ;;
                 --transcript)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -317,6 +321,10 @@ _socketchat() {
                     ;;
                 --history-file)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --explain)
+                    COMPREPLY=($(compgen -W "folded all" -- "${cur}"))
                     return 0
                     ;;
                 --transcript)

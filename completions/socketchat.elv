@@ -46,6 +46,7 @@ set edit:completion:arg-completer[socketchat] = {|@words|
             cand --linger 'After the end of the input, how long the other side may say nothing until it is left [default: 2s; with --duplex until it closes]'
             cand --color 'When to use colour; auto: at a terminal, unless the environment has NO_COLOR'
             cand --history-file 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]'
+            cand --explain 'Tell the socket calls: their arguments, their results, and what they are good for; with =all, also each of those that set options'
             cand --transcript 'Keep what happens in this file, behind what stands there: JSON, one event a line'
             cand -k 'Wait for the next client when one has left'
             cand --keep-open 'Wait for the next client when one has left'
@@ -57,7 +58,6 @@ set edit:completion:arg-completer[socketchat] = {|@words|
             cand --bell 'Ring for a message that comes while you wait or type, at a terminal'
             cand --vi 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]'
             cand --no-history 'Keep no history'
-            cand --explain 'Tell the socket calls: their arguments, their results, and what they are good for'
             cand -h 'Print help'
             cand --help 'Print help'
         }
@@ -73,6 +73,7 @@ set edit:completion:arg-completer[socketchat] = {|@words|
             cand --linger 'After the end of the input, how long the other side may say nothing until it is left [default: 2s; with --duplex until it closes]'
             cand --color 'When to use colour; auto: at a terminal, unless the environment has NO_COLOR'
             cand --history-file 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]'
+            cand --explain 'Tell the socket calls: their arguments, their results, and what they are good for; with =all, also each of those that set options'
             cand --transcript 'Keep what happens in this file, behind what stands there: JSON, one event a line'
             cand --duplex 'Take no turns: both sides speak at any time; in a pipe with --framing raw, the bytes are sent as they are'
             cand --server-first 'The server speaks first, as many services do with a greeting'
@@ -82,7 +83,6 @@ set edit:completion:arg-completer[socketchat] = {|@words|
             cand --bell 'Ring for a message that comes while you wait or type, at a terminal'
             cand --vi 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]'
             cand --no-history 'Keep no history'
-            cand --explain 'Tell the socket calls: their arguments, their results, and what they are good for'
             cand -h 'Print help'
             cand --help 'Print help'
         }

@@ -50,6 +50,8 @@ complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l color -d
 always\t''
 never\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l history-file -d 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]' -r -F
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l explain -d 'Tell the socket calls: their arguments, their results, and what they are good for; with =all, also each of those that set options' -r -f -a "folded\t''
+all\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l transcript -d 'Keep what happens in this file, behind what stands there: JSON, one event a line' -r -F
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s k -l keep-open -d 'Wait for the next client when one has left'
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l duplex -d 'Take no turns: both sides speak at any time; in a pipe with --framing raw, the bytes are sent as they are'
@@ -59,7 +61,6 @@ complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l time -d 
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l bell -d 'Ring for a message that comes while you wait or type, at a terminal'
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l vi -d 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]'
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l no-history -d 'Keep no history'
-complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l explain -d 'Tell the socket calls: their arguments, their results, and what they are good for'
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s h -l help -d 'Print help'
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l connect-timeout -d 'How long to try each address of the server: 500ms, 10s, 2m' -r
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l retry -d 'Try again for so long, when the server is not there yet, and when the connection is lost [default without a value: 60s]' -r
@@ -77,6 +78,8 @@ complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l color 
 always\t''
 never\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l history-file -d 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]' -r -F
+complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l explain -d 'Tell the socket calls: their arguments, their results, and what they are good for; with =all, also each of those that set options' -r -f -a "folded\t''
+all\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l transcript -d 'Keep what happens in this file, behind what stands there: JSON, one event a line' -r -F
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l duplex -d 'Take no turns: both sides speak at any time; in a pipe with --framing raw, the bytes are sent as they are'
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l server-first -d 'The server speaks first, as many services do with a greeting'
@@ -85,7 +88,6 @@ complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l time -
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l bell -d 'Ring for a message that comes while you wait or type, at a terminal'
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l vi -d 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]'
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l no-history -d 'Keep no history'
-complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l explain -d 'Tell the socket calls: their arguments, their results, and what they are good for'
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -s h -l help -d 'Print help'
 complete -c socketchat -n "__fish_socketchat_using_subcommand diagram" -l format -d 'How to draw it: with characters, or as Mermaid text' -r -f -a "chars\t''
 mermaid\t''"

@@ -394,12 +394,32 @@ pub struct ChatArgs {
     /// Keep no history
     #[arg(long, action = ArgAction::SetTrue, conflicts_with = "history_file")]
     no_history: bool,
-    /// Tell the socket calls: their arguments, their results, and what they are good for
-    #[arg(long, help_heading = "For a lesson")]
-    explain: bool,
+    /// Tell the socket calls: their arguments, their results, and what they are good for; with
+    /// =all, also each of those that set options
+    #[arg(
+        long,
+        value_name = "all",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "folded",
+        hide_possible_values = true,
+        help_heading = "For a lesson"
+    )]
+    explain: Option<Explain>,
     /// Keep what happens in this file, behind what stands there: JSON, one event a line
     #[arg(long, value_name = "FILE", help_heading = "For a lesson")]
     pub transcript: Option<PathBuf>,
+}
+
+/// How much is told of socket calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Explain {
+    /// Those that set options as one.
+    #[value(help = None)]
+    Folded,
+    /// Each.
+    #[value(help = None)]
+    All,
 }
 
 /// The output format of a diagram.
@@ -415,13 +435,13 @@ pub enum Format {
 }
 
 impl ChatArgs {
-    /// Where socket calls are noted, if they are to be told; with `many` peers or with one.
+    /// Where socket calls are noted, if they are to be told.
     #[must_use]
-    pub fn log(&self, many: bool) -> Log {
-        if self.explain {
-            Log::on(many)
-        } else {
-            Log::default()
+    pub fn log(&self) -> Log {
+        match self.explain {
+            Some(Explain::All) => Log::on(false),
+            Some(Explain::Folded) => Log::on(true),
+            None => Log::default(),
         }
     }
 

@@ -29,7 +29,9 @@ type Outcome<'a, T = ()> = Result<T, &'a io::Error>;
 #[derive(Debug, Clone, Default)]
 pub struct Log {
     noted: Option<Arc<Mutex<Calls>>>,
-    names_peers: bool,
+    /// The number of the client whose calls these are, if there may be many.
+    client: Option<u32>,
+    folds: bool,
 }
 
 /// The calls in a log.
@@ -91,12 +93,28 @@ impl fmt::Display for Standing {
 }
 
 impl Log {
-    /// Creates a log that is on. If `names_peers`, each call is shown with the address of its peer.
+    /// Creates a log that is on, and remembers whether to [`fold`] the calls.
     #[must_use]
-    pub fn on(names_peers: bool) -> Self {
+    pub fn on(folds: bool) -> Self {
         Self {
             noted: Some(Arc::default()),
-            names_peers,
+            client: None,
+            folds,
+        }
+    }
+
+    /// Returns whether to fold the calls.
+    #[must_use]
+    pub fn folds(&self) -> bool {
+        self.folds
+    }
+
+    /// Returns a handle for the calls on the connection to the client with this number.
+    #[must_use]
+    pub(crate) fn of_client(&self, number: u32) -> Self {
+        Self {
+            client: Some(number),
+            ..self.clone()
         }
     }
 
@@ -123,7 +141,7 @@ impl Log {
             calls.begun = None;
             calls.made.push(Noted {
                 peer: peer.cloned(),
-                names_peer: self.names_peers,
+                client: self.client,
                 time: time.unwrap_or_else(SystemTime::now),
                 call: call(result.as_ref()),
             });
@@ -167,8 +185,8 @@ impl Log {
 pub struct Noted {
     /// The address at the other end of the connection, if there is one.
     pub peer: Option<Address>,
-    /// Whether to show the address.
-    names_peer: bool,
+    /// The number of the client, if there may be many.
+    pub client: Option<u32>,
     /// When the call was made.
     pub time: SystemTime,
     /// The call and its result.
@@ -177,10 +195,9 @@ pub struct Noted {
 
 impl fmt::Display for Noted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(peer) = self.peer.as_ref().filter(|_| self.names_peer) {
-            write!(f, "[{peer}] ")?;
-        }
         let Call { call, result, why } = &self.call;
+        let whose = self.client.map(|number| format!("#{number} "));
+        let call = whose.unwrap_or_default() + call;
         write!(f, "{call:COLUMN$} -> {result}")?;
         if !why.is_empty() {
             write!(f, ": {why}")?;
@@ -308,6 +325,13 @@ impl Call {
             result: result.into(),
             why: why.into(),
         }
+    }
+
+    /// Returns the name of the option that the call has set.
+    fn option(&self) -> Option<&str> {
+        let arguments = self.call.strip_prefix("setsockopt(")?;
+        let (option, _) = arguments.split_once(',')?;
+        (self.result == "ok").then_some(option)
     }
 
     /// `getaddrinfo()`: looks up a host name.
@@ -505,6 +529,30 @@ impl Call {
         };
         Self::new("close()", "ok", why)
     }
+}
+
+/// Folds each run of successful calls that set options of the same socket into one.
+#[must_use]
+pub fn fold(calls: Vec<Noted>) -> Vec<Noted> {
+    let mut folded: Vec<Noted> = Vec::new();
+    // The first option of the run that ends the list, and how many have followed it.
+    let mut run: Option<(String, usize)> = None;
+    for noted in calls {
+        let option = noted.call.option().map(str::to_owned);
+        let is_same = |last: &&mut Noted| last.peer == noted.peer;
+        if option.is_some()
+            && let Some((first, count)) = &mut run
+            && let Some(last) = folded.last_mut().filter(is_same)
+        {
+            *count += 1;
+            last.call.call = format!("setsockopt({first} and {count} more)");
+            last.call.why = "how the connection behaves; --explain=all tells each".into();
+        } else {
+            run = option.map(|option| (option, 0));
+            folded.push(noted);
+        }
+    }
+    folded
 }
 
 fn ok_or_reason(outcome: Outcome<'_>) -> String {

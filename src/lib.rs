@@ -86,7 +86,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let script = args.script.as_deref().map(read_script).transpose()?;
             let (wire, rules) = (args.chat.wire(), args.chat.rules());
             let (endpoint, limits) = (args.endpoint(), args.limits());
-            let log = args.chat.log(limits.are_many());
+            let log = args.chat.log();
             let many = limits.max_clients.filter(|_| limits.are_many());
             let mut engine = open(args.chat, script, &log, many)?;
             let ended = serve::listen(&endpoint, args.backlog, &log)
@@ -97,7 +97,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let endpoint = args.endpoint();
             let attempts = args.attempts();
             let (wire, rules) = (args.chat.wire(), args.rules());
-            let log = args.chat.log(false);
+            let log = args.chat.log();
             let mut engine = open(args.chat, None, &log, None)?;
             let ended = connect::run(&endpoint, attempts, &wire, &rules, &log, &mut engine);
             end(ended, engine)

@@ -15,7 +15,7 @@ use time::{OffsetDateTime, UtcOffset};
 
 use self::pipe::Pipe;
 use crate::event::{Event, Peer, Prompt};
-use crate::explain::Log;
+use crate::explain::{Log, fold};
 use crate::prompt::{BELL, SharedPrompt, is_dumb};
 use crate::reason::reason;
 use crate::sys;
@@ -167,8 +167,15 @@ impl Report {
     /// for long waits between two events. Fails if stdout cannot be written.
     pub fn explain(&mut self) -> io::Result<()> {
         if self.log.is_on() {
-            for noted in self.log.take() {
-                self.tell(&Event::Called(&noted))?;
+            let mut calls = self.log.take();
+            for noted in &calls {
+                self.record(&Event::Called(noted))?;
+            }
+            if self.log.folds() {
+                calls = fold(calls);
+            }
+            for noted in &calls {
+                self.print(&Event::Called(noted))?;
             }
         }
         Ok(())
@@ -191,6 +198,12 @@ impl Report {
     }
 
     fn tell(&mut self, event: &Event<'_>) -> io::Result<()> {
+        self.record(event)?;
+        self.print(event)
+    }
+
+    /// Writes `event` to the transcript.
+    fn record(&mut self, event: &Event<'_>) -> io::Result<()> {
         if let Some(transcript) = &mut self.transcript
             && let Err(error) = transcript.record(event)
             && let Some(transcript) = self.transcript.take()
@@ -200,7 +213,7 @@ impl Report {
                 reason: reason(&error),
             })?;
         }
-        self.print(event)
+        Ok(())
     }
 
     fn print(&mut self, event: &Event<'_>) -> io::Result<()> {

@@ -326,6 +326,11 @@ impl Socket {
         })
     }
 
+    /// Has the calls told as those of the client with this number.
+    pub fn set_number(&mut self, number: u32) {
+        self.log = self.log.of_client(number);
+    }
+
     /// Returns the address at the other end.
     #[must_use]
     pub fn peer(&self) -> &Address {

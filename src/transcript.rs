@@ -200,6 +200,7 @@ impl Transcript {
             Event::Called(noted) => self.write(&Record {
                 time: noted.time,
                 peer: noted.peer.clone(),
+                client: noted.client,
                 call: Some((&noted.call.call).into()),
                 result: Some((&noted.call.result).into()),
                 ..Record::new(Kind::Call)

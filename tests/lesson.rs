@@ -46,7 +46,7 @@ fn path_in(folder: &tempfile::TempDir, name: &str) -> String {
 
 #[test]
 fn a_conversation_is_explained_call_by_call() {
-    let (mut server, port) = Piped::serve(&["--explain"]);
+    let (mut server, port) = Piped::serve(&["--explain=all"]);
     let mut client = raw_client(port);
     let from = client.local_addr().unwrap();
     client.write_all("gr\u{fc}ezi".as_bytes()).unwrap();
@@ -88,6 +88,27 @@ close()                          -> ok: nobody else can come now
         .filter(|line| !line.contains(" waits: "))
         .collect();
     assert_eq!(prompt, expected);
+}
+
+#[test]
+fn calls_that_set_options_are_told_as_one() {
+    let (listener, port) = raw_server();
+    let client = Piped::connect(port, &["--explain"]);
+    drop(accept(&listener));
+    let (_, stderr) = client.finish(0);
+    let lines: Vec<_> = stderr
+        .lines()
+        .filter(|line| line.contains("setsockopt"))
+        .collect();
+    let folded = if cfg!(target_os = "linux") { 5 } else { 4 };
+    assert_eq!(
+        lines,
+        [format!(
+            "setsockopt(TCP_NODELAY and {folded} more) -> ok: how the connection behaves; \
+             --explain=all tells each"
+        )],
+        "{stderr}"
+    );
 }
 
 #[test]
@@ -230,10 +251,9 @@ fn it_is_told_above_the_prompt_and_with_many_whose_call_it_is() {
     terminal.type_keys("half");
     terminal.expect_text("half");
     let mut other = raw_client(port);
-    let from = other.local_addr().unwrap();
     other.write_all(b"me too").unwrap();
     terminal.expect_text(" #1 +1 -> half");
-    terminal.expect_text(&format!("[{from}] recv("));
+    terminal.expect_text("#2 recv(");
     terminal.expect_text("\"me too\"");
 }
 
@@ -354,11 +374,11 @@ fn what_is_explained_is_what_the_kernel_was_called_for() {
     };
     let mut server = strace(
         "server",
-        &["serve", "--host", "127.0.0.1", "-p", "0", "--explain"],
+        &["serve", "--host", "127.0.0.1", "-p", "0", "--explain=all"],
     );
     let port = server.port();
     let address = format!("127.0.0.1:{port}");
-    let mut client = strace("client", &["connect", &address, "--explain"]);
+    let mut client = strace("client", &["connect", &address, "--explain=all"]);
     client.write("gr\u{fc}ezi\n");
     server.expect("Received from connected client: gr\u{fc}ezi\n");
     server.write("x".repeat(3000) + "\n");

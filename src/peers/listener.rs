@@ -154,6 +154,7 @@ impl Listener {
             }
             if self.limits.are_many() {
                 stream.move_up();
+                stream.set_number(self.count + 1);
             }
             // Skip a client that is gone already.
             if stream.tune_served().is_ok() && !stream.is_gone() {

@@ -111,7 +111,7 @@ fn calls_are_noted_in_order_with_what_came_of_them() {
 #[test]
 fn the_calls_of_a_client_are_noted_too() {
     let (listener, address) = listen(&Log::default());
-    let log = Log::on(true);
+    let log = Log::on(false);
     let mut client = connect(&address, &log);
     let own = client.local_address().unwrap();
     let (mut server, _) = accept(&listener);
