@@ -755,6 +755,8 @@ impl Chat<'_> {
     /// Returns whether the only event to wait for is that the only peer sends something.
     fn waits_for_single(&self) -> bool {
         !self.engine.signals.are_reported()
+            // An answer to a peer that does not read must not block.
+            && !self.engine.has_script()
             && !self.session.wants_line()
             && self.peers.is_single()
             && self.reply_due().is_none()

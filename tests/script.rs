@@ -119,6 +119,31 @@ fn each_of_many_clients_has_its_own_answers() {
 }
 
 #[test]
+fn a_client_that_does_not_read_is_let_go_for_the_next() {
+    let script = format!("^much$\t{}\n^ping$\tpong\n", "much".repeat(4 << 20));
+    let (server, port, _folder) = serve(&script, &["-f", "line", "-k"]);
+    let mut deaf = raw_client(port);
+    deaf.write_all(b"much\n").unwrap();
+    let mut other = raw_client(port);
+    ask(&mut other, "ping\n", "pong\n");
+    server.stderr.wait_for("the end of the other", |bytes| {
+        String::from_utf8_lossy(bytes)
+            .contains("The client did not take what it was sent for 10s, and was let go.\n")
+            .then_some(())
+    });
+}
+
+#[test]
+fn a_newline_at_the_end_of_an_answer_ends_its_last_line() {
+    let (server, port, _folder) = serve("^GET\tHTTP/1.0 204 None\\r\\n\\r\\n\n", &["-f", "crlf"]);
+    let mut client = raw_client(port);
+    ask(&mut client, "GET /\r\n", "HTTP/1.0 204 None\r\n\r\n");
+    client.shutdown(Shutdown::Write).unwrap();
+    expect_end(&mut client);
+    server.finish(0);
+}
+
+#[test]
 fn one_after_another_is_served_and_stdin_is_not_read() {
     let (_folder, path) = file("a\tA\n");
     let (mut server, port) = Piped::serve(&["-k", "--script", &path]);

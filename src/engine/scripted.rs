@@ -27,7 +27,10 @@ impl Chat<'_> {
     /// newlines.
     pub(super) fn recite(&mut self, peer: Peer, answer: &str) -> Result<(), Failure> {
         let lines = match self.session.framing() {
-            Framing::Line | Framing::Crlf => answer.split('\n').collect(),
+            Framing::Line | Framing::Crlf => {
+                let lines = answer.strip_suffix('\n').unwrap_or(answer);
+                lines.split('\n').collect()
+            }
             Framing::Raw | Framing::Json | Framing::Nul => vec![answer],
         };
         for line in lines {
