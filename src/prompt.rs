@@ -120,10 +120,11 @@ impl SharedPrompt {
     }
 
     /// Rings with the rows that follow, unless the prompt on the screen asks for a line and the user
-    /// has typed nothing yet.
+    /// has typed nothing yet. Without turns it always asks for one, and that tells nothing.
     pub fn ring(&self) {
         let mut state = self.lock();
-        state.rings |= state.shown.peer.is_none() || !state.draft.line.is_empty();
+        let is_asked = state.shown.peer.is_some() && !state.duplex;
+        state.rings |= !is_asked || !state.draft.line.is_empty();
     }
 
     /// Sets the current turn, and what the user waits for when it is not ours. The turn does not

@@ -834,6 +834,24 @@ fn the_bell_rings_for_who_waits_or_types_and_never_for_a_peer() {
 }
 
 #[test]
+fn without_turns_the_bell_rings_for_every_message() {
+    let args = ["--bell", "--duplex", "-f", "line", "--no-history"];
+    let (terminal, mut peer) = Terminal::connected(&args);
+    for number in 1..=3 {
+        writeln!(peer, "{number}").unwrap();
+        terminal.expect(&[&format!("Received from server: {number}"), " ->"]);
+        let raw = terminal.raw();
+        assert_eq!(
+            String::from_utf8_lossy(&raw).matches('\x07').count(),
+            number
+        );
+    }
+    terminal.type_keys("\x04");
+    drop(peer);
+    terminal.finish(0);
+}
+
+#[test]
 fn at_a_terminal_the_time_stands_before_the_label() {
     let (terminal, mut peer) = Terminal::connected(&["--time", "-f", "line", "--no-history"]);
     terminal.type_keys("hi\r");
