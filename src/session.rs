@@ -424,15 +424,14 @@ impl Session {
             self.owed.retain(|owed| *owed != self.current);
             return;
         }
-        self.answered(last);
+        if let Some(peer) = self.end_line(last) {
+            self.answered(peer);
+        }
     }
 
-    /// Records that a part of a line is done with. If it is the last, the peer that it answered has
-    /// the turn.
-    fn answered(&mut self, last: bool) {
-        if let Some(peer) = self.end_line(last)
-            // The peer may have sent another message that is still to be answered.
-            && !(self.rules.answers_blindly && self.owed.contains(&Some(peer)))
+    /// Gives the turn to `peer`, unless it has sent another message that is still to be answered.
+    fn answered(&mut self, peer: Peer) {
+        if !(self.rules.answers_blindly && self.is_owed(peer))
             && let Some(turn) = self.turns.get_mut(&peer)
         {
             *turn = Turn::Reply;
@@ -450,16 +449,12 @@ impl Session {
             self.in_line = false;
             return false;
         }
-        let asked = self.owed.front().copied().flatten();
-        if asked.is_some_and(|peer| self.answers_blindly(peer)) {
-            // What the peer had still said before it left is shown next.
-            self.answered(last);
-        } else {
-            self.end_line(last);
-        }
         // The rest of the line has no recipient either.
-        if !last && let Some(front) = self.owed.front_mut() {
-            *front = None;
+        let front = self.owed.front_mut().and_then(Option::take);
+        self.end_line(last);
+        // What a client had still said before it left is shown next.
+        if let Some(peer) = front.filter(|peer| self.answers_blindly(*peer)) {
+            self.answered(peer);
         }
         false
     }

@@ -628,6 +628,34 @@ fn a_message_that_a_reset_has_cut_off_takes_nobody_elses_answer() {
 }
 
 #[test]
+fn a_long_answer_to_one_that_has_left_frees_its_place_all_the_same() {
+    for resets in [true, false] {
+        let (mut server, port) = Piped::serve(&["-m", "2", "-f", "line"]);
+        let mut stays = raw_client(port);
+        stays.write_all(b"hello\n").unwrap();
+        server.expect("Received from client #1: hello\n");
+        server.write("hi\n");
+        let mut gone = raw_client(port);
+        expect_clients(&server, 2);
+        gone.write_all(b"one\ntwo\n").unwrap();
+        if resets {
+            reset_when_dropped(&gone);
+        }
+        drop(gone);
+        let one = "Received from client #1: hello\nReceived from client #2: one\n";
+        server.expect(one);
+        // It is sent in several parts.
+        server.write("x".repeat(200_000) + "\n");
+        server.expect(format!("{one}Received from client #2: two\n"));
+        server.write("2\n");
+        let mut next = raw_client(port);
+        next.write_all(b"hello\n").unwrap();
+        server.write("welcome\n");
+        expect_bytes(&mut next, "welcome\n");
+    }
+}
+
+#[test]
 fn a_half_line_of_a_client_that_is_let_go_is_shown() {
     let (server, port) = Piped::serve(&["-m", "2", "-f", "line", "--idle-timeout", "200ms"]);
     let mut idle = raw_client(port);

@@ -679,6 +679,29 @@ fn the_rest_of_a_line_that_cannot_be_sent_is_told_too() {
 }
 
 #[test]
+fn the_turn_goes_back_when_the_rest_of_a_line_cannot_be_sent() {
+    let mut session = two_wait(&BLIND_AND_OPEN);
+    go_on(
+        &mut session,
+        &[
+            (part("a", false), &[Send(BERT)], Some(BERT)),
+            (NotSent(false), &[TellUnsent], Some(ANNA)),
+        ],
+    );
+    // What the peer had said before it left comes out in its own turn.
+    assert!(!session.is_ours(BERT));
+    go_on(
+        &mut session,
+        &[
+            (says(BERT), &[Show], Some(ANNA)),
+            (part("b", true), &[TellUnsent], Some(ANNA)),
+            (line("to Anna"), &[Send(ANNA)], Some(ANNA)),
+            (Sent(true), &[], Some(BERT)),
+        ],
+    );
+}
+
+#[test]
 fn a_line_that_cannot_be_sent_ends_all_the_same() {
     let fails: &[Row<'_>] = &[
         (part("a", false), &[Send(BERT)], Some(BERT)),
