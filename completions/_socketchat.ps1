@@ -52,6 +52,7 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
             [CompletionResult]::new('--history-file', '--history-file', [CompletionResultType]::ParameterName, 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]')
             [CompletionResult]::new('--explain', '--explain', [CompletionResultType]::ParameterName, 'Tell the socket calls: their arguments, their results, and what they are good for; with =all, also each of those that set options')
             [CompletionResult]::new('--transcript', '--transcript', [CompletionResultType]::ParameterName, 'Keep what happens in this file, behind what stands there: JSON, one event a line')
+            [CompletionResult]::new('--lang', '--lang', [CompletionResultType]::ParameterName, 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]')
             [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'Wait for the next client when one has left')
             [CompletionResult]::new('--keep-open', '--keep-open', [CompletionResultType]::ParameterName, 'Wait for the next client when one has left')
             [CompletionResult]::new('--duplex', '--duplex', [CompletionResultType]::ParameterName, 'Take no turns: both sides speak at any time; in a pipe with --framing raw, the bytes are sent as they are')
@@ -80,6 +81,7 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
             [CompletionResult]::new('--history-file', '--history-file', [CompletionResultType]::ParameterName, 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]')
             [CompletionResult]::new('--explain', '--explain', [CompletionResultType]::ParameterName, 'Tell the socket calls: their arguments, their results, and what they are good for; with =all, also each of those that set options')
             [CompletionResult]::new('--transcript', '--transcript', [CompletionResultType]::ParameterName, 'Keep what happens in this file, behind what stands there: JSON, one event a line')
+            [CompletionResult]::new('--lang', '--lang', [CompletionResultType]::ParameterName, 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]')
             [CompletionResult]::new('--duplex', '--duplex', [CompletionResultType]::ParameterName, 'Take no turns: both sides speak at any time; in a pipe with --framing raw, the bytes are sent as they are')
             [CompletionResult]::new('--server-first', '--server-first', [CompletionResultType]::ParameterName, 'The server speaks first, as many services do with a greeting')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print the messages alone: no label before them and no notices')
@@ -94,6 +96,7 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
         }
         'socketchat;diagram' {
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to draw it: with characters, or as Mermaid text')
+            [CompletionResult]::new('--lang', '--lang', [CompletionResultType]::ParameterName, 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break

@@ -81,7 +81,7 @@ _socketchat() {
             return 0
             ;;
         socketchat__subcmd__connect)
-            opts="-f -q -h --connect-timeout --retry --reply-until --reply-quiet --reply-timeout --framing --name --duplex --server-first --linger --quiet --time --bell --color --vi --history-file --no-history --explain --transcript --help"
+            opts="-f -q -h --connect-timeout --retry --reply-until --reply-quiet --reply-timeout --framing --name --duplex --server-first --linger --quiet --time --bell --color --vi --history-file --no-history --explain --transcript --lang --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -139,6 +139,10 @@ _socketchat() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en de" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -147,7 +151,7 @@ _socketchat() {
             return 0
             ;;
         socketchat__subcmd__diagram)
-            opts="-h --format --help"
+            opts="-h --format --lang --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -155,6 +159,10 @@ _socketchat() {
             case "${prev}" in
                 --format)
                     COMPREPLY=($(compgen -W "chars mermaid" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en de" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -249,7 +257,7 @@ _socketchat() {
             return 0
             ;;
         socketchat__subcmd__serve)
-            opts="-p -b -k -m -f -q -h --host --port --backlog --keep-open --max-clients --idle-timeout --allow --per-host --script --framing --name --duplex --server-first --linger --quiet --time --bell --color --vi --history-file --no-history --explain --transcript --help"
+            opts="-p -b -k -m -f -q -h --host --port --backlog --keep-open --max-clients --idle-timeout --allow --per-host --script --framing --name --duplex --server-first --linger --quiet --time --bell --color --vi --history-file --no-history --explain --transcript --lang --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -329,6 +337,10 @@ _socketchat() {
                     ;;
                 --transcript)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en de" -- "${cur}"))
                     return 0
                     ;;
                 *)

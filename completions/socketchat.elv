@@ -48,6 +48,7 @@ set edit:completion:arg-completer[socketchat] = {|@words|
             cand --history-file 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]'
             cand --explain 'Tell the socket calls: their arguments, their results, and what they are good for; with =all, also each of those that set options'
             cand --transcript 'Keep what happens in this file, behind what stands there: JSON, one event a line'
+            cand --lang 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]'
             cand -k 'Wait for the next client when one has left'
             cand --keep-open 'Wait for the next client when one has left'
             cand --duplex 'Take no turns: both sides speak at any time; in a pipe with --framing raw, the bytes are sent as they are'
@@ -75,6 +76,7 @@ set edit:completion:arg-completer[socketchat] = {|@words|
             cand --history-file 'Keep the history in this file [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]'
             cand --explain 'Tell the socket calls: their arguments, their results, and what they are good for; with =all, also each of those that set options'
             cand --transcript 'Keep what happens in this file, behind what stands there: JSON, one event a line'
+            cand --lang 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]'
             cand --duplex 'Take no turns: both sides speak at any time; in a pipe with --framing raw, the bytes are sent as they are'
             cand --server-first 'The server speaks first, as many services do with a greeting'
             cand -q 'Print the messages alone: no label before them and no notices'
@@ -88,6 +90,7 @@ set edit:completion:arg-completer[socketchat] = {|@words|
         }
         &'socketchat;diagram'= {
             cand --format 'How to draw it: with characters, or as Mermaid text'
+            cand --lang 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]'
             cand -h 'Print help'
             cand --help 'Print help'
         }

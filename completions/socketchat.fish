@@ -53,6 +53,8 @@ complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l history-
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l explain -d 'Tell the socket calls: their arguments, their results, and what they are good for; with =all, also each of those that set options' -r -f -a "folded\t''
 all\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l transcript -d 'Keep what happens in this file, behind what stands there: JSON, one event a line' -r -F
+complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l lang -d 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]' -r -f -a "en\t''
+de\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s k -l keep-open -d 'Wait for the next client when one has left'
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l duplex -d 'Take no turns: both sides speak at any time; in a pipe with --framing raw, the bytes are sent as they are'
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l server-first -d 'The server speaks first, as many services do with a greeting'
@@ -81,6 +83,8 @@ complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l histor
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l explain -d 'Tell the socket calls: their arguments, their results, and what they are good for; with =all, also each of those that set options' -r -f -a "folded\t''
 all\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l transcript -d 'Keep what happens in this file, behind what stands there: JSON, one event a line' -r -F
+complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l lang -d 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]' -r -f -a "en\t''
+de\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l duplex -d 'Take no turns: both sides speak at any time; in a pipe with --framing raw, the bytes are sent as they are'
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l server-first -d 'The server speaks first, as many services do with a greeting'
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -s q -l quiet -d 'Print the messages alone: no label before them and no notices'
@@ -91,6 +95,8 @@ complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l no-his
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -s h -l help -d 'Print help'
 complete -c socketchat -n "__fish_socketchat_using_subcommand diagram" -l format -d 'How to draw it: with characters, or as Mermaid text' -r -f -a "chars\t''
 mermaid\t''"
+complete -c socketchat -n "__fish_socketchat_using_subcommand diagram" -l lang -d 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]' -r -f -a "en\t''
+de\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand diagram" -s h -l help -d 'Print help'
 complete -c socketchat -n "__fish_socketchat_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect diagram completions help" -f -a "serve" -d 'Wait for a client and talk with it; the client speaks first'

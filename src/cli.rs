@@ -21,6 +21,7 @@ use crate::endpoint::{self, DEFAULT_PORT, Endpoint, Target};
 use crate::explain::Log;
 use crate::framing::{Framing, LINGER, Wire};
 use crate::input::{self, HistoryFile};
+use crate::language::Language;
 use crate::peers::{Access, Limits};
 use crate::report;
 use crate::session::{Reply, Rules};
@@ -118,6 +119,9 @@ Examples:
         /// How to draw it: with characters, or as Mermaid text
         #[arg(long, value_enum, default_value_t, value_name = "HOW")]
         format: Format,
+        /// The language of the picture.
+        #[command(flatten)]
+        language: LanguageArg,
     },
     /// Print a completion script for a shell
     #[command(after_help = "\
@@ -409,6 +413,30 @@ pub struct ChatArgs {
     /// Keep what happens in this file, behind what stands there: JSON, one event a line
     #[arg(long, value_name = "FILE", help_heading = "For a lesson")]
     pub transcript: Option<PathBuf>,
+    /// The language of what is explained.
+    #[command(flatten)]
+    pub language: LanguageArg,
+}
+
+/// The language of what is for a lesson.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct LanguageArg {
+    /// The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG
+    /// asks for it]
+    #[arg(
+        long,
+        value_name = "LANGUAGE",
+        hide_possible_values = true,
+        help_heading = "For a lesson"
+    )]
+    lang: Option<Language>,
+}
+
+impl LanguageArg {
+    /// Makes the language that was asked for the one of the program.
+    pub fn set(self) {
+        self.lang.unwrap_or_else(Language::of_environment).set();
+    }
 }
 
 /// How much is told of socket calls.

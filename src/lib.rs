@@ -31,6 +31,7 @@
 //! | [`endpoint`] | `HOST:PORT` and `unix:PATH`, and the order in which the addresses of a name are tried |
 //! | [`sanitize`] | make untrusted text safe for a terminal |
 //! | [`wrap`] | how wide text is at most, and its rows |
+//! | [`language`] | English or German |
 //! | [`reason`] | word the errors of the system |
 //! | [`sys`] | what differs between operating systems |
 
@@ -45,6 +46,7 @@ pub mod event;
 pub mod explain;
 pub mod framing;
 pub mod input;
+pub mod language;
 pub mod peers;
 pub mod prompt;
 pub mod reason;
@@ -102,7 +104,12 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let ended = connect::run(&endpoint, attempts, &wire, &rules, &log, &mut engine);
             end(ended, engine)
         }
-        Command::Diagram { files, format } => {
+        Command::Diagram {
+            files,
+            format,
+            language,
+        } => {
+            language.set();
             let (diagram, bad) = diagram::read(&files)?;
             for line in bad {
                 let _ = writeln!(io::stderr(), "{line}");
@@ -134,6 +141,7 @@ fn open(
     log: &Log,
     many: Option<u16>,
 ) -> Result<Engine, Failure> {
+    chat.language.set();
     let (input, report) = (chat.input(), chat.report(log));
     let transcript = chat.transcript.map(Transcript::open).transpose()?;
     let report = Report::open(&report, transcript).map_err(Failure::Output)?;
