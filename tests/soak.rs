@@ -59,12 +59,12 @@ struct Break {
 }
 
 impl Break {
-    /// A break after four messages, on average.
+    /// A break after ten messages, on average, so that a hundred spread over all of them.
     fn random(rng: &mut Rng) -> Self {
         let delay = if rng.bool() { rng.u64(50..500) } else { 0 };
         Self {
             of_client: rng.bool(),
-            after: rng.usize(0..4 * LONGEST),
+            after: rng.usize(0..10 * LONGEST),
             delay: Duration::from_micros(delay),
             how: rng
                 .choice([
