@@ -27,6 +27,7 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Wait for a client and talk with it; the client speaks first')
             [CompletionResult]::new('connect', 'connect', [CompletionResultType]::ParameterValue, 'Connect to a server and talk with it; you speak first')
+            [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Check whether your own client or server does what it must')
             [CompletionResult]::new('diagram', 'diagram', [CompletionResultType]::ParameterValue, 'Draw the sequence diagram of a transcript')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a completion script for a shell')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -94,6 +95,19 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
+        'socketchat;check' {
+            [CompletionResult]::new('-p', '-p', [CompletionResultType]::ParameterName, 'The port that it connects to or listens on')
+            [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'The port that it connects to or listens on')
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Where a message ends: raw, line, crlf, json or nul')
+            [CompletionResult]::new('--framing', '--framing', [CompletionResultType]::ParameterName, 'Where a message ends: raw, line, crlf, json or nul')
+            [CompletionResult]::new('-l', '-l', [CompletionResultType]::ParameterName, 'How much it must do: 1 what the tutorial''s scripts do, 2 what breaks those, 3 several clients and lost connections')
+            [CompletionResult]::new('--level', '--level', [CompletionResultType]::ParameterName, 'How much it must do: 1 what the tutorial''s scripts do, 2 what breaks those, 3 several clients and lost connections')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to tell what was found: as text, or json, an object for each check')
+            [CompletionResult]::new('--lang', '--lang', [CompletionResultType]::ParameterName, 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
         'socketchat;diagram' {
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to draw it: with characters, or as Mermaid text')
             [CompletionResult]::new('--lang', '--lang', [CompletionResultType]::ParameterName, 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]')
@@ -109,6 +123,7 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
         'socketchat;help' {
             [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Wait for a client and talk with it; the client speaks first')
             [CompletionResult]::new('connect', 'connect', [CompletionResultType]::ParameterValue, 'Connect to a server and talk with it; you speak first')
+            [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Check whether your own client or server does what it must')
             [CompletionResult]::new('diagram', 'diagram', [CompletionResultType]::ParameterValue, 'Draw the sequence diagram of a transcript')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a completion script for a shell')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -118,6 +133,9 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
             break
         }
         'socketchat;help;connect' {
+            break
+        }
+        'socketchat;help;check' {
             break
         }
         'socketchat;help;diagram' {

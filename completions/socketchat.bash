@@ -16,6 +16,9 @@ _socketchat() {
             ",$1")
                 cmd="socketchat"
                 ;;
+            socketchat,check)
+                cmd="socketchat__subcmd__check"
+                ;;
             socketchat,completions)
                 cmd="socketchat__subcmd__completions"
                 ;;
@@ -30,6 +33,9 @@ _socketchat() {
                 ;;
             socketchat,serve)
                 cmd="socketchat__subcmd__serve"
+                ;;
+            socketchat__subcmd__help,check)
+                cmd="socketchat__subcmd__help__subcmd__check"
                 ;;
             socketchat__subcmd__help,completions)
                 cmd="socketchat__subcmd__help__subcmd__completions"
@@ -53,12 +59,58 @@ _socketchat() {
 
     case "${cmd}" in
         socketchat)
-            opts="-h -V --help --version serve connect diagram completions help"
+            opts="-h -V --help --version serve connect check diagram completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        socketchat__subcmd__check)
+            opts="-p -f -l -h --port --framing --level --format --lang --help client server"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --framing)
+                    COMPREPLY=($(compgen -W "raw line crlf json nul" -- "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -W "raw line crlf json nul" -- "${cur}"))
+                    return 0
+                    ;;
+                --level)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -l)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en de" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -173,8 +225,22 @@ _socketchat() {
             return 0
             ;;
         socketchat__subcmd__help)
-            opts="serve connect diagram completions help"
+            opts="serve connect check diagram completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        socketchat__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

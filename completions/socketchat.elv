@@ -24,6 +24,7 @@ set edit:completion:arg-completer[socketchat] = {|@words|
             cand --version 'Print version'
             cand serve 'Wait for a client and talk with it; the client speaks first'
             cand connect 'Connect to a server and talk with it; you speak first'
+            cand check 'Check whether your own client or server does what it must'
             cand diagram 'Draw the sequence diagram of a transcript'
             cand completions 'Print a completion script for a shell'
             cand help 'Print this message or the help of the given subcommand(s)'
@@ -88,6 +89,18 @@ set edit:completion:arg-completer[socketchat] = {|@words|
             cand -h 'Print help'
             cand --help 'Print help'
         }
+        &'socketchat;check'= {
+            cand -p 'The port that it connects to or listens on'
+            cand --port 'The port that it connects to or listens on'
+            cand -f 'Where a message ends: raw, line, crlf, json or nul'
+            cand --framing 'Where a message ends: raw, line, crlf, json or nul'
+            cand -l 'How much it must do: 1 what the tutorial''s scripts do, 2 what breaks those, 3 several clients and lost connections'
+            cand --level 'How much it must do: 1 what the tutorial''s scripts do, 2 what breaks those, 3 several clients and lost connections'
+            cand --format 'How to tell what was found: as text, or json, an object for each check'
+            cand --lang 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
         &'socketchat;diagram'= {
             cand --format 'How to draw it: with characters, or as Mermaid text'
             cand --lang 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]'
@@ -101,6 +114,7 @@ set edit:completion:arg-completer[socketchat] = {|@words|
         &'socketchat;help'= {
             cand serve 'Wait for a client and talk with it; the client speaks first'
             cand connect 'Connect to a server and talk with it; you speak first'
+            cand check 'Check whether your own client or server does what it must'
             cand diagram 'Draw the sequence diagram of a transcript'
             cand completions 'Print a completion script for a shell'
             cand help 'Print this message or the help of the given subcommand(s)'
@@ -108,6 +122,8 @@ set edit:completion:arg-completer[socketchat] = {|@words|
         &'socketchat;help;serve'= {
         }
         &'socketchat;help;connect'= {
+        }
+        &'socketchat;help;check'= {
         }
         &'socketchat;help;diagram'= {
         }

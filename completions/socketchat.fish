@@ -28,6 +28,7 @@ complete -c socketchat -n "__fish_socketchat_needs_command" -s h -l help -d 'Pri
 complete -c socketchat -n "__fish_socketchat_needs_command" -s V -l version -d 'Print version'
 complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "serve" -d 'Wait for a client and talk with it; the client speaks first'
 complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "connect" -d 'Connect to a server and talk with it; you speak first'
+complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "check" -d 'Check whether your own client or server does what it must'
 complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "diagram" -d 'Draw the sequence diagram of a transcript'
 complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -93,14 +94,27 @@ complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l bell -
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l vi -d 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]'
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l no-history -d 'Keep no history'
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -s h -l help -d 'Print help'
+complete -c socketchat -n "__fish_socketchat_using_subcommand check" -s p -l port -d 'The port that it connects to or listens on' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand check" -s f -l framing -d 'Where a message ends: raw, line, crlf, json or nul' -r -f -a "raw\t''
+line\t''
+crlf\t''
+json\t''
+nul\t''"
+complete -c socketchat -n "__fish_socketchat_using_subcommand check" -s l -l level -d 'How much it must do: 1 what the tutorial\'s scripts do, 2 what breaks those, 3 several clients and lost connections' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand check" -l format -d 'How to tell what was found: as text, or json, an object for each check' -r -f -a "text\t''
+json\t''"
+complete -c socketchat -n "__fish_socketchat_using_subcommand check" -l lang -d 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]' -r -f -a "en\t''
+de\t''"
+complete -c socketchat -n "__fish_socketchat_using_subcommand check" -s h -l help -d 'Print help'
 complete -c socketchat -n "__fish_socketchat_using_subcommand diagram" -l format -d 'How to draw it: with characters, or as Mermaid text' -r -f -a "chars\t''
 mermaid\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand diagram" -l lang -d 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]' -r -f -a "en\t''
 de\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand diagram" -s h -l help -d 'Print help'
 complete -c socketchat -n "__fish_socketchat_using_subcommand completions" -s h -l help -d 'Print help'
-complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect diagram completions help" -f -a "serve" -d 'Wait for a client and talk with it; the client speaks first'
-complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect diagram completions help" -f -a "connect" -d 'Connect to a server and talk with it; you speak first'
-complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect diagram completions help" -f -a "diagram" -d 'Draw the sequence diagram of a transcript'
-complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect diagram completions help" -f -a "completions" -d 'Print a completion script for a shell'
-complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect diagram completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect check diagram completions help" -f -a "serve" -d 'Wait for a client and talk with it; the client speaks first'
+complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect check diagram completions help" -f -a "connect" -d 'Connect to a server and talk with it; you speak first'
+complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect check diagram completions help" -f -a "check" -d 'Check whether your own client or server does what it must'
+complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect check diagram completions help" -f -a "diagram" -d 'Draw the sequence diagram of a transcript'
+complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect check diagram completions help" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect check diagram completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use socketchat::check::{Complaint, printed, sent};
 use socketchat::diagram;
 use socketchat::endpoint::{DEFAULT_PORT, parse_network, parse_target};
 use socketchat::framing::{Decoder, Framing, Pause, Text};
@@ -139,5 +140,25 @@ pub(crate) fn script(data: &[u8]) {
             let count = text.lines().count();
             assert!(bad.iter().all(|line| (1..=count).contains(&line.number)));
         }
+    }
+}
+
+/// Whatever a program sends, prints and reports is judged, and what is said of it does not act on a
+/// terminal.
+pub(crate) fn check(data: &[u8]) {
+    let (chosen, data) = choice(data);
+    let framing = Framing::ALL[chosen % Framing::ALL.len()];
+    let findings = [
+        sent(framing, "gr\u{fc}ezi", data),
+        printed("Z\u{fc}rich", data),
+    ];
+    let findings = findings.into_iter().filter_map(Result::err);
+    let said = findings.flat_map(|finding| [finding.seen, finding.expected, finding.hint]);
+    let complaint = Complaint::find(data);
+    if let Some(complaint) = &complaint {
+        let _ = complaint.advice();
+    }
+    for text in said.chain(complaint.map(|complaint| complaint.text)) {
+        assert!(!text.contains(char::is_control), "{text:?}");
     }
 }

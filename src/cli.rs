@@ -4,18 +4,22 @@
     reason = "it is read in a terminal, where no backtick helps"
 )]
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anstyle::Style;
 use clap::builder::PossibleValue;
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, ColorChoice, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{
+    ArgAction, Args, ColorChoice, CommandFactory as _, Parser, Subcommand, ValueEnum, value_parser,
+};
 use clap_complete::Shell;
 use ipnet::IpNet;
 use regex_lite::Regex;
 use time::UtcOffset;
 
+use crate::check::{self, Side};
 use crate::connect::Attempts;
 use crate::endpoint::{self, DEFAULT_PORT, Endpoint, Target};
 use crate::explain::Log;
@@ -105,6 +109,17 @@ Examples:
   printf 'GET / HTTP/1.0\\r\\n\\r\\n' | socketchat connect -q --duplex localhost 80
                                          send and print bytes as they are, here HTTP")]
     Connect(ConnectArgs),
+    /// Check whether your own client or server does what it must
+    #[command(after_help = "\
+Each check starts COMMAND afresh, types on its stdin, and is the other end of its connection.
+Without COMMAND, start your program yourself when you are told to. Exit status: 0 when all
+checks have passed, 1 when one has not, 2 for wrong usage.
+
+Examples:
+  socketchat check client -- python3 socket_client.py
+  socketchat check server -- python3 socket_server.py
+  socketchat check server --level 3 --framing line -- python3 socket_server.py")]
+    Check(CheckArgs),
     /// Draw the sequence diagram of a transcript
     #[command(after_help = "\
 Examples:
@@ -140,7 +155,7 @@ impl Command {
         let (subcommand, chat, target, port) = match self {
             Self::Serve(args) => ("serve", &args.chat, &args.host, args.port),
             Self::Connect(args) => ("connect", &args.chat, &args.target, args.port),
-            Self::Diagram { .. } | Self::Completions { .. } => return Ok(()),
+            Self::Check(_) | Self::Diagram { .. } | Self::Completions { .. } => return Ok(()),
         };
         if chat.name.is_some() && chat.framing != Framing::Json {
             return Err((subcommand, "only --framing json tells a --name".into()));
@@ -352,6 +367,71 @@ impl ConnectArgs {
     }
 }
 
+/// The arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// What your program is: client or server
+    #[arg(hide_possible_values = true)]
+    side: Side,
+    /// The port that it connects to or listens on
+    #[arg(short, long, default_value_t = DEFAULT_PORT, value_parser = parse_count)]
+    port: u16,
+    /// Where a message ends: raw, line, crlf, json or nul
+    #[arg(
+        short,
+        long,
+        default_value_t,
+        value_name = "HOW",
+        hide_possible_values = true
+    )]
+    framing: Framing,
+    /// How much it must do: 1 what the tutorial's scripts do, 2 what breaks those, 3 several clients
+    /// and lost connections
+    #[arg(short, long, default_value_t = 1, value_parser = value_parser!(u8).range(1..=3))]
+    level: u8,
+    /// How to tell what was found: as text, or json, an object for each check
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "HOW",
+        hide_possible_values = true
+    )]
+    pub format: ReportFormat,
+    /// The language of what is explained.
+    #[command(flatten)]
+    pub language: LanguageArg,
+    /// Your program and its arguments
+    #[arg(last = true)]
+    command: Vec<OsString>,
+}
+
+impl CheckArgs {
+    /// What to check.
+    #[must_use]
+    pub fn options(&self) -> check::Options {
+        check::Options {
+            side: self.side,
+            port: self.port,
+            framing: self.framing,
+            level: self.level,
+            command: self.command.clone(),
+        }
+    }
+}
+
+/// The output format of `check`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ReportFormat {
+    /// Lines for a person.
+    #[default]
+    #[value(help = None)]
+    Text,
+    /// JSON, one object a line.
+    #[value(help = None)]
+    Json,
+}
+
 /// What `serve` and `connect` have in common.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "How to talk")]
@@ -554,7 +634,7 @@ fn parse_number(text: &str) -> Result<u16, String> {
     number.ok_or_else(|| "write a number from 0 to 65535".into())
 }
 
-/// Takes a number of clients.
+/// Takes a number that is not 0: of clients, or a port.
 fn parse_count(text: &str) -> Result<u16, String> {
     let count = parse_number(text).ok().filter(|count| *count > 0);
     count.ok_or_else(|| "write a number from 1 to 65535".into())

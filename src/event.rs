@@ -284,6 +284,8 @@ pub enum Failure {
     ReadScript(PathBuf, io::Error),
     /// These lines of a script cannot be used.
     BadScript(PathBuf, Vec<BadLine>),
+    /// The program to be checked cannot be started.
+    Start(PathBuf, io::Error),
     /// The transcript is empty.
     NothingToDraw(PathBuf),
     /// The user's input cannot be read.

@@ -569,7 +569,7 @@ fn why_lost(kind: Kind) -> &'static str {
 }
 
 /// Describes sent or received bytes: `7 bytes: 67 72 c3 bc 65 7a 69  "grüezi"`.
-fn dump(data: &[u8]) -> String {
+pub(crate) fn dump(data: &[u8]) -> String {
     let first = &data[..data.len().min(SHOWN)];
     let more = if data.len() > SHOWN { "..." } else { "" };
     let mut text = format!("{}:", bytes(data.len()));

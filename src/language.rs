@@ -65,12 +65,13 @@ macro_rules! words {
 }
 
 /// Formats the words of the program's language: `say!("{n} bytes", "{n} Bytes")` is a `String`.
+/// Arguments that are no names follow the words, as with [`format!`].
 #[macro_export]
 macro_rules! say {
-    ($en:literal, $de:literal $(,)?) => {
+    ($en:literal, $de:literal $(, $argument:expr)* $(,)?) => {
         match $crate::language::Language::current() {
-            $crate::language::Language::En => format!($en),
-            $crate::language::Language::De => format!($de),
+            $crate::language::Language::En => format!($en $(, $argument)*),
+            $crate::language::Language::De => format!($de $(, $argument)*),
         }
     };
 }

@@ -19,6 +19,7 @@
 //! | [`report`] | show each event on the screen or a pipe, and write it to the transcript |
 //! | [`prompt`] | the state shared with rustyline's thread |
 //! | [`roster`] | who is there |
+//! | [`check`] | check a pupil's client or server |
 //! | [`diagram`] | draw transcripts |
 //! | [`transcript`] | keep events in a JSON Lines file |
 //! | [`event`] | the events, and their wording |
@@ -35,6 +36,7 @@
 //! | [`reason`] | word the errors of the system |
 //! | [`sys`] | what differs between operating systems |
 
+pub mod check;
 pub mod cli;
 pub mod command;
 pub mod connect;
@@ -68,7 +70,8 @@ use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 
-use crate::cli::{ChatArgs, Cli, Command, Format};
+use crate::check::Outcome;
+use crate::cli::{ChatArgs, CheckArgs, Cli, Command, Format, ReportFormat};
 use crate::engine::Engine;
 use crate::event::{Event, Failure};
 use crate::explain::Log;
@@ -76,7 +79,7 @@ use crate::report::Report;
 use crate::script::Script;
 use crate::session::Ending;
 use crate::transcript::Transcript;
-use crate::wrap::terminal_columns;
+use crate::wrap::{terminal_columns, wrap};
 
 /// Runs the command, and returns the exit status.
 ///
@@ -124,6 +127,10 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             };
             print(drawn.as_bytes())
         }
+        Command::Check(args) => {
+            args.language.set();
+            check(&args)
+        }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "socketchat", &mut script);
@@ -153,6 +160,60 @@ fn read_script(path: &Path) -> Result<Script, Failure> {
     let text =
         fs::read_to_string(path).map_err(|error| Failure::ReadScript(path.to_owned(), error))?;
     Script::parse(&text).map_err(|bad| Failure::BadScript(path.to_owned(), bad))
+}
+
+/// Makes the checks that `args` ask for, and prints each verdict. Returns the exit status: 0 if all
+/// have passed, 1 if not, 130 after Ctrl-C. Fails if they cannot be made.
+fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let (mut passed, mut made) = (0, 0);
+    let result = check::run(&args.options(), |verdict| -> Result<(), Failure> {
+        let is_made = !matches!(verdict.outcome, Outcome::Skipped { .. });
+        made += usize::from(is_made);
+        passed += usize::from(verdict.outcome == Outcome::Passed);
+        let line = match args.format {
+            ReportFormat::Text => rows(&verdict.to_string()),
+            ReportFormat::Json => {
+                serde_json::to_string(verdict).map_err(|error| Failure::Output(error.into()))?
+            }
+        };
+        print_line(&line)
+    })?;
+    let Some(all_passed) = result else {
+        return Ok(sys::INTERRUPTED_STATUS.into());
+    };
+    if args.format == ReportFormat::Text {
+        print_line(&say!(
+            "{passed} of {made} checks passed.",
+            "{passed} von {made} Prüfungen bestanden."
+        ))?;
+    }
+    Ok(if all_passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Returns `text` in rows of the terminal, if stdout is one.
+fn rows(text: &str) -> String {
+    const INDENT: &str = "                ";
+    if !io::stdout().is_terminal() {
+        return text.into();
+    }
+    let columns = terminal_columns();
+    let lines: Vec<_> = text
+        .lines()
+        .map(|line| wrap(line, INDENT, columns))
+        .collect();
+    lines.join("\n")
+}
+
+/// Prints `line` on stdout. Fails if stdout cannot be written.
+fn print_line(line: &str) -> Result<(), Failure> {
+    let line = format!("{line}\n");
+    sys::stdout()
+        .and_then(|mut stdout| stdout.write_all(line.as_bytes()))
+        .map_err(Failure::Output)
 }
 
 /// Prints `text` on stdout. It is not an error if the reader closes stdout early. Fails if stdout

@@ -1,5 +1,7 @@
 //! What differs between operating systems. No other module depends on the system.
 
+#[cfg(target_os = "linux")]
+mod linux;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
@@ -165,4 +167,46 @@ pub fn is_reader_gone(error: &io::Error) -> bool {
     const ERROR_PIPE_NOT_CONNECTED: i32 = 233;
     let code = error.raw_os_error();
     error.kind() == ErrorKind::BrokenPipe || cfg!(windows) && code == Some(ERROR_PIPE_NOT_CONNECTED)
+}
+
+/// The call that a program stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stands {
+    /// A read from a socket.
+    Recv,
+    /// A wait for the next client.
+    Accept,
+    /// A wait for the answer of a server's host.
+    Connect,
+    /// A write to a socket that has no room.
+    Send,
+    /// A read from stdin.
+    Input,
+}
+
+/// Returns the call that the process `pid`, or one that it has started, stands in; of several
+/// threads, that of one that waits for the network. `None` if it runs, stands in another call, or
+/// on systems other than Linux.
+#[must_use]
+pub fn stands(pid: u32) -> Option<Stands> {
+    #[cfg(target_os = "linux")]
+    return linux::stands(pid);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = pid;
+        None
+    }
+}
+
+/// Returns the time that the processor has spent on the process `pid`; `None` on systems other than
+/// Linux, or if it has ended.
+#[must_use]
+pub fn processor_time(pid: u32) -> Option<Duration> {
+    #[cfg(target_os = "linux")]
+    return linux::processor_time(pid);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = pid;
+        None
+    }
 }

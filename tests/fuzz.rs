@@ -26,6 +26,7 @@ fn each_target_holds_for_its_corpus() {
     corpus("address", targets::address);
     corpus("network", targets::network);
     corpus("script", targets::script);
+    corpus("check", targets::check);
 }
 
 /// Returns bytes of which many are part of `pattern`, the others random.
@@ -73,5 +74,12 @@ proptest! {
     #[test]
     fn script(data in near(r"\*greeting\*|[a(\[.*+?^$]{1,4}|\t|\\[nrt\\q]|\n|# x\n")) {
         targets::script(&data);
+    }
+    #[test]
+    fn check(data in near(concat!(
+        r#"[a-z\u{fc}\u{c3}\u{bc}]{1,6}|gr\u{fc}ezi|b'|\\xc3\\xbc|[\n\r\t ]|Traceback \(most recent call last\)"#,
+        r#"|  File "a.py", line [0-9]{1,12}\n|[A-Z][a-z]+Error: |\tat A.b\(A.java:[0-9]{1,12}\)\n|\{"text":"#,
+    ))) {
+        targets::check(&data);
     }
 }

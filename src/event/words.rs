@@ -425,11 +425,24 @@ impl fmt::Display for Failure {
                 format!("cannot read the script in {}", path.display()),
                 error,
             ),
+            Self::Start(program, error) => {
+                let program = program.to_string_lossy();
+                (format!("cannot start {program}"), error)
+            }
             Self::Input(error) => ("cannot read what is typed".into(), error),
             Self::Output(error) => ("cannot write to stdout".into(), error),
         };
         write!(f, "{what}: {}", reason(error))?;
-        match (self, error.kind()) {
+        self.advise(f, error.kind())
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl Failure {
+    /// Writes what to do about an error of this `kind`, in parentheses, if that is known.
+    fn advise(&self, f: &mut fmt::Formatter<'_>, kind: ErrorKind) -> fmt::Result {
+        match (self, kind) {
             (Self::Listen(Address::Unix(_), _), ErrorKind::AddrInUse) => {
                 f.write_str(" (another program listens there, or it is a file of another kind)")
             }
@@ -461,11 +474,7 @@ impl fmt::Display for Failure {
             _ => Ok(()),
         }
     }
-}
 
-impl std::error::Error for Failure {}
-
-impl Failure {
     /// Returns the cause alone, or the whole text if the program was not connecting.
     fn briefly(&self) -> String {
         match self {

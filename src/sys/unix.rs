@@ -3,6 +3,8 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, ChildStdin, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -13,7 +15,10 @@ use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token, Waker};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, kill_current_process_group, setrlimit};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, getrlimit, kill_current_process_group, kill_process_group,
+    setrlimit,
+};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -325,4 +330,36 @@ pub fn room_for(max: u16) -> u16 {
 pub fn moved_up(stream: &TcpStream) -> Option<TcpStream> {
     let fd = rustix::io::fcntl_dupfd_cloexec(stream, RESERVED.into()).ok()?;
     Some(TcpStream::from_std(fd.into()))
+}
+
+/// Makes `command` start a process group of its own (setpgid(2)), which [`kill_group`] ends.
+pub fn in_own_group(command: &mut Command) -> &mut Command {
+    command.process_group(0)
+}
+
+/// Kills the process group of `child`, which [`in_own_group`] has made.
+pub fn kill_group(child: &mut Child) {
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    if let Some(group) = group {
+        // Fails if all of it has ended.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
+/// Returns whether the process at the other end has read all that was written to `pipe` (`FIONREAD`);
+/// `None` on systems that do not tell at this end.
+#[must_use]
+pub fn is_pipe_empty(pipe: &ChildStdin) -> Option<bool> {
+    let unread = rustix::io::ioctl_fionread(pipe).ok()?;
+    cfg!(any(target_os = "linux", target_os = "android")).then_some(unread == 0)
+}
+
+/// Returns what SIGINT, SIGTERM and SIGHUP set, which then do not end the program any more. Fails as
+/// sigaction(2) does.
+pub fn interruption() -> io::Result<Arc<AtomicBool>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        flag::register(signal, Arc::clone(&interrupted))?;
+    }
+    Ok(interrupted)
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, IsTerminal as _};
 use std::os::windows::io::AsHandle;
-use std::process;
+use std::process::{self, Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -125,4 +125,36 @@ pub fn room_for(max: u16) -> u16 {
 #[must_use]
 pub fn moved_up(_: &TcpStream) -> Option<TcpStream> {
     None
+}
+
+/// Returns `command` as it is: [`kill_group`] finds what it starts by itself.
+pub fn in_own_group(command: &mut Command) -> &mut Command {
+    command
+}
+
+/// Kills `child` and all that it has started.
+pub fn kill_group(child: &mut Child) {
+    let pid = child.id().to_string();
+    // Only Windows' own program knows the children without unsafe code.
+    let _ = Command::new("taskkill")
+        .args(["/F", "/T", "/PID", &pid])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    let _ = child.kill();
+}
+
+/// Returns `None`: the system does not tell how much of a pipe was read.
+#[must_use]
+pub fn is_pipe_empty(_: &ChildStdin) -> Option<bool> {
+    None
+}
+
+/// Returns what Ctrl-C sets, which then does not end the program any more. Fails if the handler
+/// cannot be installed.
+pub fn interruption() -> io::Result<Arc<AtomicBool>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let set = Arc::clone(&interrupted);
+    ctrlc::set_handler(move || set.store(true, Ordering::SeqCst)).map_err(io::Error::other)?;
+    Ok(interrupted)
 }

@@ -352,6 +352,19 @@ pub fn exit_of_unread(child: &mut Child, peer: &mut TcpStream) -> ExitStatus {
     }
 }
 
+/// Waits until `look` finds something that nobody tells us of.
+#[track_caller]
+pub fn wait_until<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+    let until = Instant::now() + DEADLINE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < until, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Sends a signal to a process of the test's own.
 pub fn signal(id: u32, signal: nix::sys::signal::Signal) {
     let id = nix::unistd::Pid::from_raw(id.try_into().unwrap());

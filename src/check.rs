@@ -1,0 +1,231 @@
+//! Checks a client or server of a pupil's: starts it, types what a user types, plays the other end of
+//! the connection, and says of each thing that it must do whether it does, and if not, what was seen.
+
+mod client;
+mod complaint;
+mod judge;
+mod peer;
+mod program;
+mod server;
+mod stage;
+
+use std::ffi::OsString;
+use std::fmt;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::event::Failure;
+use crate::framing::Framing;
+use crate::words;
+
+use self::stage::{Stage, Trouble};
+
+pub use self::complaint::Complaint;
+pub use self::judge::{Finding, printed, sent};
+
+/// Which end of the connection is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Side {
+    /// It connects and speaks first.
+    #[value(help = None)]
+    Client,
+    /// It listens and answers.
+    #[value(help = None)]
+    Server,
+}
+
+/// What to check, and how.
+#[derive(Debug)]
+pub struct Options {
+    /// Which end the program is.
+    pub side: Side,
+    /// The port that it connects to, or listens on.
+    pub port: u16,
+    /// The framing that it must use.
+    pub framing: Framing,
+    /// How much it must be able to do, from 1 to 3.
+    pub level: u8,
+    /// The program and its arguments. If this is empty, somebody else starts the program and types.
+    pub command: Vec<OsString>,
+}
+
+/// One thing that a program must do.
+struct Check {
+    id: &'static str,
+    level: u8,
+    kind: Kind,
+    /// Whether no later check makes sense if this one fails.
+    decides: bool,
+    /// What the program does if the check passes.
+    name: fn() -> &'static str,
+    run: fn(&mut Stage<'_>) -> Result<(), Trouble>,
+}
+
+/// Which programs can be checked for something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// All: it is seen on the wire.
+    Wire,
+    /// Those that we start: it is seen in what they print, or how they end.
+    Started,
+    /// Those that we start and whose framing marks the end of a message.
+    Marked,
+}
+
+/// What came of a check. It is displayed as the lines that a person reads, and serialized as the
+/// object that a program reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// `C1` to `C13`, or `S1` to `S10`.
+    pub check: &'static str,
+    /// What the program does if the check passes.
+    pub name: &'static str,
+    /// What came of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// Whether a check passed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "result", rename_all = "lowercase")]
+pub enum Outcome {
+    /// It passed.
+    Passed,
+    /// It failed.
+    Failed {
+        /// What was seen.
+        seen: String,
+        /// What was expected instead.
+        expected: String,
+        /// What may be the mistake.
+        hint: String,
+        /// The last error that the program has reported.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<Complaint>,
+    },
+    /// It was not made, for this reason.
+    Skipped {
+        /// The reason.
+        reason: &'static str,
+    },
+}
+
+/// Makes the checks that `options` ask for, and hands each verdict to `report`. Returns whether all
+/// have passed, or `None` if the user pressed Ctrl-C. Fails if the program cannot be started, the
+/// port is taken, or `report` fails.
+pub fn run(
+    options: &Options,
+    mut report: impl FnMut(&Verdict) -> Result<(), Failure>,
+) -> Result<Option<bool>, Failure> {
+    let checks: &[Check] = match options.side {
+        Side::Client => &client::CHECKS,
+        Side::Server => &server::CHECKS,
+    };
+    let mut stage = Stage::new(options)?;
+    let mut all_passed = true;
+    for check in checks.iter().filter(|check| check.level <= options.level) {
+        let outcome = match check.limit(options) {
+            Some(reason) => Outcome::Skipped { reason },
+            None => match (check.run)(&mut stage) {
+                Ok(()) => Outcome::Passed,
+                Err(Trouble::Interrupted) => return Ok(None),
+                Err(Trouble::Failure(failure)) => return Err(failure),
+                Err(Trouble::Finding(finding)) => stage.explain(finding, false),
+                Err(Trouble::Certain(finding)) => stage.explain(finding, true),
+            },
+        };
+        let failed = matches!(outcome, Outcome::Failed { .. });
+        all_passed &= !failed;
+        report(&Verdict {
+            check: check.id,
+            name: (check.name)(),
+            outcome,
+        })?;
+        if failed && check.decides {
+            break;
+        }
+    }
+    Ok(Some(all_passed))
+}
+
+impl Check {
+    const fn new(
+        id: &'static str,
+        level: u8,
+        kind: Kind,
+        run: fn(&mut Stage<'_>) -> Result<(), Trouble>,
+        name: fn() -> &'static str,
+    ) -> Self {
+        Self {
+            id,
+            level,
+            kind,
+            decides: false,
+            name,
+            run,
+        }
+    }
+
+    /// Returns the check as one without which no later one makes sense.
+    const fn deciding(self) -> Self {
+        Self {
+            decides: true,
+            ..self
+        }
+    }
+
+    /// Returns why the check cannot be made, if it cannot.
+    fn limit(&self, options: &Options) -> Option<&'static str> {
+        let is_started = !options.command.is_empty();
+        match self.kind {
+            Kind::Marked if !options.framing.marks_the_end() => Some(words!(
+                "a limit of raw: nothing marks where a message ends, so no program can do this",
+                "eine Grenze von raw: nichts markiert das Ende einer Nachricht, kein Programm kann das"
+            )),
+            Kind::Started | Kind::Marked if !is_started => Some(words!(
+                "is seen only if COMMAND is given",
+                "ist nur zu sehen, wenn COMMAND angegeben ist"
+            )),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            check,
+            name,
+            outcome,
+        } = self;
+        match outcome {
+            Outcome::Passed => write!(f, "\u{2713} {check:<3} {name}"),
+            Outcome::Skipped { reason } => write!(f, "- {check:<3} {name}: {reason}"),
+            Outcome::Failed {
+                seen,
+                expected,
+                hint,
+                error,
+            } => {
+                let names = words!(
+                    ["seen", "expected", "hint", "error", "line"],
+                    ["gesehen", "erwartet", "Hinweis", "Fehler", "Zeile"]
+                );
+                write!(f, "\u{2717} {check:<3} {name}")?;
+                for (name, text) in names.iter().zip([seen, expected, hint]) {
+                    let name = format!("{name}:");
+                    write!(f, "\n      {name:<9} {text}")?;
+                }
+                if let Some(error) = error {
+                    let name = match error.line {
+                        Some(line) => format!("{} {line}:", names[4]),
+                        None => format!("{}:", names[3]),
+                    };
+                    write!(f, "\n      {name:<9} {}", error.text)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}

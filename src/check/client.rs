@@ -1,0 +1,468 @@
+//! What a client must do. We are the server.
+
+use std::time::Duration;
+
+use crate::check::judge::{self, Finding};
+use crate::check::peer::{End, Peer};
+use crate::check::program::Program;
+use crate::check::stage::{ANSWERING, CONNECTING, Stage, Trouble, tell};
+use crate::check::{Check, Kind};
+use crate::sys::Stands;
+use crate::{say, words};
+
+/// How long a client may take that tries again.
+const RETRYING: Duration = Duration::from_secs(10);
+
+/// How long the server is not there yet, and the pause between two parts of a message.
+const LATE: Duration = Duration::from_millis(1500);
+const BETWEEN: Duration = Duration::from_millis(200);
+
+/// What is typed first.
+const HELLO: &str = "hallo";
+
+pub(super) const CHECKS: [Check; 13] = [
+    Check::new("C1", 1, Kind::Wire, connects, || {
+        words!("connects within 3 s", "verbindet sich innert 3 s")
+    })
+    .deciding(),
+    Check::new("C2", 1, Kind::Wire, sends, || {
+        words!("sends the line that is typed", "sendet die getippte Zeile")
+    })
+    .deciding(),
+    Check::new("C3", 1, Kind::Wire, sends_exactly, || {
+        words!("sends exactly that", "sendet genau das")
+    }),
+    Check::new("C4", 1, Kind::Wire, sends_utf8, || {
+        words!("sends \u{fc} as UTF-8", "sendet \u{fc} als UTF-8")
+    }),
+    Check::new("C5", 1, Kind::Started, prints, || {
+        words!("prints the reply as text", "gibt die Antwort als Text aus")
+    }),
+    Check::new("C6", 1, Kind::Wire, goes_on, || {
+        words!("has a second turn", "hat eine zweite Runde")
+    }),
+    Check::new("C7", 1, Kind::Wire, leaves, || {
+        words!("leaves when bye is typed", "geht, wenn bye getippt wird")
+    }),
+    Check::new("C8", 2, Kind::Wire, outlives_empty_line, || {
+        words!(
+            "goes on after an empty line",
+            "macht nach einer leeren Zeile weiter"
+        )
+    }),
+    Check::new("C9", 2, Kind::Started, sees_the_end, || {
+        words!("ends when the server leaves", "endet, wenn der Server geht")
+    }),
+    Check::new("C10", 2, Kind::Marked, joins_parts, || {
+        words!(
+            "takes a reply in two parts as one",
+            "nimmt eine Antwort in zwei Teilen als eine"
+        )
+    }),
+    Check::new("C11", 3, Kind::Marked, joins_characters, || {
+        words!(
+            "reads a character that arrives in two halves",
+            "liest ein Zeichen, das in zwei Hälften kommt"
+        )
+    }),
+    Check::new("C12", 3, Kind::Started, waits_for_the_server, || {
+        words!(
+            "tries again when the server is not there yet",
+            "versucht es wieder, wenn der Server noch nicht da ist"
+        )
+    }),
+    Check::new("C13", 3, Kind::Started, comes_back, || {
+        words!(
+            "comes back when the connection is lost",
+            "kommt wieder, wenn die Verbindung abbricht"
+        )
+    }),
+];
+
+/// Has the client connect, to speak next. A client that somebody has started may be there already.
+fn connects(stage: &mut Stage<'_>) -> Result<(), Trouble> {
+    if stage.is_by_hand() {
+        if let Some(peer) = &mut stage.peer
+            && peer.end().is_none()
+        {
+            if std::mem::take(&mut stage.owes) {
+                peer.send("ok");
+            }
+            return Ok(());
+        }
+        let port = stage.options.port;
+        tell(&say!(
+            "Start your client now: it must connect to port {port} of localhost.",
+            "Starte jetzt deinen Client: er muss sich mit Port {port} von localhost verbinden."
+        ));
+    }
+    stage.clear();
+    stage.listen()?;
+    stage.start()?;
+    stage.peer = stage.accept(CONNECTING)?;
+    if stage.peer.is_some() {
+        return Ok(());
+    }
+    Err(unconnected(stage)?.into())
+}
+
+/// Returns why a client has not connected.
+fn unconnected(stage: &mut Stage<'_>) -> Result<Finding, Trouble> {
+    let port = stage.options.port;
+    let expected = say!(
+        "a TCP connection to 127.0.0.1:{port} within 3 s",
+        "eine TCP-Verbindung zu 127.0.0.1:{port} innert 3 s"
+    );
+    if stage.has_ended() {
+        return Ok(Finding {
+            seen: say!("no connection: {}", "keine Verbindung: {}", stage.doing()),
+            expected,
+            hint: words!(
+                "It ends before connect(): is client_program() called, and is this the right file?",
+                "Es endet vor connect(): wird client_program() aufgerufen, und ist es die richtige \
+                 Datei?"
+            )
+            .into(),
+        });
+    }
+    let doing = stage.doing();
+    // A client over UDP sends nothing before it has something to say.
+    stage.type_line(HELLO);
+    let datagram = stage.wait(ANSWERING / 2, |stage| stage.has_datagram().then_some(()))?;
+    if datagram.is_some() {
+        return Ok(Finding {
+            seen: say!(
+                "a UDP datagram on port {port}, and no connection",
+                "ein UDP-Datagramm auf Port {port} und keine Verbindung"
+            ),
+            expected,
+            hint: words!(
+                "SOCK_DGRAM is UDP, which has no connections: use socket.SOCK_STREAM.",
+                "SOCK_DGRAM ist UDP und hat keine Verbindungen: socket.SOCK_STREAM verwenden."
+            )
+            .into(),
+        });
+    }
+    let connects_late = stage.accept(Duration::ZERO)?.is_some();
+    Ok(Finding {
+        seen: if connects_late {
+            words!(
+                "it connects only when a line has been typed",
+                "es verbindet sich erst, wenn eine Zeile getippt ist"
+            )
+            .into()
+        } else {
+            say!("no connection: {doing}", "keine Verbindung: {doing}")
+        },
+        expected,
+        hint: if connects_late {
+            words!(
+                "connect() comes before input().",
+                "connect() kommt vor input()."
+            )
+        } else {
+            words!(
+                "Compare the host and the port in connect(): localhost, and the port of this check.",
+                "Host und Port in connect() vergleichen: localhost und der Port dieser Prüfung."
+            )
+        }
+        .into(),
+    })
+}
+
+/// Has the client connect and send `text`. Returns what came.
+fn say(stage: &mut Stage<'_>, text: &str) -> Result<Vec<u8>, Trouble> {
+    connects(stage)?;
+    stage.type_line(text);
+    hear(stage, text)
+}
+
+/// Returns what the client sends when `text` was typed.
+fn hear(stage: &mut Stage<'_>, text: &str) -> Result<Vec<u8>, Trouble> {
+    let least = judge::encode(stage.options.framing, text).len();
+    let heard = stage.hear(least)?;
+    if heard.is_empty() {
+        return Err(silence(stage, text).into());
+    }
+    stage.owes = true;
+    Ok(heard)
+}
+
+/// Returns why nothing has come when `text` was typed.
+fn silence(stage: &mut Stage<'_>, text: &str) -> Finding {
+    let end = stage.peer.as_mut().and_then(Peer::end);
+    let doing = stage.doing();
+    let stands = stage.stands();
+    let has_read = stage.program.as_ref().and_then(Program::has_read);
+    let seen = match end {
+        Some(_) => say!(
+            "no byte, and the connection is closed: {doing}",
+            "kein Byte, und die Verbindung ist geschlossen: {doing}"
+        ),
+        None => say!("no byte: {doing}", "kein Byte: {doing}"),
+    };
+    let hint = match (end, stands, has_read) {
+        (Some(_), _, _) => words!(
+            "It leaves instead of sending: is the text sent within the loop, and close() after it?",
+            "Es geht, statt zu senden: wird der Text in der Schleife gesendet, und close() erst danach?"
+        ),
+        (None, Some(Stands::Recv), Some(false)) => words!(
+            "It waits for the server, but the client speaks first: input() and send() come before \
+             recv().",
+            "Es wartet auf den Server, aber der Client spricht zuerst: input() und send() kommen vor \
+             recv()."
+        ),
+        (None, Some(Stands::Recv | Stands::Input), _) => words!(
+            "It has taken the line and sent nothing: is send() missing, or, with makefile(), flush()?",
+            "Es hat die Zeile genommen und nichts gesendet: fehlt send(), oder bei makefile() flush()?"
+        ),
+        _ => words!(
+            "After input(), send() must follow; with makefile(), flush() too.",
+            "Auf input() muss send() folgen; bei makefile() auch flush()."
+        ),
+    };
+    Finding {
+        seen,
+        expected: say!(
+            "\"{text}\" within 2 s after it was typed",
+            "\"{text}\" innert 2 s nach dem Tippen"
+        ),
+        hint: hint.into(),
+    }
+}
+
+fn sends(stage: &mut Stage<'_>) -> Result<(), Trouble> {
+    stage.first = say(stage, HELLO)?;
+    Ok(())
+}
+
+/// The message is the one that the check before has seen.
+fn sends_exactly(stage: &mut Stage<'_>) -> Result<(), Trouble> {
+    Ok(judge::sent(stage.options.framing, HELLO, &stage.first)?)
+}
+
+fn sends_utf8(stage: &mut Stage<'_>) -> Result<(), Trouble> {
+    const TEXT: &str = "gr\u{fc}ezi";
+    let heard = say(stage, TEXT)?;
+    Ok(judge::sent(stage.options.framing, TEXT, &heard)?)
+}
+
+fn prints(stage: &mut Stage<'_>) -> Result<(), Trouble> {
+    say(stage, HELLO)?;
+    stage.reply("Z\u{fc}rich");
+    stage.expect_printed("Z\u{fc}rich")
+}
+
+fn goes_on(stage: &mut Stage<'_>) -> Result<(), Trouble> {
+    const AGAIN: &str = "noch einmal";
+    say(stage, HELLO)?;
+    stage.reply("eins");
+    stage.type_line(AGAIN);
+    let heard = hear(stage, AGAIN)?;
+    judge::sent(stage.options.framing, AGAIN, &heard)?;
+    stage.reply("zwei");
+    stage.expect_printed("zwei")
+}
+
+fn leaves(stage: &mut Stage<'_>) -> Result<(), Trouble> {
+    say(stage, HELLO)?;
+    stage.reply("gut");
+    stage.type_line("bye");
+    let expected = words!(
+        "the connection is closed within 2 s, nothing is sent, and the program ends with status 0",
+        "die Verbindung wird innert 2 s geschlossen, nichts wird gesendet, und das Programm endet mit \
+         Status 0"
+    );
+    let heard = stage.hear(1)?;
+    let end = stage.peer.as_mut().and_then(Peer::end);
+    let (seen, hint) = if !heard.is_empty() {
+        (
+            judge::dump(&heard),
+            words!(
+                "bye is not sent: look at it before send(), not after.",
+                "bye wird nicht gesendet: vor send() darauf prüfen, nicht danach."
+            ),
+        )
+    } else if end.is_none() {
+        (
+            stage.doing(),
+            words!(
+                "The loop must end with bye, in any case and with spaces around it: \
+                 message.lower().strip() != 'bye'. Then close().",
+                "Die Schleife muss bei bye enden, gross oder klein, auch mit Leerzeichen: \
+                 message.lower().strip() != 'bye'. Danach close()."
+            ),
+        )
+    } else if end == Some(End::Reset) {
+        (
+            words!(
+                "the connection is reset",
+                "die Verbindung wird zurückgesetzt"
+            )
+            .into(),
+            words!(
+                "close() with something unread resets the connection: read the reply before.",
+                "close() mit Ungelesenem setzt die Verbindung zurück: vorher die Antwort lesen."
+            ),
+        )
+    } else if stage.is_by_hand() {
+        return Ok(());
+    } else if !stage.ends()? {
+        (
+            say!(
+                "it has closed the connection, but does not end: {}",
+                "es hat die Verbindung geschlossen, endet aber nicht: {}",
+                stage.doing()
+            ),
+            words!(
+                "After close() the program has nothing left to do.",
+                "Nach close() hat das Programm nichts mehr zu tun."
+            ),
+        )
+    } else if stage.has_failed() {
+        (
+            stage.doing(),
+            words!("It ends with an error.", "Es endet mit einem Fehler."),
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Finding {
+        seen,
+        expected: expected.into(),
+        hint: hint.into(),
+    }
+    .into())
+}
+
+fn outlives_empty_line(stage: &mut Stage<'_>) -> Result<(), Trouble> {
+    let framing = stage.options.framing;
+    connects(stage)?;
+    stage.type_line("");
+    stage.type_line(HELLO);
+    let empty = judge::encode(framing, "");
+    let mut heard = stage.hear(empty.len().max(1))?;
+    // With an end mark, an empty message is a message like another.
+    if !empty.is_empty() && (heard == empty || judge::sent(framing, "", &heard).is_ok()) {
+        stage.reply("ok");
+        heard = stage.hear(1)?;
+    }
+    if heard.is_empty() {
+        return Err(Finding {
+            seen: say!("no byte: {}", "kein Byte: {}", stage.doing()),
+            expected: say!(
+                "\"{HELLO}\", which was typed after the empty line",
+                "\"{HELLO}\", das nach der leeren Zeile getippt wurde"
+            ),
+            hint: words!(
+                "send() of an empty text sends no byte, so the server answers nothing, and both wait \
+                 for ever: ask again when the line is empty.",
+                "send() mit leerem Text sendet kein Byte, der Server antwortet nicht, und beide warten \
+                 für immer: bei leerer Zeile nochmals fragen."
+            )
+            .into(),
+        }
+        .into());
+    }
+    stage.owes = true;
+    Ok(judge::sent(framing, HELLO, &heard)?)
+}
+
+fn sees_the_end(stage: &mut Stage<'_>) -> Result<(), Trouble> {
+    say(stage, HELLO)?;
+    if let Some(peer) = stage.peer.take() {
+        peer.close();
+    }
+    let ended = stage.ends()?;
+    if ended && !stage.has_failed() {
+        return Ok(());
+    }
+    Err(Finding {
+        seen: stage.doing(),
+        expected: words!(
+            "it ends by itself, without an exception",
+            "es endet von selbst, ohne Ausnahme"
+        )
+        .into(),
+        hint: words!(
+            "When the server has left, recv() returns no bytes: end the loop then (if not data: break).",
+            "Wenn der Server gegangen ist, liefert recv() keine Bytes: dann die Schleife beenden \
+             (if not data: break)."
+        )
+        .into(),
+    }
+    .into())
+}
+
+/// Replies with `text`, in two parts with a pause between them, the first of `cut` bytes.
+fn reply_in_parts(stage: &mut Stage<'_>, text: &str, cut: usize) -> Result<(), Trouble> {
+    let bytes = judge::encode(stage.options.framing, text);
+    if let Some(program) = &mut stage.program {
+        program.mark();
+    }
+    stage.send_bytes(&bytes[..cut]);
+    stage.pause(BETWEEN)?;
+    stage.send_bytes(&bytes[cut..]);
+    stage.owes = false;
+    stage.expect_printed(text)
+}
+
+fn joins_parts(stage: &mut Stage<'_>) -> Result<(), Trouble> {
+    say(stage, HELLO)?;
+    let long = judge::long_text();
+    reply_in_parts(stage, &long, long.len() / 2)?;
+    stage.type_line("weiter");
+    let heard = hear(stage, "weiter")?;
+    Ok(judge::sent(stage.options.framing, "weiter", &heard)?)
+}
+
+fn joins_characters(stage: &mut Stage<'_>) -> Result<(), Trouble> {
+    say(stage, HELLO)?;
+    let text = "Z\u{fc}rich";
+    let bytes = judge::encode(stage.options.framing, text);
+    let umlaut = bytes.iter().position(|byte| *byte == 0xc3);
+    reply_in_parts(stage, text, umlaut.unwrap_or_default() + 1)
+}
+
+fn waits_for_the_server(stage: &mut Stage<'_>) -> Result<(), Trouble> {
+    stage.clear();
+    stage.start()?;
+    stage.pause(LATE)?;
+    stage.listen()?;
+    stage.peer = stage.accept(RETRYING)?;
+    if stage.peer.is_some() {
+        stage.type_line(HELLO);
+        hear(stage, HELLO)?;
+        return Ok(());
+    }
+    Err(Trouble::Certain(not_again(stage)))
+}
+
+fn comes_back(stage: &mut Stage<'_>) -> Result<(), Trouble> {
+    say(stage, HELLO)?;
+    // A connection that is dropped is reset.
+    stage.peer = None;
+    stage.peer = stage.accept(RETRYING)?;
+    if stage.peer.is_some() {
+        stage.type_line("noch da");
+        hear(stage, "noch da")?;
+        return Ok(());
+    }
+    Err(Trouble::Certain(not_again(stage)))
+}
+
+fn not_again(stage: &mut Stage<'_>) -> Finding {
+    Finding {
+        seen: stage.doing(),
+        expected: words!(
+            "it connects within 10 s when the server is there",
+            "es verbindet sich innert 10 s, wenn der Server da ist"
+        )
+        .into(),
+        hint: words!(
+            "Catch ConnectionError, wait a moment, and connect again with a new socket.",
+            "ConnectionError abfangen, kurz warten, und mit einem neuen Socket erneut verbinden."
+        )
+        .into(),
+    }
+}
