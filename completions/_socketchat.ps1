@@ -28,6 +28,7 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
             [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Wait for a client and talk with it; the client speaks first')
             [CompletionResult]::new('connect', 'connect', [CompletionResultType]::ParameterValue, 'Connect to a server and talk with it; you speak first')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Check whether your own client or server does what it must')
+            [CompletionResult]::new('relay', 'relay', [CompletionResultType]::ParameterValue, 'Stand between a client and a server, and show and disturb what they say')
             [CompletionResult]::new('diagram', 'diagram', [CompletionResultType]::ParameterValue, 'Draw the sequence diagram of a transcript')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a completion script for a shell')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -108,6 +109,21 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
+        'socketchat;relay' {
+            [CompletionResult]::new('-l', '-l', [CompletionResultType]::ParameterName, 'Where to listen for the client: a port of this machine, or HOST:PORT')
+            [CompletionResult]::new('--listen', '--listen', [CompletionResultType]::ParameterName, 'Where to listen for the client: a port of this machine, or HOST:PORT')
+            [CompletionResult]::new('--split', '--split', [CompletionResultType]::ParameterName, 'Pass on N bytes at a time')
+            [CompletionResult]::new('--delay', '--delay', [CompletionResultType]::ParameterName, 'The pause between two parts of what is split')
+            [CompletionResult]::new('--join', '--join', [CompletionResultType]::ParameterName, 'Hold what comes for so long, then pass all of it on at once')
+            [CompletionResult]::new('--cut-after', '--cut-after', [CompletionResultType]::ParameterName, 'Reset the connection after N bytes, counted in both directions')
+            [CompletionResult]::new('--transcript', '--transcript', [CompletionResultType]::ParameterName, 'Keep what passes in this file, as the server would: JSON, one event a line')
+            [CompletionResult]::new('--lang', '--lang', [CompletionResultType]::ParameterName, 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]')
+            [CompletionResult]::new('--step', '--step', [CompletionResultType]::ParameterName, 'Pass on only when you press Enter')
+            [CompletionResult]::new('--explain', '--explain', [CompletionResultType]::ParameterName, 'Tell the socket calls too')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
         'socketchat;diagram' {
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to draw it: with characters, or as Mermaid text')
             [CompletionResult]::new('--lang', '--lang', [CompletionResultType]::ParameterName, 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]')
@@ -124,6 +140,7 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
             [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Wait for a client and talk with it; the client speaks first')
             [CompletionResult]::new('connect', 'connect', [CompletionResultType]::ParameterValue, 'Connect to a server and talk with it; you speak first')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Check whether your own client or server does what it must')
+            [CompletionResult]::new('relay', 'relay', [CompletionResultType]::ParameterValue, 'Stand between a client and a server, and show and disturb what they say')
             [CompletionResult]::new('diagram', 'diagram', [CompletionResultType]::ParameterValue, 'Draw the sequence diagram of a transcript')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a completion script for a shell')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -136,6 +153,9 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
             break
         }
         'socketchat;help;check' {
+            break
+        }
+        'socketchat;help;relay' {
             break
         }
         'socketchat;help;diagram' {

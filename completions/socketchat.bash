@@ -31,6 +31,9 @@ _socketchat() {
             socketchat,help)
                 cmd="socketchat__subcmd__help"
                 ;;
+            socketchat,relay)
+                cmd="socketchat__subcmd__relay"
+                ;;
             socketchat,serve)
                 cmd="socketchat__subcmd__serve"
                 ;;
@@ -49,6 +52,9 @@ _socketchat() {
             socketchat__subcmd__help,help)
                 cmd="socketchat__subcmd__help__subcmd__help"
                 ;;
+            socketchat__subcmd__help,relay)
+                cmd="socketchat__subcmd__help__subcmd__relay"
+                ;;
             socketchat__subcmd__help,serve)
                 cmd="socketchat__subcmd__help__subcmd__serve"
                 ;;
@@ -59,7 +65,7 @@ _socketchat() {
 
     case "${cmd}" in
         socketchat)
-            opts="-h -V --help --version serve connect check diagram completions help"
+            opts="-h -V --help --version serve connect check relay diagram completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -225,7 +231,7 @@ _socketchat() {
             return 0
             ;;
         socketchat__subcmd__help)
-            opts="serve connect check diagram completions help"
+            opts="serve connect check relay diagram completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -308,6 +314,20 @@ _socketchat() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        socketchat__subcmd__help__subcmd__relay)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         socketchat__subcmd__help__subcmd__serve)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -315,6 +335,52 @@ _socketchat() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        socketchat__subcmd__relay)
+            opts="-l -h --listen --split --delay --join --step --cut-after --explain --transcript --lang --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -l)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --split)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --delay)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --join)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cut-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --transcript)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en de" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -25,6 +25,7 @@ set edit:completion:arg-completer[socketchat] = {|@words|
             cand serve 'Wait for a client and talk with it; the client speaks first'
             cand connect 'Connect to a server and talk with it; you speak first'
             cand check 'Check whether your own client or server does what it must'
+            cand relay 'Stand between a client and a server, and show and disturb what they say'
             cand diagram 'Draw the sequence diagram of a transcript'
             cand completions 'Print a completion script for a shell'
             cand help 'Print this message or the help of the given subcommand(s)'
@@ -101,6 +102,20 @@ set edit:completion:arg-completer[socketchat] = {|@words|
             cand -h 'Print help'
             cand --help 'Print help'
         }
+        &'socketchat;relay'= {
+            cand -l 'Where to listen for the client: a port of this machine, or HOST:PORT'
+            cand --listen 'Where to listen for the client: a port of this machine, or HOST:PORT'
+            cand --split 'Pass on N bytes at a time'
+            cand --delay 'The pause between two parts of what is split'
+            cand --join 'Hold what comes for so long, then pass all of it on at once'
+            cand --cut-after 'Reset the connection after N bytes, counted in both directions'
+            cand --transcript 'Keep what passes in this file, as the server would: JSON, one event a line'
+            cand --lang 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]'
+            cand --step 'Pass on only when you press Enter'
+            cand --explain 'Tell the socket calls too'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
         &'socketchat;diagram'= {
             cand --format 'How to draw it: with characters, or as Mermaid text'
             cand --lang 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]'
@@ -115,6 +130,7 @@ set edit:completion:arg-completer[socketchat] = {|@words|
             cand serve 'Wait for a client and talk with it; the client speaks first'
             cand connect 'Connect to a server and talk with it; you speak first'
             cand check 'Check whether your own client or server does what it must'
+            cand relay 'Stand between a client and a server, and show and disturb what they say'
             cand diagram 'Draw the sequence diagram of a transcript'
             cand completions 'Print a completion script for a shell'
             cand help 'Print this message or the help of the given subcommand(s)'
@@ -124,6 +140,8 @@ set edit:completion:arg-completer[socketchat] = {|@words|
         &'socketchat;help;connect'= {
         }
         &'socketchat;help;check'= {
+        }
+        &'socketchat;help;relay'= {
         }
         &'socketchat;help;diagram'= {
         }

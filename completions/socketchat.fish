@@ -29,6 +29,7 @@ complete -c socketchat -n "__fish_socketchat_needs_command" -s V -l version -d '
 complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "serve" -d 'Wait for a client and talk with it; the client speaks first'
 complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "connect" -d 'Connect to a server and talk with it; you speak first'
 complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "check" -d 'Check whether your own client or server does what it must'
+complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "relay" -d 'Stand between a client and a server, and show and disturb what they say'
 complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "diagram" -d 'Draw the sequence diagram of a transcript'
 complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c socketchat -n "__fish_socketchat_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -106,15 +107,27 @@ json\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand check" -l lang -d 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]' -r -f -a "en\t''
 de\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand check" -s h -l help -d 'Print help'
+complete -c socketchat -n "__fish_socketchat_using_subcommand relay" -s l -l listen -d 'Where to listen for the client: a port of this machine, or HOST:PORT' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand relay" -l split -d 'Pass on N bytes at a time' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand relay" -l delay -d 'The pause between two parts of what is split' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand relay" -l join -d 'Hold what comes for so long, then pass all of it on at once' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand relay" -l cut-after -d 'Reset the connection after N bytes, counted in both directions' -r
+complete -c socketchat -n "__fish_socketchat_using_subcommand relay" -l transcript -d 'Keep what passes in this file, as the server would: JSON, one event a line' -r -F
+complete -c socketchat -n "__fish_socketchat_using_subcommand relay" -l lang -d 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]' -r -f -a "en\t''
+de\t''"
+complete -c socketchat -n "__fish_socketchat_using_subcommand relay" -l step -d 'Pass on only when you press Enter'
+complete -c socketchat -n "__fish_socketchat_using_subcommand relay" -l explain -d 'Tell the socket calls too'
+complete -c socketchat -n "__fish_socketchat_using_subcommand relay" -s h -l help -d 'Print help'
 complete -c socketchat -n "__fish_socketchat_using_subcommand diagram" -l format -d 'How to draw it: with characters, or as Mermaid text' -r -f -a "chars\t''
 mermaid\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand diagram" -l lang -d 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]' -r -f -a "en\t''
 de\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand diagram" -s h -l help -d 'Print help'
 complete -c socketchat -n "__fish_socketchat_using_subcommand completions" -s h -l help -d 'Print help'
-complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect check diagram completions help" -f -a "serve" -d 'Wait for a client and talk with it; the client speaks first'
-complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect check diagram completions help" -f -a "connect" -d 'Connect to a server and talk with it; you speak first'
-complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect check diagram completions help" -f -a "check" -d 'Check whether your own client or server does what it must'
-complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect check diagram completions help" -f -a "diagram" -d 'Draw the sequence diagram of a transcript'
-complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect check diagram completions help" -f -a "completions" -d 'Print a completion script for a shell'
-complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect check diagram completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect check relay diagram completions help" -f -a "serve" -d 'Wait for a client and talk with it; the client speaks first'
+complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect check relay diagram completions help" -f -a "connect" -d 'Connect to a server and talk with it; you speak first'
+complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect check relay diagram completions help" -f -a "check" -d 'Check whether your own client or server does what it must'
+complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect check relay diagram completions help" -f -a "relay" -d 'Stand between a client and a server, and show and disturb what they say'
+complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect check relay diagram completions help" -f -a "diagram" -d 'Draw the sequence diagram of a transcript'
+complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect check relay diagram completions help" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c socketchat -n "__fish_socketchat_using_subcommand help; and not __fish_seen_subcommand_from serve connect check relay diagram completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -27,8 +27,12 @@ use crate::framing::{Framing, LINGER, Wire};
 use crate::input::{self, HistoryFile};
 use crate::language::Language;
 use crate::peers::{Access, Limits};
+use crate::relay;
 use crate::report;
 use crate::session::{Reply, Rules};
+
+/// The port of a relay whose host alone is given.
+const RELAY_PORT: u16 = 5001;
 
 /// Chat over a bare TCP connection, one turn at a time.
 ///
@@ -120,6 +124,20 @@ Examples:
   socketchat check server -- python3 socket_server.py
   socketchat check server --level 3 --framing line -- python3 socket_server.py")]
     Check(CheckArgs),
+    /// Stand between a client and a server, and show and disturb what they say
+    #[command(after_help = "\
+The client connects to the relay instead of the server. What a network may do, and what breaks
+a script that takes one recv() for one message: bytes arrive in parts, or several messages as
+one, or late, or no more.
+
+Examples:
+  socketchat relay                    from port 5001 to port 5000 of this machine
+  socketchat relay --split 3          three bytes at a time
+  socketchat relay --join 2s          everything of two seconds at once
+  socketchat relay --step             each passage waits for Enter
+  socketchat relay --cut-after 20     the connection breaks after 20 bytes
+  socketchat relay --listen 7000 chat.example:5000")]
+    Relay(RelayArgs),
     /// Draw the sequence diagram of a transcript
     #[command(after_help = "\
 Examples:
@@ -155,7 +173,9 @@ impl Command {
         let (subcommand, chat, target, port) = match self {
             Self::Serve(args) => ("serve", &args.chat, &args.host, args.port),
             Self::Connect(args) => ("connect", &args.chat, &args.target, args.port),
-            Self::Check(_) | Self::Diagram { .. } | Self::Completions { .. } => return Ok(()),
+            Self::Check(_) | Self::Relay(_) | Self::Diagram { .. } | Self::Completions { .. } => {
+                return Ok(());
+            }
         };
         if chat.name.is_some() && chat.framing != Framing::Json {
             return Err((subcommand, "only --framing json tells a --name".into()));
@@ -420,6 +440,108 @@ impl CheckArgs {
     }
 }
 
+/// The arguments of `relay`.
+#[derive(Debug, Args)]
+pub struct RelayArgs {
+    /// Name or address of the server, with its port or without, or unix:PATH
+    #[arg(
+        default_value = "localhost",
+        value_name = "TARGET",
+        value_parser = endpoint::parse_target,
+        hide_default_value = true
+    )]
+    target: Target,
+    /// Where to listen for the client: a port of this machine, or HOST:PORT
+    #[arg(
+        short,
+        long,
+        default_value = "5001",
+        value_name = "[HOST:]PORT",
+        value_parser = parse_listen
+    )]
+    pub listen: Endpoint,
+    /// Pass on N bytes at a time
+    #[arg(long, value_name = "N", value_parser = parse_count, help_heading = "How to disturb")]
+    split: Option<u16>,
+    /// The pause between two parts of what is split
+    #[arg(
+        long,
+        default_value = "100ms",
+        value_name = "DURATION",
+        value_parser = parse_duration,
+        requires = "split",
+        help_heading = "How to disturb"
+    )]
+    delay: Duration,
+    /// Hold what comes for so long, then pass all of it on at once
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = parse_duration,
+        help_heading = "How to disturb"
+    )]
+    join: Option<Duration>,
+    /// Pass on only when you press Enter
+    #[arg(long, help_heading = "How to disturb")]
+    step: bool,
+    /// Reset the connection after N bytes, counted in both directions
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = value_parser!(u64).range(1..),
+        help_heading = "How to disturb"
+    )]
+    cut_after: Option<u64>,
+    /// Tell the socket calls too
+    #[arg(long, help_heading = "For a lesson")]
+    explain: bool,
+    /// Keep what passes in this file, as the server would: JSON, one event a line
+    #[arg(long, value_name = "FILE", help_heading = "For a lesson")]
+    pub transcript: Option<PathBuf>,
+    /// The language of what is explained.
+    #[command(flatten)]
+    pub language: LanguageArg,
+}
+
+impl RelayArgs {
+    /// The server.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        self.target.clone().endpoint(DEFAULT_PORT)
+    }
+
+    /// How to pass bytes on.
+    #[must_use]
+    pub fn options(&self) -> relay::Options {
+        relay::Options {
+            split: self.split.map(usize::from),
+            delay: self.delay,
+            join: self.join,
+            step: self.step,
+            cut_after: self.cut_after,
+        }
+    }
+
+    /// Where socket calls are noted, if they are to be told.
+    #[must_use]
+    pub fn log(&self) -> Log {
+        if self.explain {
+            Log::on(true)
+        } else {
+            Log::default()
+        }
+    }
+
+    /// What is told, with the calls that are noted in `log`.
+    #[must_use]
+    pub fn report(&self, log: &Log) -> report::Options {
+        report::Options {
+            log: log.clone(),
+            ..report::Options::default()
+        }
+    }
+}
+
 /// The output format of `check`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ReportFormat {
@@ -632,6 +754,14 @@ fn parse_number(text: &str) -> Result<u16, String> {
     // `u16::from_str` would take a sign as well.
     let number = text.parse().ok().filter(|_| !text.starts_with('+'));
     number.ok_or_else(|| "write a number from 0 to 65535".into())
+}
+
+/// Takes a port of this machine, or a host with a port.
+fn parse_listen(text: &str) -> Result<Endpoint, String> {
+    match parse_number(text) {
+        Ok(port) => Ok(Target::Host("localhost".into(), None).endpoint(port)),
+        Err(_) => endpoint::parse_target(text).map(|target| target.endpoint(RELAY_PORT)),
+    }
 }
 
 /// Takes a number that is not 0: of clients, or a port.

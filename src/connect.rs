@@ -170,7 +170,7 @@ impl Outage {
 
 /// Tries each address for at most `timeout`. Returns the first connection and its address, or fails
 /// with the error of the first address.
-fn connect_to_any(
+pub(crate) fn connect_to_any(
     addresses: &[Address],
     timeout: Duration,
     log: &Log,

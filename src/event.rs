@@ -120,6 +120,43 @@ pub enum Answer<'a> {
     NotHere(&'static Word),
 }
 
+/// The direction of what a relay passes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// From the client to the server.
+    ToServer,
+    /// From the server to the client.
+    ToClient,
+}
+
+impl Way {
+    /// Returns the other direction.
+    #[must_use]
+    pub fn back(self) -> Self {
+        match self {
+            Self::ToServer => Self::ToClient,
+            Self::ToClient => Self::ToServer,
+        }
+    }
+}
+
+/// What a relay does.
+#[derive(Debug)]
+pub enum Relayed<'a> {
+    /// It passes these bytes on.
+    Passed(Way, &'a [u8]),
+    /// It holds these bytes until the user presses Enter.
+    Held(Way, &'a [u8]),
+    /// It has passed on that the sender has closed its side.
+    Closed(Way),
+    /// The connection to the sender broke.
+    Lost(Way, &'a io::Error),
+    /// It has cut the connection after this many bytes.
+    Cut(u64),
+    /// It cannot connect to the server.
+    Unreachable(&'a Failure),
+}
+
 /// An event that the user is told of.
 #[derive(Debug)]
 pub enum Event<'a> {
@@ -127,6 +164,8 @@ pub enum Event<'a> {
     Called(&'a Noted),
     /// A socket call has not returned for a while, with `--explain`.
     Stands(&'a Standing),
+    /// What a relay does for the client with this number.
+    Relayed(u32, Relayed<'a>),
     /// The server listens on this address.
     Listening(&'a Address),
     /// The server can be reached from other machines.

@@ -12,6 +12,7 @@
 //! | [`cli`] | define all flags and subcommands, for clap |
 //! | [`serve`] | listen, then run the engine |
 //! | [`connect`] | resolve, connect, then run the engine; reconnect if the connection is lost |
+//! | [`relay`] | stand between a client and a server |
 //! | [`engine`] | wait for events, ask the session what follows, and do it |
 //! | [`session`] | the turn-taking of both sides, as a pure state machine |
 //! | [`peers`] | the conversations with all peers, and the listening socket, within limits |
@@ -52,6 +53,7 @@ pub mod language;
 pub mod peers;
 pub mod prompt;
 pub mod reason;
+pub mod relay;
 pub mod report;
 pub mod roster;
 pub mod sanitize;
@@ -126,6 +128,16 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 Format::Mermaid => diagram.mermaid(),
             };
             print(drawn.as_bytes())
+        }
+        Command::Relay(args) => {
+            args.language.set();
+            let log = args.log();
+            let report = args.report(&log);
+            let transcript = args.transcript.clone().map(Transcript::open).transpose()?;
+            let report = Report::open(&report, transcript).map_err(Failure::Output)?;
+            let listener = serve::listen(&args.listen, relay::BACKLOG, &log)?;
+            relay::run(listener, args.endpoint(), args.options(), log, report)?;
+            Ok(ExitCode::SUCCESS)
         }
         Command::Check(args) => {
             args.language.set();

@@ -23,7 +23,7 @@ use crate::transcript::Transcript;
 use crate::wrap::Rows;
 
 /// The user's choices about output.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Whether to print only messages, without labels and notices.
     pub quiet: bool,

@@ -125,7 +125,7 @@ mod tests {
             failure.to_string(),
             format!(
                 "cannot listen on 127.0.0.1:{port}: address already in use (another program \
-                 has port {port}; choose one with --port, or --port 0 for any that is free)"
+                 has port {port}; choose another one, or 0 for any that is free)"
             )
         );
     }

@@ -1,9 +1,11 @@
-//! TCP and Unix sockets. Every socket call of the program is made here, and logged for `--explain`.
+//! TCP and Unix sockets. Every socket call of a conversation is made here, and logged for `--explain`.
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::Shutdown;
+use std::mem;
+use std::net::{self, Shutdown};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mio::event::Source;
@@ -448,7 +450,7 @@ impl Stream for Socket {
         if self.is_broken {
             return Ok(());
         }
-        if std::mem::take(&mut self.resets) {
+        if mem::take(&mut self.resets) {
             self.set(Setting::Linger(false))?;
         }
         let closed = self.stream.shutdown(Shutdown::Write);
@@ -461,6 +463,84 @@ impl Stream for Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         // The fields, and with them the descriptor, are dropped right after this.
+        self.log.note_close(Some(&self.peer), Which::Connected);
+    }
+}
+
+/// A connected socket for blocking calls of two threads, one of which receives and the other sends.
+#[derive(Debug)]
+pub struct SharedSocket {
+    stream: net::TcpStream,
+    peer: Address,
+    log: Log,
+    /// Whether the peer has closed its side, or the connection broke.
+    ended: AtomicBool,
+}
+
+impl SharedSocket {
+    /// Takes over `socket`. Fails if it is broken.
+    pub fn new(mut socket: Socket) -> io::Result<Self> {
+        let stream = SockRef::from(&socket.stream).try_clone()?;
+        stream.set_nonblocking(false)?;
+        Ok(Self {
+            stream: stream.into(),
+            peer: socket.peer.clone(),
+            // The connection stays open, so `socket` must not tell that it is closed.
+            log: mem::take(&mut socket.log),
+            ended: AtomicBool::new(false),
+        })
+    }
+
+    /// Receives into `buffer`, within `limit` if there is one. Returns the number of bytes, 0 if the
+    /// peer has closed its side. Fails as recv(2) does.
+    pub fn recv(&self, buffer: &mut [u8], limit: Option<Duration>) -> io::Result<usize> {
+        // Such a limit is that of the next call alone.
+        self.stream.set_read_timeout(limit)?;
+        let received = (&self.stream).read(buffer);
+        if received.as_ref().is_ok_and(|count| *count == 0) {
+            self.ended.store(true, Ordering::SeqCst);
+        }
+        if limit.is_some() && received.is_err() {
+            return received;
+        }
+        self.log.note(Some(&self.peer), None, received, |received| {
+            Call::recv(buffer, received.copied(), Waits::Endless)
+        })
+    }
+
+    /// Returns whether [`SharedSocket::recv`] has found that the peer has closed its side.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    /// Sends all of `bytes`. Fails as send(2) does.
+    pub fn send_all(&self, bytes: &[u8]) -> io::Result<()> {
+        let time = self.log.time();
+        let sent = (&self.stream).write_all(bytes);
+        self.log.note(Some(&self.peer), time, sent, |sent| {
+            Call::send(bytes, sent.map(|()| bytes.len()))
+        })
+    }
+
+    /// Closes our side. Fails if the connection is over.
+    pub fn close(&self) -> io::Result<()> {
+        let closed = self.stream.shutdown(Shutdown::Write);
+        self.log.note(Some(&self.peer), None, closed, |closed| {
+            Call::shutdown(closed.copied())
+        })
+    }
+
+    /// Ends the call that waits to receive, and has the connection reset when this is dropped. Fails
+    /// if the connection is over.
+    pub fn reset(&self) -> io::Result<()> {
+        let socket = SockRef::from(&self.stream);
+        set(&socket, Some(&self.peer), Setting::Linger(true), &self.log)?;
+        self.stream.shutdown(Shutdown::Read)
+    }
+}
+
+impl Drop for SharedSocket {
+    fn drop(&mut self) {
         self.log.note_close(Some(&self.peer), Which::Connected);
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::connection::Part;
 use crate::endpoint::Address;
-use crate::event::{Event, Failure, Parting, Peer};
+use crate::event::{Event, Failure, Parting, Peer, Relayed, Way};
 use crate::sys;
 
 /// The maximum number of bytes of a message to write. The rest is only counted.
@@ -224,8 +224,26 @@ impl Transcript {
                 let (address, message) = (state.address.clone(), mem::take(&mut state.sent));
                 self.write_message(Kind::Sent, *peer, address, &message)
             }
-            // The answer is recorded as sent, and the call when it has returned.
-            Event::Scripted(..) | Event::Stands(_) => Ok(()),
+            // A relay stands in for the server.
+            Event::Relayed(number, Relayed::Passed(way, bytes)) => {
+                let peer = Peer::Numbered(*number);
+                let address = self
+                    .peers
+                    .get(&peer)
+                    .and_then(|state| state.address.clone());
+                let mut message = Message::default();
+                message.add(bytes);
+                let kind = match way {
+                    Way::ToServer => Kind::Received,
+                    Way::ToClient => Kind::Sent,
+                };
+                self.write_message(kind, peer, address, &message)
+            }
+            // The answer is recorded as sent, the call when it has returned, and the end of a
+            // conversation when both sides have closed it.
+            Event::Scripted(..)
+            | Event::Stands(_)
+            | Event::Relayed(_, Relayed::Held(..) | Relayed::Closed(_)) => Ok(()),
             Event::Gone(peer, Parting::Left) => {
                 self.gone(Kind::Left, *peer, Some(event.to_string()))
             }

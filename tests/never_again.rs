@@ -157,8 +157,7 @@ fn port_taken_by_another_program() {
         stderr,
         format!(
             "socketchat: cannot listen on 127.0.0.1:{port}: address already in use (another \
-             program has port {port}; choose one with --port, or --port 0 for any that is \
-             free)\n"
+             program has port {port}; choose another one, or 0 for any that is free)\n"
         )
     );
 }

@@ -506,8 +506,7 @@ fn an_error_is_one_write() {
             ["serve".into(), format!("--port={taken}")],
             format!(
                 "socketchat: cannot listen on 127.0.0.1:{taken}: address already in use (another \
-                 program has port {taken}; choose one with --port, or --port 0 for any that is \
-                 free)\n"
+                 program has port {taken}; choose another one, or 0 for any that is free)\n"
             ),
         ),
     ] {

@@ -4,12 +4,16 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use super::{Answer, Awaited, Event, Failure, Parting, Peer, Prompt, Refusal, Unsent};
+use super::{
+    Answer, Awaited, Event, Failure, Parting, Peer, Prompt, Refusal, Relayed, Unsent, Way,
+};
 use crate::command::Company;
 use crate::endpoint::{Address, Endpoint};
+use crate::explain::dump;
 use crate::framing::{Framing, Oddity};
 use crate::reason::reason;
 use crate::sanitize::Untrusted;
+use crate::say;
 use crate::script::BadLine;
 use crate::sys;
 
@@ -93,6 +97,7 @@ impl fmt::Display for Event<'_> {
         match self {
             Self::Called(noted) => noted.fmt(f),
             Self::Stands(standing) => standing.fmt(f),
+            Self::Relayed(number, relayed) => write!(f, "#{number} {relayed}"),
             Self::Listening(address) => write!(f, "Listening on {address}"),
             Self::Exposed { limited } => write!(
                 f,
@@ -233,6 +238,41 @@ impl Event<'_> {
             ),
             _ => Ok(()),
         }
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ToServer => "client -> server",
+            Self::ToClient => "server -> client",
+        })
+    }
+}
+
+impl fmt::Display for Relayed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Passed(way, bytes) => format!("{way}  {}", dump(bytes)),
+            Self::Held(way, bytes) => {
+                let bytes = dump(bytes);
+                say!(
+                    "{way}  {bytes}  waits for Enter",
+                    "{way}  {bytes}  wartet auf Enter"
+                )
+            }
+            Self::Closed(way) => say!("{way}  closed", "{way}  geschlossen"),
+            Self::Lost(way, error) => {
+                let reason = reason(error);
+                say!("{way}  lost: {reason}", "{way}  abgebrochen: {reason}")
+            }
+            Self::Cut(bytes) => say!(
+                "cut after {bytes} bytes: both connections are reset",
+                "nach {bytes} Bytes getrennt: beide Verbindungen sind zurückgesetzt"
+            ),
+            Self::Unreachable(failure) => failure.to_string(),
+        };
+        f.write_str(&text)
     }
 }
 
@@ -448,7 +488,7 @@ impl Failure {
             }
             (Self::Listen(Address::Tcp(address), _), ErrorKind::AddrInUse) => write!(
                 f,
-                " (another program has port {}; choose one with --port, or --port 0 for any that is free)",
+                " (another program has port {}; choose another one, or 0 for any that is free)",
                 address.port()
             ),
             (Self::Listen(Address::Tcp(_), _), ErrorKind::PermissionDenied) => {

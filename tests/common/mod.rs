@@ -518,3 +518,14 @@ pub fn allow_descriptors(count: u64) {
         setrlimit(Resource::RLIMIT_NOFILE, count, hard).unwrap();
     }
 }
+
+/// Asserts that nothing has come on `stream`, and nothing comes within a moment.
+#[track_caller]
+pub fn expect_nothing(stream: &mut TcpStream) {
+    stream
+        .set_read_timeout(Some(Duration::from_millis(100)))
+        .unwrap();
+    let error = stream.read(&mut [0]).expect_err("something has come");
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+}

@@ -1,0 +1,284 @@
+//! Stands between a client and a server: passes their bytes on unchanged, as early, late, torn or
+//! joined as it is told, and shows each passage.
+
+use std::io::{self, BufRead as _, stdin};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token};
+
+use crate::connect::connect_to_any;
+use crate::endpoint::Endpoint;
+use crate::event::{Event, Failure, Parting, Peer, Relayed, Way};
+use crate::explain::Log;
+use crate::report::Report;
+use crate::socket::{self, ListeningSocket, SharedSocket, Socket};
+
+/// How long each address of the server is tried.
+const CONNECTING: Duration = Duration::from_secs(10);
+
+/// How many clients may wait to be accepted, which happens at once.
+pub const BACKLOG: u16 = 16;
+
+/// The maximum number of bytes to read at once, and to join.
+const BUFFER: usize = 64 * 1024;
+
+/// How bytes are passed on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// At most this many at a time.
+    pub split: Option<usize>,
+    /// The pause between two parts of what was split.
+    pub delay: Duration,
+    /// All that come within this time after the first, at once.
+    pub join: Option<Duration>,
+    /// Each time only when Enter is pressed.
+    pub step: bool,
+    /// Only this many on a connection, in both directions together. Then it is reset.
+    pub cut_after: Option<u64>,
+}
+
+/// What all connections share.
+struct Relay {
+    options: Options,
+    target: Endpoint,
+    log: Log,
+    report: Mutex<Report>,
+    /// Held by whom the next Enter is for.
+    enter: Mutex<()>,
+}
+
+/// A client, the server that it is connected to through us, and what has passed between them.
+#[derive(Debug)]
+struct Connection {
+    number: u32,
+    client: SharedSocket,
+    server: SharedSocket,
+    passed: AtomicU64,
+    /// Whether it is reset instead of closed.
+    broken: AtomicBool,
+    /// Whether the client has closed its side before the server.
+    client_left: AtomicBool,
+}
+
+/// Connects each client of `listener` to `target`, and passes bytes on as `options` tell. Records the
+/// socket calls in `log`, and shows in `report` what happens. Ends only if it fails: if no client can
+/// be accepted any more, or nothing can be shown.
+pub fn run(
+    mut listener: ListeningSocket,
+    target: Endpoint,
+    options: Options,
+    log: Log,
+    report: Report,
+) -> Result<(), Failure> {
+    let relay = Arc::new(Relay {
+        options,
+        target,
+        log,
+        report: Mutex::new(report),
+        enter: Mutex::new(()),
+    });
+    let address = listener.local_address().map_err(Failure::Accept)?;
+    relay.show(&Event::Listening(&address))?;
+    let mut poll = Poll::new().map_err(Failure::Accept)?;
+    let mut events = Events::with_capacity(1);
+    listener
+        .register(poll.registry(), Token(0))
+        .map_err(Failure::Accept)?;
+    let mut number = 0;
+    loop {
+        match listener.accept() {
+            Ok((client, address)) => {
+                number += 1;
+                relay.show(&Event::ConnectionFrom(Peer::Numbered(number), &address))?;
+                let relay = Arc::clone(&relay);
+                // What cannot be shown is told when the next client comes.
+                thread::spawn(move || relay.serve(number, client));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                match poll.poll(&mut events, None) {
+                    Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                        return Err(Failure::Accept(error));
+                    }
+                    _ => {}
+                }
+            }
+            Err(error) => return Err(Failure::Accept(error)),
+        }
+    }
+}
+
+impl Relay {
+    fn show(&self, event: &Event<'_>) -> Result<(), Failure> {
+        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        report.show(event).map_err(Failure::Output)
+    }
+
+    fn tell(&self, number: u32, relayed: Relayed<'_>) -> Result<(), Failure> {
+        self.show(&Event::Relayed(number, relayed))
+    }
+
+    /// Connects the client with this number to the server, and passes on what they send until both
+    /// have closed their sides. Fails if it cannot be shown.
+    fn serve(&self, number: u32, mut client: Socket) -> Result<(), Failure> {
+        client.set_number(number);
+        let server = match self.connect(&client) {
+            Ok(mut server) => {
+                server.set_number(number);
+                server
+            }
+            Err(failure) => {
+                SharedSocket::new(client)
+                    .and_then(|client| client.reset())
+                    .ok();
+                return self.tell(number, Relayed::Unreachable(&failure));
+            }
+        };
+        let (Ok(client), Ok(server)) = (SharedSocket::new(client), SharedSocket::new(server))
+        else {
+            return Ok(());
+        };
+        let connection = Connection {
+            number,
+            client,
+            server,
+            passed: AtomicU64::new(0),
+            broken: AtomicBool::new(false),
+            client_left: AtomicBool::new(false),
+        };
+        let results = thread::scope(|scope| {
+            let back = scope.spawn(|| self.pass(&connection, Way::ToClient));
+            [
+                self.pass(&connection, Way::ToServer),
+                back.join().unwrap_or(Ok(())),
+            ]
+        });
+        let peer = Peer::Numbered(number);
+        let client_left = connection.client_left.load(Ordering::SeqCst);
+        drop(connection);
+        results.into_iter().collect::<Result<(), _>>()?;
+        self.show(&if client_left {
+            Event::Gone(peer, &Parting::Left)
+        } else {
+            Event::Closed {
+                peer,
+                goes_on: true,
+            }
+        })
+    }
+
+    fn connect(&self, client: &Socket) -> Result<Socket, Failure> {
+        let failed = |error| Failure::Connect(self.target.clone(), error);
+        let addresses = socket::resolve(&self.target, &self.log)
+            .map_err(|error| Failure::Resolve(self.target.clone(), error))?;
+        let (server, _) = connect_to_any(&addresses, CONNECTING, &self.log).map_err(failed)?;
+        client.tune().and_then(|()| server.tune()).map_err(failed)?;
+        Ok(server)
+    }
+
+    /// Passes on what goes this `way`, until its sender closes its side or the connection breaks.
+    /// Fails if it cannot be shown.
+    fn pass(&self, connection: &Connection, way: Way) -> Result<(), Failure> {
+        let (from, to) = connection.ends(way);
+        let number = connection.number;
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            let count = match self.receive(from, &mut buffer) {
+                _ if connection.broken.load(Ordering::SeqCst) => return Ok(()),
+                Ok(count) => count,
+                Err(error) => {
+                    connection.reset();
+                    return self.tell(number, Relayed::Lost(way, &error));
+                }
+            };
+            if count == 0 {
+                if way == Way::ToServer && !to.has_ended() {
+                    connection.client_left.store(true, Ordering::SeqCst);
+                }
+                // Fails only if the other side is gone.
+                let _ = to.close();
+                return self.tell(number, Relayed::Closed(way));
+            }
+            let size = self.options.split.unwrap_or(count);
+            for (index, part) in buffer[..count].chunks(size).enumerate() {
+                if index > 0 {
+                    thread::sleep(self.options.delay);
+                }
+                if !self.forward(connection, way, part)? {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Receives what comes next, and with [`Options::join`] what follows it. Returns the number of
+    /// bytes. Fails as recv(2) does.
+    fn receive(&self, from: &SharedSocket, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut count = from.recv(buffer, None)?;
+        let until = self.options.join.map(|join| Instant::now() + join);
+        while let Some(until) = until
+            && (1..buffer.len()).contains(&count)
+            && let Some(left) = until.checked_duration_since(Instant::now())
+        {
+            match from.recv(&mut buffer[count..], Some(left)) {
+                Ok(more @ 1..) => count += more,
+                // No more came, or no more can come, which the next call tells.
+                _ => break,
+            }
+        }
+        Ok(count)
+    }
+
+    /// Sends `part` to its recipient. Returns whether the connection goes on. Fails if it cannot be
+    /// shown.
+    fn forward(&self, connection: &Connection, way: Way, part: &[u8]) -> Result<bool, Failure> {
+        let number = connection.number;
+        if self.options.step {
+            let _enter = self.enter.lock().unwrap_or_else(PoisonError::into_inner);
+            self.tell(number, Relayed::Held(way, part))?;
+            // At the end of the input, nothing holds it up any more.
+            let _ = stdin().lock().read_line(&mut String::new());
+        }
+        let length = part.len() as u64;
+        let before = connection.passed.fetch_add(length, Ordering::SeqCst);
+        let most = self.options.cut_after.unwrap_or(u64::MAX);
+        let room = most.saturating_sub(before).min(length);
+        let (part, rest) = part.split_at(usize::try_from(room).unwrap_or_default());
+        if !part.is_empty() {
+            // Shown before it can be answered.
+            self.tell(number, Relayed::Passed(way, part))?;
+            let (_, to) = connection.ends(way);
+            if let Err(error) = to.send_all(part) {
+                connection.reset();
+                self.tell(number, Relayed::Lost(way.back(), &error))?;
+                return Ok(false);
+            }
+        }
+        if before + length >= most && !connection.broken.load(Ordering::SeqCst) {
+            connection.reset();
+            self.tell(number, Relayed::Cut(most))?;
+        }
+        Ok(rest.is_empty() && !connection.broken.load(Ordering::SeqCst))
+    }
+}
+
+impl Connection {
+    /// Returns the sender and the recipient of what goes this `way`.
+    fn ends(&self, way: Way) -> (&SharedSocket, &SharedSocket) {
+        match way {
+            Way::ToServer => (&self.client, &self.server),
+            Way::ToClient => (&self.server, &self.client),
+        }
+    }
+
+    /// Resets the connections to both, and ends the calls that wait for them.
+    fn reset(&self) {
+        self.broken.store(true, Ordering::SeqCst);
+        for end in [&self.client, &self.server] {
+            // Fails only if the connection is gone.
+            let _ = end.reset();
+        }
+    }
+}
