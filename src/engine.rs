@@ -15,7 +15,7 @@ use mio::{Events, Poll, Token, Waker};
 use crate::command::Company;
 use crate::connection::Part;
 use crate::endpoint::Address;
-use crate::event::{Answer, Awaited, Event, Failure, Parting, Peer, Prompt, Unsent};
+use crate::event::{Answer, Awaited, Event, Failure, Hint, Parting, Peer, Prompt, Unsent};
 use crate::explain::{Log, Standing};
 use crate::framing::Oddity;
 use crate::input::{self, Input, Kind, Typed};
@@ -40,6 +40,10 @@ const EVENTS: usize = 1024;
 
 /// The maximum number of clients to accept before others get their turn.
 const ACCEPTED: usize = 16;
+
+/// How long a peer that has the turn is silent until the user is told, with `--explain`, what may be
+/// wrong.
+const SILENT: Duration = Duration::from_secs(10);
 
 /// How long a call may take until the user is told, with `--explain`, that the program stands in it.
 const STANDS: Duration = Duration::from_millis(100);
@@ -226,6 +230,7 @@ impl Engine {
             session: Session::new(rules),
             peers,
             stands: None,
+            hinted: Vec::new(),
             orders: VecDeque::new(),
             message: BTreeMap::new(),
             reply_from: Instant::now(),
@@ -244,6 +249,12 @@ impl Engine {
             }
             ended => ended,
         }
+    }
+
+    /// Returns whether socket calls are told.
+    #[must_use]
+    pub fn explains(&self) -> bool {
+        self.report.log().is_some()
     }
 
     /// Runs `work`, which blocks, and returns its result. At a terminal it runs on a thread, so
@@ -440,8 +451,10 @@ struct Chat<'a> {
     engine: &'a mut Engine,
     session: Session,
     peers: &'a mut Peers,
-    /// The call that the user was told that the program stands in.
-    stands: Option<Standing>,
+    /// The call that the user was told that the program stands in, and when.
+    stands: Option<(Standing, Instant)>,
+    /// The hints of `--explain` that were given: each is given once.
+    hinted: Vec<mem::Discriminant<Hint>>,
     /// The lines that a command stands for, and whom they go to.
     orders: VecDeque<(Peer, String)>,
     /// What has arrived of messages that a script will answer.
@@ -462,6 +475,11 @@ impl Chat<'_> {
         loop {
             if let Some(ending) = self.take_time()? {
                 return Ok(ending);
+            }
+            if self.engine.explains() {
+                // A send that would block returns, and is told to wait.
+                let registry = self.engine.poll.registry();
+                self.peers.watch(registry).map_err(Failure::Accept)?;
             }
             if let Some(ending) = self.take_input()? {
                 return Ok(ending);
@@ -640,12 +658,18 @@ impl Chat<'_> {
     fn take_news(&mut self) -> Step {
         self.accept()?;
         self.ask()?;
-        let single = self.waits_for_single();
-        if self.engine.report.log().is_some() && (single || !self.peers.are_ready()) {
-            self.tell_wait()?;
+        if self.engine.explains() {
+            if self.waits_for_single() || !self.peers.are_ready() {
+                self.tell_wait()?;
+            }
+            if self.peers.has_datagram() {
+                self.hint(Hint::Datagram)?;
+            }
         }
+        let silent = self.silence_due();
+        let single = self.waits_for_single() && silent.is_none();
         if !single {
-            self.wait(self.reply_due())?;
+            self.wait(self.reply_due().into_iter().chain(silent).min())?;
         }
         // Each ready peer is handled once before the user's input is looked at again.
         let count = if single { 1 } else { self.peers.begin_round() };
@@ -679,6 +703,7 @@ impl Chat<'_> {
                         })?;
                     }
                     self.engine.show(&received(&self.session, peer, &part))?;
+                    let hint = not_utf8(part.text());
                     // What ends without a mark has been answered.
                     self.hints &= self.session.framing().marks_the_end();
                     if self.session.reply().quiet.is_some() || self.hints {
@@ -701,6 +726,9 @@ impl Chat<'_> {
                     if ends {
                         self.follow_script(peer)?;
                     }
+                    if let Some(hint) = hint {
+                        self.hint(hint)?;
+                    }
                 }
                 News::Stalled(peer, so_far) => {
                     let framing = self.session.framing();
@@ -718,9 +746,33 @@ impl Chat<'_> {
         Ok(None)
     }
 
+    /// Gives a hint of `--explain`, unless it was given.
+    fn hint(&mut self, hint: Hint) -> Result<(), Failure> {
+        let kind = mem::discriminant(&hint);
+        if self.engine.explains() && !self.hinted.contains(&kind) {
+            self.hinted.push(kind);
+            self.engine.show(&Event::Hint(hint))?;
+        }
+        Ok(())
+    }
+
+    /// Returns when to give a hint if the peer goes on to send nothing.
+    fn silence_due(&self) -> Option<Instant> {
+        let (standing, since) = self.stands.as_ref()?;
+        let kind = mem::discriminant(&Hint::Silent(Peer::Client));
+        let is_due = standing.is_in_recv()
+            && !self.hinted.contains(&kind)
+            // The end of a message is waited for in another way.
+            && !self.session.peers().any(|peer| self.peers.has_unended(peer));
+        is_due.then(|| *since + SILENT)
+    }
+
     /// Tells which call the program stands in, if it does so for a while, and was not told.
     fn tell_wait(&mut self) -> Result<(), Failure> {
         let standing = match self.session.awaited() {
+            Awaited::TurnOf(peer) if self.peers.has_unsent(peer) => {
+                Standing::in_send(peer == Peer::Server)
+            }
             Awaited::AClient if self.peers.listens() => Standing::in_accept(),
             Awaited::TurnOf(peer @ (Peer::Client | Peer::Server))
                 if self.session.is_waited_for(peer) =>
@@ -730,7 +782,11 @@ impl Chat<'_> {
             }
             _ => return Ok(()),
         };
-        if self.stands.as_ref() == Some(&standing) {
+        if self
+            .stands
+            .as_ref()
+            .is_some_and(|(told, _)| *told == standing)
+        {
             return Ok(());
         }
         let until = Instant::now() + STANDS;
@@ -742,13 +798,14 @@ impl Chat<'_> {
             for event in &self.engine.events {
                 self.peers.report(event);
                 has_news |= event.is_readable() || event.is_read_closed() || event.is_error();
+                has_news |= standing.is_in_send() && event.is_writable();
             }
             if has_news {
                 return Ok(());
             }
         }
         self.engine.show(&Event::Stands(&standing))?;
-        self.stands = Some(standing);
+        self.stands = Some((standing, Instant::now()));
         Ok(())
     }
 
@@ -776,6 +833,11 @@ impl Chat<'_> {
 
     /// Ends the server's reply if it is time for that.
     fn take_time(&mut self) -> Step {
+        if self.silence_due().is_some_and(|due| due <= Instant::now())
+            && let Awaited::TurnOf(peer) = self.session.awaited()
+        {
+            self.hint(Hint::Silent(peer))?;
+        }
         if self.reply_due().is_none_or(|due| due > Instant::now()) {
             return Ok(None);
         }
@@ -970,4 +1032,13 @@ fn tell_not_sent(report: &mut Report, text: &[u8]) -> Result<(), Failure> {
 /// Returns the user's next input. Lines of a program are read only if `wants_line`.
 fn next(input: &mut Option<Input>, wants_line: bool) -> Option<Typed<'_>> {
     input.as_mut()?.next(wants_line)
+}
+
+/// Returns a hint about the first bytes of `text` that are not UTF-8, if there are any. Its end may
+/// come later.
+fn not_utf8(text: Untrusted<'_>) -> Option<Hint> {
+    let error = std::str::from_utf8(text.bytes()).err()?;
+    error.error_len()?;
+    let byte = text.bytes().get(error.valid_up_to())?;
+    Some(Hint::NotUtf8(*byte))
 }

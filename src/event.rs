@@ -120,6 +120,17 @@ pub enum Answer<'a> {
     NotHere(&'static Word),
 }
 
+/// What may be wrong with the other side's program, with `--explain`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hint {
+    /// The peer, which has the turn, has been silent for a while.
+    Silent(Peer),
+    /// This byte of a message is not UTF-8.
+    NotUtf8(u8),
+    /// A UDP datagram came to the port of the server.
+    Datagram,
+}
+
 /// The direction of what a relay passes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
@@ -164,6 +175,8 @@ pub enum Event<'a> {
     Called(&'a Noted),
     /// A socket call has not returned for a while, with `--explain`.
     Stands(&'a Standing),
+    /// A hint, with `--explain`.
+    Hint(Hint),
     /// What a relay does for the client with this number.
     Relayed(u32, Relayed<'a>),
     /// The server listens on this address.

@@ -15,6 +15,7 @@ use crate::framing::UNENDED;
 use crate::reason::reason;
 use crate::sanitize::Untrusted;
 use crate::sys;
+use crate::{say, words};
 
 /// The maximum number of sent or received bytes to show.
 const SHOWN: usize = 16;
@@ -57,7 +58,7 @@ impl Standing {
     pub fn in_accept() -> Self {
         Self {
             call: "accept()".into(),
-            until: "a client connects",
+            until: words!("a client connects", "sich ein Client verbindet"),
         }
     }
 
@@ -67,17 +68,45 @@ impl Standing {
         Self {
             call: format!("recv({size})"),
             until: if from_server {
-                "the server sends or leaves"
+                words!("the server sends or leaves", "der Server sendet oder geht")
             } else {
-                "the client sends or leaves"
+                words!("the client sends or leaves", "der Client sendet oder geht")
             },
         }
+    }
+
+    /// `send()`, which waits for a server or else a client to read.
+    #[must_use]
+    pub fn in_send(to_server: bool) -> Self {
+        Self {
+            call: "send()".into(),
+            until: if to_server {
+                words!("the server reads", "der Server liest")
+            } else {
+                words!("the client reads", "der Client liest")
+            },
+        }
+    }
+
+    /// Returns whether the program waits for bytes.
+    #[must_use]
+    pub fn is_in_recv(&self) -> bool {
+        self.call.starts_with("recv(")
+    }
+
+    /// Returns whether the program waits for room.
+    #[must_use]
+    pub fn is_in_send(&self) -> bool {
+        self.call.starts_with("send(")
     }
 
     fn in_connect(address: &Address) -> Self {
         Self {
             call: format!("connect({address})"),
-            until: "the server's host answers",
+            until: words!(
+                "the server's host answers",
+                "der Rechner des Servers antwortet"
+            ),
         }
     }
 }
@@ -85,10 +114,11 @@ impl Standing {
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { call, until } = self;
-        write!(
-            f,
-            "{call:COLUMN$} waits: the program stands in this call until {until}"
-        )
+        let waits = say!(
+            "waits: the program stands in this call until {until}",
+            "wartet: das Programm steht in diesem Aufruf, bis {until}"
+        );
+        write!(f, "{call:COLUMN$} {waits}")
     }
 }
 
@@ -257,22 +287,40 @@ impl Setting {
         let (option, why) = match self {
             Self::ReuseAddress => (
                 "SO_REUSEADDR, 1".into(),
-                "a server that is started again gets its port back at once",
+                words!(
+                    "a server that is started again gets its port back at once",
+                    "ein neu gestarteter Server bekommt seinen Port sofort zurück"
+                ),
             ),
             Self::Ipv4Too => (
                 "IPV6_V6ONLY, 0".into(),
-                "IPv4 clients can reach this IPv6 socket too",
+                words!(
+                    "IPv4 clients can reach this IPv6 socket too",
+                    "auch IPv4-Clients erreichen diesen IPv6-Socket"
+                ),
             ),
             Self::NoDelay => (
                 "TCP_NODELAY, 1".into(),
-                "a short message is sent at once, not held back for more",
+                words!(
+                    "a short message is sent at once, not held back for more",
+                    "eine kurze Nachricht geht sofort weg und wartet nicht auf mehr"
+                ),
             ),
             Self::KeepAlive(time, interval, n) => {
                 let (time, interval) = (time.as_secs(), interval.as_secs());
-                let asked = "when the line is silent, the peer's host is asked whether it lives";
-                let after = format!("it is asked after {time} s of silence");
-                let again = format!("and again every {interval} s");
-                let ends = format!("{n} questions without an answer end the connection");
+                let asked = words!(
+                    "when the line is silent, the peer's host is asked whether it lives",
+                    "ist die Leitung still, wird der Rechner der Gegenseite gefragt, ob er lebt"
+                );
+                let after = say!(
+                    "it is asked after {time} s of silence",
+                    "er wird nach {time} s Stille gefragt"
+                );
+                let again = say!("and again every {interval} s", "und dann alle {interval} s");
+                let ends = say!(
+                    "{n} questions without an answer end the connection",
+                    "{n} Fragen ohne Antwort beenden die Verbindung"
+                );
                 return vec![
                     ("SO_KEEPALIVE, 1".into(), asked.into()),
                     (format!("TCP_KEEPIDLE, {time}"), after),
@@ -282,24 +330,40 @@ impl Setting {
             }
             Self::UserTimeout(timeout) => {
                 let ms = timeout.as_millis();
-                let why = format!("and so do {ms} ms in which what we sent is not acknowledged");
+                let why = say!(
+                    "and so do {ms} ms in which what we sent is not acknowledged",
+                    "ebenso {ms} ms, in denen Gesendetes nicht bestätigt wird"
+                );
                 return vec![(format!("TCP_USER_TIMEOUT, {ms}"), why)];
             }
             Self::Linger(true) => (
                 "SO_LINGER, 0 s".into(),
-                "if we are killed, the connection is reset, which is no goodbye",
+                words!(
+                    "if we are killed, the connection is reset, which is no goodbye",
+                    "werden wir abgebrochen, wird die Verbindung zurückgesetzt, was kein Abschied \
+                     ist"
+                ),
             ),
             Self::Linger(false) => (
                 "SO_LINGER, off".into(),
-                "we leave in order: what was sent still arrives",
+                words!(
+                    "we leave in order: what was sent still arrives",
+                    "wir gehen geordnet: was gesendet ist, kommt noch an"
+                ),
             ),
             Self::RecvTimeout(Some(timeout)) => (
                 format!("SO_RCVTIMEO, {} ms", timeout.as_millis()),
-                "recv() gives up after so long without a byte",
+                words!(
+                    "recv() gives up after so long without a byte",
+                    "recv() gibt nach so langer Zeit ohne Byte auf"
+                ),
             ),
             Self::RecvTimeout(None) => (
                 "SO_RCVTIMEO, 0".into(),
-                "recv() waits as long as it takes again",
+                words!(
+                    "recv() waits as long as it takes again",
+                    "recv() wartet wieder, so lange es dauert"
+                ),
             ),
         };
         vec![(option, why.into())]
@@ -338,10 +402,19 @@ impl Call {
     pub(crate) fn resolve(host: &str, found: Outcome<'_, &Vec<Address>>) -> Self {
         let why = match found {
             Ok(_) if host.parse::<IpAddr>().is_ok() => {
-                "an address already, with nothing to look up"
+                words!(
+                    "an address already, with nothing to look up",
+                    "schon eine Adresse, nichts nachzuschlagen"
+                )
             }
-            Ok(_) => "the addresses that this name has",
-            Err(_) => "no such name, or nobody to ask for it",
+            Ok(_) => words!(
+                "the addresses that this name has",
+                "die Adressen, die dieser Name hat"
+            ),
+            Err(_) => words!(
+                "no such name, or nobody to ask for it",
+                "diesen Namen gibt es nicht, oder niemand kennt ihn"
+            ),
         };
         let result = found.map_or_else(reason, |addresses| {
             let ip = |address: &Address| match address {
@@ -356,9 +429,17 @@ impl Call {
     /// `socket()`: creates a socket for the protocol of `address`.
     pub(crate) fn socket(address: &Address, made: Outcome<'_>) -> Self {
         let result = match (made, address) {
-            (Ok(()), Address::Tcp(address)) if address.is_ipv4() => "a TCP socket for IPv4".into(),
-            (Ok(()), Address::Tcp(_)) => "a TCP socket for IPv6".into(),
-            (Ok(()), Address::Unix(_)) => "a Unix socket, for this machine alone".into(),
+            (Ok(()), Address::Tcp(address)) if address.is_ipv4() => {
+                words!("a TCP socket for IPv4", "ein TCP-Socket für IPv4").into()
+            }
+            (Ok(()), Address::Tcp(_)) => {
+                words!("a TCP socket for IPv6", "ein TCP-Socket für IPv6").into()
+            }
+            (Ok(()), Address::Unix(_)) => words!(
+                "a Unix socket, for this machine alone",
+                "ein Unix-Socket, nur für diesen Rechner"
+            )
+            .into(),
             (Err(error), _) => reason(error),
         };
         Self::new("socket()", result, "")
@@ -373,16 +454,35 @@ impl Call {
     /// `bind()`: binds the socket to `address`.
     pub(crate) fn bind(address: &Address, bound: Outcome<'_>) -> Self {
         let why = match (bound.map_err(io::Error::kind), address) {
-            (Ok(()), Address::Unix(_)) => "a file of this name stands for the socket",
+            (Ok(()), Address::Unix(_)) => words!(
+                "a file of this name stands for the socket",
+                "eine Datei dieses Namens steht für den Socket"
+            ),
             (Ok(()), Address::Tcp(address)) if address.port() == 0 => {
-                "this address is ours now, with any port that is free"
+                words!(
+                    "this address is ours now, with any port that is free",
+                    "diese Adresse gehört jetzt uns, mit irgendeinem freien Port"
+                )
             }
-            (Ok(()), Address::Tcp(_)) => "this address is ours now",
-            (Err(Kind::AddrInUse), Address::Unix(_)) => "there is such a file already",
-            (Err(Kind::AddrInUse), Address::Tcp(_)) => "another program has this port",
-            (Err(Kind::AddrNotAvailable), _) => "this machine does not have that address",
+            (Ok(()), Address::Tcp(_)) => {
+                words!("this address is ours now", "diese Adresse gehört jetzt uns")
+            }
+            (Err(Kind::AddrInUse), Address::Unix(_)) => {
+                words!("there is such a file already", "diese Datei gibt es schon")
+            }
+            (Err(Kind::AddrInUse), Address::Tcp(_)) => words!(
+                "another program has this port",
+                "ein anderes Programm hat diesen Port"
+            ),
+            (Err(Kind::AddrNotAvailable), _) => words!(
+                "this machine does not have that address",
+                "dieser Rechner hat diese Adresse nicht"
+            ),
             (Err(Kind::PermissionDenied), Address::Tcp(_)) => {
-                "the ports below 1024 are the system's"
+                words!(
+                    "the ports below 1024 are the system's",
+                    "die Ports unter 1024 gehören dem System"
+                )
             }
             (Err(_), _) => "",
         };
@@ -392,8 +492,14 @@ impl Call {
     /// `getsockname()`: returns the address that the socket is bound to.
     pub(crate) fn name(name: Outcome<'_, &Address>, which: Which) -> Self {
         let why = match (name, which) {
-            (Ok(_), Which::Listening) => "the address that clients connect to",
-            (Ok(_), _) => "our own end: the kernel has chosen the port",
+            (Ok(_), Which::Listening) => words!(
+                "the address that clients connect to",
+                "die Adresse, mit der sich Clients verbinden"
+            ),
+            (Ok(_), _) => words!(
+                "our own end: the kernel has chosen the port",
+                "unser eigenes Ende: den Port hat der Kernel gewählt"
+            ),
             (Err(error), _) => why_lost(error.kind()),
         };
         let result = name.map_or_else(reason, ToString::to_string);
@@ -405,12 +511,17 @@ impl Call {
         let why = match listening.map_err(io::Error::kind) {
             Ok(()) => {
                 let most = u32::from(backlog).min(sys::most_backlog()) + 1;
-                let s = if most == 1 { "" } else { "s" };
-                format!(
-                    "the kernel completes up to {most} connection{s} before accept() takes them"
+                let (s, en) = if most == 1 { ("", "") } else { ("s", "en") };
+                say!(
+                    "the kernel completes up to {most} connection{s} before accept() takes them",
+                    "der Kernel baut bis zu {most} Verbindung{en} auf, bevor accept() sie nimmt"
                 )
             }
-            Err(Kind::AddrInUse) => "another program has this port".into(),
+            Err(Kind::AddrInUse) => words!(
+                "another program has this port",
+                "ein anderes Programm hat diesen Port"
+            )
+            .into(),
             Err(_) => String::new(),
         };
         let call = format!("listen(backlog = {backlog})");
@@ -420,9 +531,15 @@ impl Call {
     /// `accept()`: accepts the client at an address.
     pub(crate) fn accept(accepted: Outcome<'_, &Address>) -> Self {
         let why = match accepted {
-            Ok(_) => "a new socket for this client, beside the listening one",
+            Ok(_) => words!(
+                "a new socket for this client, beside the listening one",
+                "ein neuer Socket für diesen Client, neben dem, der zuhört"
+            ),
             Err(error) if sys::is_out_of_descriptors(error) => {
-                "each socket is an open file, and there are as many as allowed"
+                words!(
+                    "each socket is an open file, and there are as many as allowed",
+                    "jeder Socket ist eine offene Datei, und mehr sind nicht erlaubt"
+                )
             }
             Err(error) => why_lost(error.kind()),
         };
@@ -434,28 +551,58 @@ impl Call {
     pub(crate) fn connect(address: &Address, limit: Duration, connected: Outcome<'_>) -> Self {
         let why = match connected.map_err(io::Error::kind) {
             Ok(()) if matches!(address, Address::Unix(_)) => {
-                "the connection stands, though nobody may have accepted it"
+                words!(
+                    "the connection stands, though nobody may have accepted it",
+                    "die Verbindung steht, auch wenn sie vielleicht noch niemand angenommen hat"
+                )
             }
-            Err(Kind::NotFound) => "there is no such file: no server has made it",
+            Err(Kind::NotFound) => words!(
+                "there is no such file: no server has made it",
+                "diese Datei gibt es nicht: kein Server hat sie angelegt"
+            ),
             Err(Kind::ConnectionRefused) if matches!(address, Address::Unix(_)) => {
-                "the server that has made this file has ended"
+                words!(
+                    "the server that has made this file has ended",
+                    "der Server, der diese Datei angelegt hat, ist beendet"
+                )
             }
-            Err(Kind::TimedOut) if matches!(address, Address::Unix(_)) => "the backlog is full",
+            Err(Kind::TimedOut) if matches!(address, Address::Unix(_)) => {
+                words!("the backlog is full", "der Backlog ist voll")
+            }
             Ok(()) => {
-                "SYN, SYN-ACK, ACK: the connection stands, though nobody may have accepted it"
+                words!(
+                    "SYN, SYN-ACK, ACK: the connection stands, though nobody may have accepted it",
+                    "SYN, SYN-ACK, ACK: die Verbindung steht, auch wenn sie vielleicht noch \
+                     niemand angenommen hat"
+                )
             }
-            Err(Kind::ConnectionRefused) => "nothing listens on that port",
+            Err(Kind::ConnectionRefused) => words!(
+                "nothing listens on that port",
+                "auf diesem Port hört niemand zu"
+            ),
             Err(Kind::TimedOut) => {
-                "the host is not there, a firewall swallows what we send, or the backlog is full"
+                words!(
+                    "the host is not there, a firewall swallows what we send, or the backlog is \
+                     full",
+                    "der Rechner ist nicht da, eine Firewall verschluckt, was wir senden, oder \
+                     der Backlog ist voll"
+                )
             }
             Err(Kind::NetworkUnreachable | Kind::HostUnreachable) => {
-                "there is no way to that address"
+                words!(
+                    "there is no way to that address",
+                    "zu dieser Adresse führt kein Weg"
+                )
             }
             Err(kind) => why_lost(kind),
         };
         let result = match connected {
             Err(error) if error.kind() == Kind::TimedOut && !limit.is_zero() => {
-                format!("no answer for {} ms", limit.as_millis())
+                say!(
+                    "no answer for {} ms",
+                    "keine Antwort während {} ms",
+                    limit.as_millis()
+                )
             }
             connected => ok_or_reason(connected),
         };
@@ -463,20 +610,59 @@ impl Call {
     }
 
     /// `recv()`: reads into `buffer`, within the time that `waits` allows. Returns the number of
-    /// bytes.
-    pub(crate) fn recv(buffer: &[u8], received: Outcome<'_, usize>, waits: Waits) -> Self {
+    /// bytes. `has_received` tells whether there were any before.
+    pub(crate) fn recv(
+        buffer: &[u8],
+        received: Outcome<'_, usize>,
+        waits: Waits,
+        has_received: bool,
+    ) -> Self {
         let (result, why) = match (received, waits) {
-            (Ok(0), _) => ("0 bytes".into(), "the peer has closed its side"),
-            (Ok(count), _) if count == buffer.len() => {
-                (dump(buffer), "the buffer is full, there may be more")
-            }
+            (Ok(0), _) => (
+                bytes(0),
+                if has_received {
+                    words!(
+                        "the peer has closed its side, or its program ended",
+                        "die Gegenseite hat ihre Seite geschlossen, oder ihr Programm ist beendet"
+                    )
+                } else {
+                    words!(
+                        "the peer has closed its side, or its program ended; it has sent nothing",
+                        "die Gegenseite hat ihre Seite geschlossen, oder ihr Programm ist beendet; \
+                         sie hat nichts gesendet"
+                    )
+                },
+            ),
+            (Ok(count), _) if count == buffer.len() => (
+                dump(buffer),
+                words!(
+                    "the buffer is full, there may be more",
+                    "der Puffer ist voll, es kann noch mehr da sein"
+                ),
+            ),
             (Ok(count), _) => (dump(&buffer[..count]), ""),
             (Err(error), Waits::For(time)) if error.kind() == sys::READ_TIMED_OUT => {
-                let result = format!("nothing for {} ms", time.as_millis());
+                let result = say!(
+                    "nothing for {} ms",
+                    "nichts während {} ms",
+                    time.as_millis()
+                );
                 if time < UNENDED {
-                    (result, "such quiet is taken for the end")
+                    (
+                        result,
+                        words!(
+                            "such quiet is taken for the end",
+                            "solche Stille gilt als das Ende"
+                        ),
+                    )
                 } else {
-                    (result, "the end of the line is still missing")
+                    (
+                        result,
+                        words!(
+                            "the end of the line is still missing",
+                            "das Ende der Zeile fehlt noch"
+                        ),
+                    )
                 }
             }
             (Err(error), _) => (reason(error), why_lost(error.kind())),
@@ -487,17 +673,21 @@ impl Call {
     /// `send()`: writes `data`, of which the number of bytes in `sent` is accepted.
     pub(crate) fn send(data: &[u8], sent: Outcome<'_, usize>) -> Self {
         let (result, why) = match sent {
-            Ok(count) if count < data.len() => {
-                (dump(&data[..count]), "the kernel has no room for more")
-            }
-            Ok(_) => (dump(data), ""),
-            Err(error) if error.kind() == Kind::WouldBlock => (
-                "not for now".into(),
-                "the peer does not read what we sent before",
+            Ok(count) if count < data.len() => (
+                dump(&data[..count]),
+                words!(
+                    "the kernel has no room for more",
+                    "der Kernel hat keinen Platz für mehr"
+                ),
             ),
-            Err(error) if error.kind() == Kind::BrokenPipe => {
-                (reason(error), "the peer has closed the connection")
-            }
+            Ok(_) => (dump(data), ""),
+            Err(error) if error.kind() == Kind::BrokenPipe => (
+                reason(error),
+                words!(
+                    "the peer has closed the connection",
+                    "die Gegenseite hat die Verbindung geschlossen"
+                ),
+            ),
             Err(error) => (reason(error), why_lost(error.kind())),
         };
         Self::new(format!("send({})", bytes(data.len())), result, why)
@@ -506,8 +696,14 @@ impl Call {
     /// `shutdown()`: closes our side of the connection.
     pub(crate) fn shutdown(closed: Outcome<'_>) -> Self {
         let why = match closed.map_err(io::Error::kind) {
-            Ok(()) => "when the peer has read what we sent, its recv() gives 0 bytes",
-            Err(Kind::NotConnected) => "the connection is over already",
+            Ok(()) => words!(
+                "when the peer has read what we sent, its recv() gives 0 bytes",
+                "hat die Gegenseite alles gelesen, liefert ihr recv() 0 Bytes"
+            ),
+            Err(Kind::NotConnected) => words!(
+                "the connection is over already",
+                "die Verbindung ist schon zu Ende"
+            ),
             Err(kind) => why_lost(kind),
         };
         Self::new("shutdown(write)", ok_or_reason(closed), why)
@@ -516,16 +712,28 @@ impl Call {
     /// `unlink()`: removes the file of a Unix socket.
     pub(crate) fn unlink(path: &Path, removed: Outcome<'_>) -> Self {
         let call = format!("unlink({})", path.display());
-        let why = "no program listens there any more, so the file goes";
+        let why = words!(
+            "no program listens there any more, so the file goes",
+            "dort hört kein Programm mehr zu, also wird die Datei gelöscht"
+        );
         Self::new(call, ok_or_reason(removed), why)
     }
 
     /// `close()`: closes the socket.
     pub(crate) fn close(which: Which) -> Self {
         let why = match which {
-            Which::Listening => "nobody else can come now",
-            Which::Connected => "the connection is done with",
-            Which::Neither => "this socket is done with",
+            Which::Listening => words!(
+                "the listening socket: nobody else can come now",
+                "der Socket, der zuhört: jetzt kann niemand mehr kommen"
+            ),
+            Which::Connected => words!(
+                "the socket of the connection, which is done with",
+                "der Socket der Verbindung, die damit erledigt ist"
+            ),
+            Which::Neither => words!(
+                "the socket that was not connected",
+                "der Socket, der nicht verbunden wurde"
+            ),
         };
         Self::new("close()", "ok", why)
     }
@@ -545,8 +753,15 @@ pub fn fold(calls: Vec<Noted>) -> Vec<Noted> {
             && let Some(last) = folded.last_mut().filter(is_same)
         {
             *count += 1;
-            last.call.call = format!("setsockopt({first} and {count} more)");
-            last.call.why = "how the connection behaves; --explain=all tells each".into();
+            last.call.call = say!(
+                "setsockopt({first} and {count} more)",
+                "setsockopt({first} und {count} weitere)"
+            );
+            last.call.why = words!(
+                "how the connection behaves; --explain=all tells each",
+                "wie sich die Verbindung verhält; --explain=all zeigt jeden"
+            )
+            .into();
         } else {
             run = option.map(|option| (option, 0));
             folded.push(noted);
@@ -562,8 +777,14 @@ fn ok_or_reason(outcome: Outcome<'_>) -> String {
 /// Returns why a call on a connection failed with `kind`, or nothing.
 fn why_lost(kind: Kind) -> &'static str {
     match kind {
-        Kind::ConnectionReset => "the peer left with bytes of ours unread, or without a goodbye",
-        Kind::TimedOut => "the peer's host does not answer any more",
+        Kind::ConnectionReset => words!(
+            "the peer left with bytes of ours unread, or without a goodbye",
+            "die Gegenseite ging mit ungelesenen Bytes von uns oder ohne Abschied"
+        ),
+        Kind::TimedOut => words!(
+            "the peer's host does not answer any more",
+            "der Rechner der Gegenseite antwortet nicht mehr"
+        ),
         _ => "",
     }
 }
@@ -583,7 +804,7 @@ pub(crate) fn dump(data: &[u8]) -> String {
 /// Returns `count` with the word for bytes: `1 byte`, `2 bytes`.
 fn bytes(count: usize) -> String {
     match count {
-        1 => "1 byte".into(),
-        count => format!("{count} bytes"),
+        1 => words!("1 byte", "1 Byte").into(),
+        count => say!("{count} bytes", "{count} Bytes"),
     }
 }

@@ -7,11 +7,12 @@ mod listener;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::mem;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
-use mio::{Registry, Token};
+use mio::net::UdpSocket;
+use mio::{Interest, Registry, Token};
 
 use self::listener::{Accepted, Listener};
 use crate::connection::{Connection, Part, Progress};
@@ -28,7 +29,10 @@ pub use self::listener::Limits;
 const LAST_MESSAGE: Duration = Duration::from_secs(10);
 
 /// The first token that belongs to a peer.
-pub const FIRST_TOKEN: usize = 3;
+pub const FIRST_TOKEN: usize = 4;
+
+/// The token of the socket for datagrams.
+const DATAGRAMS: Token = Token(FIRST_TOKEN - 2);
 
 /// The token of the listening socket.
 const LISTENER: Token = Token(FIRST_TOKEN - 1);
@@ -95,6 +99,8 @@ pub struct Peers {
     wire: Wire,
     listener: Option<Listener>,
     rules: Rules,
+    /// Receives what a client over UDP sends to the port of the listener, to tell of the mistake.
+    datagrams: Option<UdpSocket>,
     /// In the order of arrival.
     conversations: BTreeMap<Peer, Conversation>,
     queues: Queues,
@@ -153,6 +159,7 @@ impl Peers {
         Self {
             wire: wire.clone(),
             listener: None,
+            datagrams: None,
             rules: Rules {
                 ends,
                 ..Rules::default()
@@ -178,6 +185,36 @@ impl Peers {
         self.rules.stuck_timeout = listener.stays_open().then_some(stuck_timeout);
         self.listener = Some(listener);
         Ok(())
+    }
+
+    /// Notices datagrams to `address`, if no other program does. Fails if `registry` cannot watch the
+    /// socket.
+    pub fn notice_datagrams(&mut self, address: SocketAddr, registry: &Registry) -> io::Result<()> {
+        if let Ok(mut socket) = UdpSocket::bind(address) {
+            registry.register(&mut socket, DATAGRAMS, Interest::READABLE)?;
+            self.datagrams = Some(socket);
+        }
+        Ok(())
+    }
+
+    /// Returns whether a datagram has come, and receives it.
+    pub fn has_datagram(&self) -> bool {
+        let received = |socket: &UdpSocket| socket.recv_from(&mut [0]).is_ok();
+        self.datagrams.as_ref().is_some_and(received)
+    }
+
+    /// Returns whether `peer` has not accepted everything that was sent to it.
+    #[must_use]
+    pub fn has_unsent(&self, peer: Peer) -> bool {
+        let conversation = self.conversations.get(&peer);
+        conversation.is_some_and(|found| found.connection.has_unsent())
+    }
+
+    /// Returns whether `peer` has sent the beginning of a message, and not its end.
+    #[must_use]
+    pub fn has_unended(&self, peer: Peer) -> bool {
+        let conversation = self.conversations.get(&peer);
+        conversation.is_some_and(|found| found.connection.unended().is_some())
     }
 
     /// Adds the server that we have connected to.

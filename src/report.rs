@@ -241,7 +241,7 @@ impl Report {
                 let labelled = matches!(peer, Peer::Numbered(_)) && !self.quiet;
                 self.say(event, labelled)
             }
-            Event::Called(_) | Event::Stands(_) => self.notice(self.dim, event),
+            Event::Called(_) | Event::Stands(_) | Event::Hint(_) => self.notice(self.dim, event),
             Event::Welcome if !self.quiet => self.notice(self.dim, event),
             // What is lost is told in any case, and what was asked for.
             Event::NotSent(_) | Event::LinesNotSent(_) | Event::Answer(_) => {

@@ -55,15 +55,6 @@ pub fn run(
     engine: &mut Engine,
 ) -> Result<Ending, Failure> {
     let address = listener.local_address().map_err(Failure::Accept)?;
-    engine.show(&Event::Listening(&address))?;
-    if let Address::Unix(_) = address {
-        // Its file is removed at the end.
-        engine.leave_in_order()?;
-    }
-    if !address.is_local() {
-        let limited = !limits.access.allow.is_empty();
-        engine.show(&Event::Exposed { limited })?;
-    }
     let is_program = engine.kind() == Kind::Program;
     let ends = Ends {
         grace: if is_program {
@@ -78,9 +69,25 @@ pub fn run(
     };
     let mut peers = Peers::new(wire, ends);
     let stays_open = limits.max_clients.is_some();
+    let limited = !limits.access.allow.is_empty();
     peers
         .listen(listener, limits, engine.registry())
         .map_err(Failure::Accept)?;
+    if let Address::Tcp(address) = address
+        && engine.explains()
+    {
+        peers
+            .notice_datagrams(address, engine.registry())
+            .map_err(Failure::Accept)?;
+    }
+    engine.show(&Event::Listening(&address))?;
+    if let Address::Unix(_) = address {
+        // Its file is removed at the end.
+        engine.leave_in_order()?;
+    }
+    if !address.is_local() {
+        engine.show(&Event::Exposed { limited })?;
+    }
     let rules = Rules {
         answers_blindly: engine.kind() != Kind::Terminal && !engine.has_script(),
         server_first: rules.server_first || engine.has_greeting(),

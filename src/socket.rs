@@ -282,6 +282,8 @@ pub struct Socket {
     waits: Waits,
     /// Whether the connection is reset unless [`Stream::close`] was called (`SO_LINGER`).
     resets: bool,
+    /// Whether any byte has come.
+    has_received: bool,
     /// Whether a call failed: there is no peer left to close the connection for.
     is_broken: bool,
     log: Log,
@@ -294,6 +296,7 @@ impl Socket {
             peer,
             waits: Waits::Never,
             resets: false,
+            has_received: false,
             is_broken: false,
             log: log.clone(),
         }
@@ -409,8 +412,10 @@ impl Read for Socket {
             // How the program waits is an implementation detail, and not logged.
             return received;
         }
+        let has_received = self.has_received;
+        self.has_received |= received.as_ref().is_ok_and(|count| *count > 0);
         self.log.note(Some(&self.peer), None, received, |received| {
-            Call::recv(buffer, received.copied(), self.waits)
+            Call::recv(buffer, received.copied(), self.waits, has_received)
         })
     }
 }
@@ -420,6 +425,12 @@ impl Write for Socket {
         let time = self.log.time();
         let sent = self.stream.write(bytes);
         self.check(&sent);
+        if let Err(error) = &sent
+            && error.kind() == io::ErrorKind::WouldBlock
+        {
+            // How the program waits is an implementation detail, and not logged.
+            return sent;
+        }
         self.log.note(Some(&self.peer), time, sent, |sent| {
             Call::send(bytes, sent.copied())
         })
@@ -473,7 +484,9 @@ pub struct SharedSocket {
     stream: net::TcpStream,
     peer: Address,
     log: Log,
-    /// Whether the peer has closed its side, or the connection broke.
+    /// Whether any byte has come.
+    has_received: AtomicBool,
+    /// Whether the peer has closed its side.
     ended: AtomicBool,
 }
 
@@ -487,6 +500,7 @@ impl SharedSocket {
             peer: socket.peer.clone(),
             // The connection stays open, so `socket` must not tell that it is closed.
             log: mem::take(&mut socket.log),
+            has_received: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         })
     }
@@ -497,14 +511,19 @@ impl SharedSocket {
         // Such a limit is that of the next call alone.
         self.stream.set_read_timeout(limit)?;
         let received = (&self.stream).read(buffer);
-        if received.as_ref().is_ok_and(|count| *count == 0) {
-            self.ended.store(true, Ordering::SeqCst);
-        }
+        let has_received = match &received {
+            Ok(0) => {
+                self.ended.store(true, Ordering::SeqCst);
+                self.has_received.load(Ordering::SeqCst)
+            }
+            Ok(_) => self.has_received.swap(true, Ordering::SeqCst),
+            Err(_) => false,
+        };
         if limit.is_some() && received.is_err() {
             return received;
         }
         self.log.note(Some(&self.peer), None, received, |received| {
-            Call::recv(buffer, received.copied(), Waits::Endless)
+            Call::recv(buffer, received.copied(), Waits::Endless, has_received)
         })
     }
 

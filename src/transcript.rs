@@ -240,9 +240,10 @@ impl Transcript {
                 self.write_message(kind, peer, address, &message)
             }
             // The answer is recorded as sent, the call when it has returned, and the end of a
-            // conversation when both sides have closed it.
+            // conversation when both sides have closed it. What is only said is not recorded.
             Event::Scripted(..)
             | Event::Stands(_)
+            | Event::Hint(_)
             | Event::Relayed(_, Relayed::Held(..) | Relayed::Closed(_)) => Ok(()),
             Event::Gone(peer, Parting::Left) => {
                 self.gone(Kind::Left, *peer, Some(event.to_string()))

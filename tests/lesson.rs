@@ -4,6 +4,7 @@ mod common;
 
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -74,12 +75,12 @@ setsockopt(SO_LINGER, 0 s)       -> ok: if we are killed, the connection is rese
 Connection from: {from}
 recv(65536)                      -> 7 bytes: 67 72 c3 bc 65 7a 69  \"gr\u{fc}ezi\"
 send(2 bytes)                    -> 2 bytes: 68 69  \"hi\"
-recv(65536)                      -> 0 bytes: the peer has closed its side
+recv(65536)                      -> 0 bytes: the peer has closed its side, or its program ended
 The client left.
 setsockopt(SO_LINGER, off)       -> ok: we leave in order: what was sent still arrives
 shutdown(write)                  -> ok: when the peer has read what we sent, its recv() gives 0 bytes
-close()                          -> ok: the connection is done with
-close()                          -> ok: nobody else can come now
+close()                          -> ok: the socket of the connection, which is done with
+close()                          -> ok: the listening socket: nobody else can come now
 "
     );
     // Whether one of us is slow is told as well.
@@ -931,5 +932,118 @@ fn the_mermaid_text_is_accepted_whatever_was_said() {
         String::from_utf8_lossy(&output.stdout),
         format!("{steps}\n"),
         "{drawn}"
+    );
+}
+
+/// Waits until `process` has told `words`, which stand in its stderr once alone.
+fn expect_told(process: &Piped, words: &str) {
+    process.stderr.wait_for(words, |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        (text.matches(words).count() == 1).then_some(())
+    });
+}
+
+#[test]
+fn a_send_that_waits_is_told() {
+    let (mut server, port) = Piped::serve(&["--explain", "-f", "line"]);
+    let mut client = raw_client(port);
+    client.write_all(b"much, please\n").unwrap();
+    server.expect("Received from connected client: much, please\n");
+    let mut stdin = server.take_stdin();
+    let writer = std::thread::spawn(move || stdin.write_all(&vec![b'x'; 30_000_000]));
+    expect_told(
+        &server,
+        "send()                           waits: the program stands in this call until the client \
+         reads\n",
+    );
+    drop(client);
+    let _ = writer.join().unwrap();
+    // Half of it was not sent.
+    server.finish(1);
+}
+
+#[test]
+fn bytes_that_are_no_utf8_are_explained_once() {
+    let (mut server, port) = Piped::serve(&["--explain", "-f", "line"]);
+    let mut client = raw_client(port);
+    client.write_all(b"gr\xfcezi\n").unwrap();
+    expect_told(
+        &server,
+        "Hint: fc is no UTF-8; in Latin-1 it is \u{fc}. Does the other side use .encode('utf-8')?\n",
+    );
+    server.write("hi\n");
+    expect_bytes(&mut client, "hi\n");
+    client.write_all(b"Z\xfcrich\n").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let (_, stderr) = server.finish(0);
+    assert_eq!(stderr.matches("Hint: ").count(), 1, "{stderr}");
+}
+
+#[test]
+fn a_client_over_udp_is_explained() {
+    let (server, port) = Piped::serve(&["--explain"]);
+    let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.send_to(b"hello", ("127.0.0.1", port)).unwrap();
+    expect_told(
+        &server,
+        "Hint: a UDP datagram came to this port. SOCK_DGRAM is UDP",
+    );
+    client.send_to(b"hello", ("127.0.0.1", port)).unwrap();
+    drop(raw_client(port));
+    let (_, stderr) = server.finish(0);
+    assert_eq!(stderr.matches("Hint: ").count(), 1, "{stderr}");
+    assert!(
+        stderr.contains(
+            "0 bytes: the peer has closed its side, or its program ended; it has sent nothing\n"
+        ),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_long_silence_is_explained() {
+    let (mut server, port) = Piped::serve(&["--explain"]);
+    let mut client = raw_client(port);
+    expect_told(&server, "Hint: the client has sent nothing for 10 s.");
+    // It goes on as before.
+    client.write_all(b"at last").unwrap();
+    server.expect("Received from connected client: at last\n");
+    server.write("well\n");
+    expect_bytes(&mut client, "well");
+}
+
+#[test]
+fn json_without_its_newline_is_explained() {
+    let (server, port) = Piped::serve(&["-f", "json"]);
+    let mut client = raw_client(port);
+    client.write_all(b"{\"text\":\"hello\"}").unwrap();
+    expect_told(
+        &server,
+        "The client has sent a whole JSON object, but not the newline that ends its line. It must \
+         send \\n after it. So far: {\"text\":\"hello\"}\n",
+    );
+}
+
+#[test]
+fn calls_are_explained_in_german() {
+    let start = |arguments: &[&str], locale: &str| {
+        let mut command = Command::new("env");
+        command
+            .args([&format!("LC_ALL={locale}"), program()])
+            .args(arguments);
+        Piped::spawn(command)
+    };
+    let german = "accept()                         wartet: das Programm steht in diesem Aufruf, bis sich \
+                  ein Client verbindet\n";
+    let serve = ["serve", "--port", "0", "--explain"];
+    expect_told(&start(&serve, "de_CH.UTF-8"), german);
+    expect_told(
+        &start(&[&serve[..], &["--lang", "de"]].concat(), "C"),
+        german,
+    );
+    let english = start(&[&serve[..], &["--lang", "en"]].concat(), "de_CH.UTF-8");
+    expect_told(
+        &english,
+        "waits: the program stands in this call until a client connects\n",
     );
 }

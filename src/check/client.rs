@@ -162,7 +162,8 @@ fn unconnected(stage: &mut Stage<'_>) -> Result<Finding, Trouble> {
             )
         } else {
             words!(
-                "Compare the host and the port in connect(): localhost, and the port of this check.",
+                "Compare the host and the port in connect(): localhost, and the port of this \
+                 check.",
                 "Host und Port in connect() vergleichen: localhost und der Port dieser Prüfung."
             )
         }
@@ -204,7 +205,8 @@ fn silence(stage: &mut Stage<'_>, text: &str) -> Finding {
     let hint = match (end, stands, has_read) {
         (Some(_), _, _) => words!(
             "It leaves instead of sending: is the text sent within the loop, and close() after it?",
-            "Es geht, statt zu senden: wird der Text in der Schleife gesendet, und close() erst danach?"
+            "Es geht, statt zu senden: wird der Text in der Schleife gesendet, und close() erst \
+             danach?"
         ),
         (None, Some(Stands::Recv), Some(false)) => words!(
             "It waits for the server, but the client speaks first: input() and send() come before \
@@ -213,8 +215,10 @@ fn silence(stage: &mut Stage<'_>, text: &str) -> Finding {
              recv()."
         ),
         (None, Some(Stands::Recv | Stands::Input), _) => words!(
-            "It has taken the line and sent nothing: is send() missing, or, with makefile(), flush()?",
-            "Es hat die Zeile genommen und nichts gesendet: fehlt send(), oder bei makefile() flush()?"
+            "It has taken the line and sent nothing: is send() missing, or, with makefile(), \
+             flush()?",
+            "Es hat die Zeile genommen und nichts gesendet: fehlt send(), oder bei makefile() \
+             flush()?"
         ),
         _ => words!(
             "After input(), send() must follow; with makefile(), flush() too.",
@@ -385,7 +389,8 @@ fn sees_the_end(stage: &mut Stage<'_>) -> Result<(), Trouble> {
         )
         .into(),
         hint: words!(
-            "When the server has left, recv() returns no bytes: end the loop then (if not data: break).",
+            "When the server has left, recv() returns no bytes: end the loop then (if not data: \
+             break).",
             "Wenn der Server gegangen ist, liefert recv() keine Bytes: dann die Schleife beenden \
              (if not data: break)."
         )

@@ -116,7 +116,8 @@ const ADVICE: [Advice; 20] = [
     (
         &["(not \"bytes\") to str", "can't concat str to bytes"],
         "Bytes and text do not mix: make a text of what recv() returns with .decode().",
-        "Bytes und Text lassen sich nicht mischen: was recv() liefert, mit .decode() zu Text machen.",
+        "Bytes und Text lassen sich nicht mischen: was recv() liefert, mit .decode() zu Text \
+         machen.",
     ),
     (
         &["'str' object has no attribute 'decode'"],
@@ -158,7 +159,8 @@ const ADVICE: [Advice; 20] = [
             "Socket is not connected",
             "WinError 10057",
         ],
-        "recv() and send() belong to the socket that accept() returns, not to the one that listens.",
+        "recv() and send() belong to the socket that accept() returns, not to the one that \
+         listens.",
         "recv() und send() gehören zum Socket, den accept() liefert, nicht zu dem, der zuhört.",
     ),
     (

@@ -153,7 +153,8 @@ fn mistake(framing: Framing, text: &str, bytes: &[u8]) -> String {
     }
     if bytes.is_empty() || wanted.starts_with(body) {
         return words!(
-            "Only a part has come: send() returns how many bytes it has taken; sendall() sends all.",
+            "Only a part has come: send() returns how many bytes it has taken; sendall() sends \
+             all.",
             "Nur ein Teil ist gekommen: send() gibt zurück, wie viele Bytes es genommen hat; \
              sendall() sendet alle."
         )
@@ -233,8 +234,10 @@ fn prefixed(prefix: &[u8], len: usize) -> String {
         .fold(0_usize, |n, byte| n.wrapping_mul(256) + usize::from(*byte));
     if prefix == b"\xef\xbb\xbf" {
         words!(
-            "Three bytes ef bb bf stand before it, a byte order mark: use 'utf-8', not 'utf-8-sig'.",
-            "Davor stehen drei Bytes ef bb bf, eine Bytereihenfolge-Marke: 'utf-8' statt 'utf-8-sig'."
+            "Three bytes ef bb bf stand before it, a byte order mark: use 'utf-8', not \
+             'utf-8-sig'.",
+            "Davor stehen drei Bytes ef bb bf, eine Bytereihenfolge-Marke: 'utf-8' statt \
+             'utf-8-sig'."
         )
         .into()
     } else if is_text || big == len || little == len {

@@ -301,7 +301,8 @@ fn silence(stage: &mut Stage<'_>, peer: &mut Peer, answer: &str) -> Finding {
         ),
         (None, Some(Stands::Accept)) => words!(
             "It waits for another client: accept() comes before the loop of recv() and send().",
-            "Es wartet auf einen weiteren Client: accept() kommt vor der Schleife mit recv() und send()."
+            "Es wartet auf einen weiteren Client: accept() kommt vor der Schleife mit recv() und \
+             send()."
         ),
         (None, Some(Stands::Recv)) => words!(
             "It waits for the client again without an answer: is send() missing, or the text empty? \
@@ -527,7 +528,8 @@ fn serves_two(stage: &mut Stage<'_>) -> Result<(), Trouble> {
             .into(),
             hint: words!(
                 "Start a thread for each client: threading.Thread(target=…, args=(conn,)).start()",
-                "Für jeden Client einen Thread starten: threading.Thread(target=…, args=(conn,)).start()"
+                "Für jeden Client einen Thread starten: threading.Thread(target=…, \
+                 args=(conn,)).start()"
             )
             .into(),
         })),
@@ -602,7 +604,8 @@ fn serves_many(stage: &mut Stage<'_>) -> Result<(), Trouble> {
         .into(),
         hint: words!(
             "Each thread needs its own conn and its own data: no global variables.",
-            "Jeder Thread braucht sein eigenes conn und seine eigenen Daten: keine globalen Variablen."
+            "Jeder Thread braucht sein eigenes conn und seine eigenen Daten: keine globalen \
+             Variablen."
         )
         .into(),
     }

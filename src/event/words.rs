@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use super::{
-    Answer, Awaited, Event, Failure, Parting, Peer, Prompt, Refusal, Relayed, Unsent, Way,
+    Answer, Awaited, Event, Failure, Hint, Parting, Peer, Prompt, Refusal, Relayed, Unsent, Way,
 };
 use crate::command::Company;
 use crate::endpoint::{Address, Endpoint};
@@ -13,9 +13,9 @@ use crate::explain::dump;
 use crate::framing::{Framing, Oddity};
 use crate::reason::reason;
 use crate::sanitize::Untrusted;
-use crate::say;
 use crate::script::BadLine;
 use crate::sys;
+use crate::{say, words};
 
 /// The maximum number of columns of a peer's name to show.
 const NAME: usize = 32;
@@ -97,6 +97,7 @@ impl fmt::Display for Event<'_> {
         match self {
             Self::Called(noted) => noted.fmt(f),
             Self::Stands(standing) => standing.fmt(f),
+            Self::Hint(hint) => hint.fmt(f),
             Self::Relayed(number, relayed) => write!(f, "#{number} {relayed}"),
             Self::Listening(address) => write!(f, "Listening on {address}"),
             Self::Exposed { limited } => write!(
@@ -193,6 +194,13 @@ impl Event<'_> {
     /// Writes an event that tells what to do otherwise; nothing for one that has no words.
     fn advise(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unended(peer, Framing::Json, so_far) if is_json(*so_far) => write!(
+                f,
+                "{} has sent a whole JSON object, but not the newline that ends its line. It must \
+                 send \\n after it. So far: {}",
+                peer.subject(),
+                so_far.visible_line(SO_FAR)
+            ),
             Self::Unended(peer, framing, so_far) => write!(
                 f,
                 "{} has begun a {1} and not ended it. If it sends no {2}, use --framing \
@@ -210,7 +218,8 @@ impl Event<'_> {
             ),
             Self::Joined(framing) => write!(
                 f,
-                "Sent as one line: with --framing {framing} a message has no newlines; {} keeps them.",
+                "Sent as one line: with --framing {framing} a message has no newlines; {} keeps \
+                 them.",
                 Framing::Json
             ),
             Self::NoReply(limit) => {
@@ -238,6 +247,49 @@ impl Event<'_> {
             ),
             _ => Ok(()),
         }
+    }
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Silent(peer) => {
+                let (who, wer) = match peer {
+                    Peer::Server => ("server", "Server"),
+                    Peer::Client | Peer::Numbered(_) => ("client", "Client"),
+                };
+                say!(
+                    "Hint: the {who} has sent nothing for 10 s. If nobody is typing there, it may \
+                     wait too: for a newline, for more bytes, or because it sent an empty text, which \
+                     is no byte.",
+                    "Hinweis: der {wer} hat seit 10 s nichts gesendet. Falls dort niemand tippt, \
+                     wartet er vielleicht auch: auf einen Zeilenumbruch, auf mehr Bytes, oder weil er \
+                     leeren Text gesendet hat, also kein Byte."
+                )
+            }
+            // From here on, Latin-1 has letters and signs.
+            Self::NotUtf8(byte @ 0xa0..) => {
+                let char = char::from(*byte);
+                say!(
+                    "Hint: {byte:02x} is no UTF-8; in Latin-1 it is {char}. Does the other side use \
+                     .encode('utf-8')?",
+                    "Hinweis: {byte:02x} ist kein UTF-8; in Latin-1 ist es {char}. Verwendet die \
+                     Gegenseite .encode('utf-8')?"
+                )
+            }
+            Self::NotUtf8(byte) => say!(
+                "Hint: {byte:02x} is no UTF-8 here.",
+                "Hinweis: {byte:02x} ist hier kein UTF-8."
+            ),
+            Self::Datagram => words!(
+                "Hint: a UDP datagram came to this port. SOCK_DGRAM is UDP, which has no connections; \
+                 a client of this server needs SOCK_STREAM.",
+                "Hinweis: ein UDP-Datagramm kam auf diesem Port an. SOCK_DGRAM ist UDP und hat keine \
+                 Verbindungen; ein Client dieses Servers braucht SOCK_STREAM."
+            )
+            .into(),
+        };
+        f.write_str(&text)
     }
 }
 
@@ -335,6 +387,11 @@ impl fmt::Display for Answer<'_> {
             }
         }
     }
+}
+
+/// Returns whether `text` is JSON.
+fn is_json(text: Untrusted<'_>) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(text.bytes()).is_ok()
 }
 
 /// Returns `duration` in words, in whole seconds.
@@ -506,7 +563,8 @@ impl Failure {
             }
             (Self::Connect(Endpoint::Tcp { port, .. }, _), ErrorKind::TimedOut) => write!(
                 f,
-                " (is the host up, does its firewall let port {port} through, and does the server accept?)"
+                " (is the host up, does its firewall let port {port} through, and does the server \
+                 accept?)"
             ),
             (Self::Connect(Endpoint::Unix(_), _), ErrorKind::TimedOut) => {
                 f.write_str(" (does the server accept?)")
