@@ -94,9 +94,9 @@ pub(crate) fn transcript(data: &[u8]) {
     // A byte that is in no UTF-8 separates two files.
     let files: Vec<_> = data
         .splitn(2, |byte| *byte == 0xff)
-        .map(|file| (Path::new("x"), file.to_vec()))
+        .map(|file| (Path::new("x"), file))
         .collect();
-    let (diagram, bad) = diagram::parse(&files);
+    let (diagram, bad) = diagram::parse(files).unwrap();
     for text in [diagram.chars(columns), diagram.mermaid()]
         .iter()
         .chain(&bad)

@@ -5,12 +5,17 @@ mod mermaid;
 mod story;
 
 use std::collections::HashSet;
-use std::fs;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use self::story::Story;
 use crate::event::Failure;
 use crate::sanitize::Untrusted;
+use crate::transcript::Record;
+
+/// The maximum length of a line in bytes. A text of 64 KiB takes six times as many at most, as JSON.
+const LONGEST: usize = 1 << 20;
 
 /// A row of the diagram. Participants are indices into [`Diagram::participants`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,45 +77,75 @@ pub struct Diagram {
 /// them as [`parse`] does. Fails if a file cannot be read.
 pub fn read(files: &[PathBuf]) -> Result<(Diagram, Vec<String>), Failure> {
     let mut seen = HashSet::new();
-    let mut texts = Vec::new();
+    let mut readers = Vec::new();
     for path in files.iter().filter(|path| seen.insert(*path)) {
-        let text = fs::read(path).map_err(|error| Failure::ReadTranscript(path.clone(), error))?;
-        texts.push((path.as_path(), text));
+        let file =
+            File::open(path).map_err(|error| Failure::ReadTranscript(path.clone(), error))?;
+        readers.push((path.as_path(), BufReader::new(file)));
     }
-    Ok(parse(&texts))
+    parse(readers).map_err(|(path, error)| Failure::ReadTranscript(path, error))
 }
 
 /// Parses transcripts, each the content of the file at its path. Returns the diagram, and a notice
-/// for each line that was left out because it is not valid.
-#[must_use]
-pub fn parse(files: &[(&Path, Vec<u8>)]) -> (Diagram, Vec<String>) {
+/// for each line that was left out because it is not valid. Fails if a file cannot be read.
+///
+/// Takes time in proportion to the length of the files, and memory in proportion to the events in
+/// them.
+pub fn parse<'a, R: BufRead>(
+    files: impl IntoIterator<Item = (&'a Path, R)>,
+) -> Result<(Diagram, Vec<String>), (PathBuf, io::Error)> {
     let mut bad = Vec::new();
     let mut records = Vec::new();
-    for (path, text) in files {
-        let text = String::from_utf8_lossy(text);
-        let mut records_of_file = Vec::new();
-        for (index, line) in text.lines().enumerate() {
-            if line.trim().is_empty() {
+    for (path, reader) in files {
+        let (of_file, bad_of_file) =
+            read_records(path, reader).map_err(|error| (path.to_owned(), error))?;
+        records.push(of_file);
+        bad.extend(bad_of_file);
+    }
+    Ok((Story::new(records).into_diagram(), bad))
+}
+
+/// Reads the records of the file at `path`, and returns a notice for each line that is none.
+fn read_records(
+    path: &Path,
+    mut reader: impl BufRead,
+) -> io::Result<(Vec<Record<'static>>, Vec<String>)> {
+    let (mut records, mut bad) = (Vec::new(), Vec::new());
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        let limit = LONGEST as u64 + 1;
+        if reader.by_ref().take(limit).read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        let reason = if line.len() > LONGEST {
+            if line.last() != Some(&b'\n') {
+                reader.skip_until(b'\n')?;
+            }
+            "it is too long".into()
+        } else {
+            let text = String::from_utf8_lossy(&line);
+            let text = text.trim();
+            if text.is_empty() {
                 continue;
             }
-            match serde_json::from_str(line) {
-                Ok(record) => records_of_file.push(record),
-                Err(error) => {
-                    let error = error.to_string();
-                    // serde_json's position is wrong here: it counts lines from this line.
-                    let reason = error.split(" at line ").next().unwrap_or_default();
-                    bad.push(format!(
-                        "{}:{}: left out, as it is no line of a transcript: {}",
-                        path.display(),
-                        index + 1,
-                        Untrusted(reason.as_bytes()).visible_line(80)
-                    ));
+            match serde_json::from_str(text) {
+                Ok(record) => {
+                    records.push(record);
+                    continue;
                 }
+                Err(error) => error.to_string(),
             }
-        }
-        records.push(records_of_file);
+        };
+        // serde_json's position is wrong here: it counts lines from this line.
+        let reason = reason.split(" at line ").next().unwrap_or_default();
+        bad.push(format!(
+            "{}:{number}: left out, as it is no line of a transcript: {}",
+            path.display(),
+            Untrusted(reason.as_bytes()).visible_line(80)
+        ));
     }
-    (Story::new(records).into_diagram(), bad)
+    Ok((records, bad))
 }
 
 impl Diagram {
@@ -133,3 +168,6 @@ impl Diagram {
         mermaid::draw(self)
     }
 }
+
+#[cfg(test)]
+mod tests;

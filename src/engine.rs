@@ -789,6 +789,9 @@ impl Chat<'_> {
         {
             return Ok(());
         }
+        if let Some(log) = self.engine.report.log() {
+            log.begin_wait(&standing);
+        }
         let until = Instant::now() + STANDS;
         let registry = self.engine.poll.registry();
         self.peers.watch(registry).map_err(Failure::Accept)?;

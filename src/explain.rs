@@ -41,6 +41,8 @@ struct Calls {
     made: Vec<Noted>,
     /// The call that another thread stands in.
     begun: Option<Standing>,
+    /// The call that the program waits in, and since when.
+    waits: Option<(Standing, SystemTime)>,
 }
 
 /// A call that has not returned yet.
@@ -86,6 +88,12 @@ impl Standing {
                 words!("the client reads", "der Client liest")
             },
         }
+    }
+
+    /// Returns whether `call` is the one that the program waits in.
+    fn is_in(&self, call: &Call) -> bool {
+        let name = |call: &str| call.split('(').next().map(str::to_owned);
+        name(&self.call) == name(&call.call)
     }
 
     /// Returns whether the program waits for bytes.
@@ -169,11 +177,16 @@ impl Log {
     ) -> io::Result<T> {
         if let Some(mut calls) = self.lock() {
             calls.begun = None;
+            let call = call(result.as_ref());
+            let ended = SystemTime::now();
+            let waited = calls.waits.take_if(|(standing, _)| standing.is_in(&call));
+            let waited = waited.map(|(_, since)| since);
             calls.made.push(Noted {
                 peer: peer.cloned(),
                 client: self.client,
-                time: time.unwrap_or_else(SystemTime::now),
-                call: call(result.as_ref()),
+                time: time.or(waited).unwrap_or(ended),
+                ended,
+                call,
             });
         }
         result
@@ -193,6 +206,18 @@ impl Log {
     pub(crate) fn begin_connect(&self, address: &Address) {
         if let Some(mut calls) = self.lock() {
             calls.begun = Some(Standing::in_connect(address));
+        }
+    }
+
+    /// Logs that the program begins to wait in a call, unless it does already.
+    pub(crate) fn begin_wait(&self, standing: &Standing) {
+        if let Some(mut calls) = self.lock()
+            && calls
+                .waits
+                .as_ref()
+                .is_none_or(|(waits, _)| waits != standing)
+        {
+            calls.waits = Some((standing.clone(), SystemTime::now()));
         }
     }
 
@@ -217,8 +242,10 @@ pub struct Noted {
     pub peer: Option<Address>,
     /// The number of the client, if there may be many.
     pub client: Option<u32>,
-    /// When the call was made.
+    /// When the call was made, or the program began to wait in it.
     pub time: SystemTime,
+    /// When it returned.
+    pub ended: SystemTime,
     /// The call and its result.
     pub call: Call,
 }

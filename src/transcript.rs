@@ -22,9 +22,16 @@ const MAX_TEXT: usize = 64 * 1024;
 /// A line of a transcript.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record<'a> {
-    /// When the event happened.
+    /// When the event happened, or a call was made.
     #[serde(with = "rfc3339")]
     pub time: SystemTime,
+    /// When a call returned, if that was later.
+    #[serde(
+        default,
+        with = "rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub ended: Option<SystemTime>,
     /// What happened.
     pub event: Kind,
     /// The address of the peer.
@@ -101,6 +108,31 @@ mod rfc3339 {
         let text = Cow::<str>::deserialize(from)?;
         humantime::parse_rfc3339(&text).map_err(D::Error::custom)
     }
+
+    /// The same for a time that may be missing.
+    pub(super) mod option {
+        use std::time::SystemTime;
+
+        use serde::de::Deserializer;
+        use serde::ser::Serializer;
+
+        #[allow(clippy::ref_option, reason = "serde calls it so")]
+        pub(in super::super) fn serialize<S: Serializer>(
+            time: &Option<SystemTime>,
+            to: S,
+        ) -> Result<S::Ok, S::Error> {
+            match time {
+                Some(time) => super::serialize(time, to),
+                None => to.serialize_none(),
+            }
+        }
+
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+            from: D,
+        ) -> Result<Option<SystemTime>, D::Error> {
+            super::deserialize(from).map(Some)
+        }
+    }
 }
 
 impl Record<'_> {
@@ -108,6 +140,7 @@ impl Record<'_> {
     fn new(event: Kind) -> Self {
         Self {
             time: SystemTime::now(),
+            ended: None,
             event,
             peer: None,
             local: None,
@@ -199,6 +232,7 @@ impl Transcript {
         match event {
             Event::Called(noted) => self.write(&Record {
                 time: noted.time,
+                ended: Some(noted.ended).filter(|ended| *ended > noted.time),
                 peer: noted.peer.clone(),
                 client: noted.client,
                 call: Some((&noted.call.call).into()),

@@ -21,9 +21,8 @@ enum Participant {
 
 /// A record and whom it concerns.
 struct Entry {
-    /// When the event happened. A message counts from its first record, which may be the
-    /// receiver's.
-    time: SystemTime,
+    /// Where the event stands among the others.
+    rank: Rank,
     record: Record<'static>,
     writer: Participant,
     /// The other participant, and the connection. `None` if the record concerns the writer only.
@@ -32,6 +31,57 @@ struct Entry {
     is_unmatched: bool,
     /// Whether the other participant has sent the same message, which is drawn.
     is_hidden: bool,
+}
+
+/// The order of what happened: by time, and of two records of a file at the same time by their
+/// places in it. What made a call return stands before the call.
+type Rank = (SystemTime, usize);
+
+/// The calls of a file that are followed by the records of what they did.
+#[derive(Default)]
+struct Calls {
+    /// When the last `send` to each peer began, and under `None` the last `connect`.
+    begun: HashMap<Option<Address>, Rank>,
+    /// Where the first `recv` from each peer since its last message stands, and under `None` the last
+    /// `accept`.
+    returned: HashMap<Option<Address>, Rank>,
+}
+
+impl Calls {
+    /// Adds the call in `record`, which stands at this place in its file. Returns its rank: that of a
+    /// call that waits for the other side is the time at which it returned.
+    fn add(&mut self, record: &Record<'_>, place: usize) -> Rank {
+        let call = record.call.as_deref().unwrap_or_default();
+        let waits = call.starts_with("recv(") || call.starts_with("accept(");
+        let time = record.ended.filter(|_| waits).unwrap_or(record.time);
+        let rank = (time, 2 * place + 1);
+        if waits {
+            // Several calls may receive a message.
+            self.returned.entry(record.peer.clone()).or_insert(rank);
+        } else if call.starts_with("send(") || call.starts_with("connect(") {
+            self.begun.insert(record.peer.clone(), rank);
+        }
+        rank
+    }
+
+    /// Returns the rank of what `record` tells, which stands at this place in its file. `is_server`
+    /// tells whether a server has recorded it.
+    fn rank(&mut self, record: &Record<'_>, place: usize, is_server: bool) -> Rank {
+        let peer = &record.peer;
+        // What a call does starts with the call; what makes one return comes before it.
+        let begun = match record.event {
+            Kind::Sent => self.begun.remove(peer),
+            Kind::Connected if !is_server => self.begun.remove(&None),
+            _ => None,
+        };
+        let returned = match record.event {
+            Kind::Received | Kind::Left | Kind::Lost => self.returned.remove(peer),
+            Kind::Connected if is_server => self.returned.remove(&None),
+            _ => None,
+        };
+        let returned = returned.map(|(time, place)| (time, place - 1));
+        begun.or(returned).unwrap_or((record.time, 2 * place + 1))
+    }
 }
 
 /// The records of all transcripts of a conversation, in chronological order.
@@ -65,7 +115,7 @@ impl Story {
             story.add_file(Participant::Writer(file), records);
         }
         story.pair_messages();
-        story.entries.sort_by_key(|entry| entry.time);
+        story.entries.sort_by_key(|entry| entry.rank);
         story
     }
 
@@ -80,17 +130,13 @@ impl Story {
         };
         // The address of the client at either end of a connection, by the peer's address.
         let mut connections = HashMap::new();
-        // The time of the last `send` to each peer, and under `None` of the last `connect`.
-        let mut calls = HashMap::new();
-        for record in records {
-            let mut time = record.time;
+        let mut calls = Calls::default();
+        for (place, record) in records.into_iter().enumerate() {
+            let mut rank = (record.time, 2 * place + 1);
             let mut peer = None;
             if record.event == Kind::Call {
                 // A call may be recorded before its connection, whose client is then unknown.
-                let call = record.call.as_deref().unwrap_or_default();
-                if call.starts_with("send(") || call.starts_with("connect(") {
-                    calls.insert(record.peer.clone(), time);
-                }
+                rank = calls.add(&record, place);
             } else if let Some(address) = &record.peer {
                 if record.event == Kind::Connected {
                     let at_client = record.local.as_ref().unwrap_or(address);
@@ -105,19 +151,13 @@ impl Story {
                 } else {
                     (client, Some((Participant::Server, connection)))
                 };
-                // What a call does starts with the call.
-                let start = match record.event {
-                    Kind::Sent => calls.remove(&record.peer),
-                    Kind::Connected if !is_server => calls.remove(&None),
-                    _ => None,
-                };
-                time = start.unwrap_or(time);
+                rank = calls.rank(&record, place, is_server);
             } else if record.event == Kind::Listening {
                 writer = Participant::Server;
             }
             self.names.entry(writer).or_insert("client".into());
             self.entries.push(Entry {
-                time,
+                rank,
                 record,
                 writer,
                 peer,
@@ -175,10 +215,10 @@ impl Story {
             for (sent_index, received_index) in pairs {
                 let arrival = &mut self.entries[received[received_index]];
                 arrival.is_hidden = true;
-                let arrived = arrival.time;
+                let arrived = arrival.rank;
                 let departure = &mut self.entries[sent[sent_index]];
                 departure.is_unmatched = false;
-                departure.time = departure.time.min(arrived);
+                departure.rank = departure.rank.min(arrived);
             }
         }
     }
