@@ -125,7 +125,7 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
             break
         }
         'socketchat;diagram' {
-            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to draw it: with characters, or as Mermaid text')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to draw it: with characters, as Mermaid text, as a picture, or as a page that steps through the picture')
             [CompletionResult]::new('--lang', '--lang', [CompletionResultType]::ParameterName, 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')

@@ -216,7 +216,7 @@ _socketchat() {
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "chars mermaid" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "chars mermaid svg html" -- "${cur}"))
                     return 0
                     ;;
                 --lang)

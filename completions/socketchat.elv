@@ -117,7 +117,7 @@ set edit:completion:arg-completer[socketchat] = {|@words|
             cand --help 'Print help'
         }
         &'socketchat;diagram'= {
-            cand --format 'How to draw it: with characters, or as Mermaid text'
+            cand --format 'How to draw it: with characters, as Mermaid text, as a picture, or as a page that steps through the picture'
             cand --lang 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]'
             cand -h 'Print help'
             cand --help 'Print help'

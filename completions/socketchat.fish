@@ -118,8 +118,10 @@ de\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand relay" -l step -d 'Pass on only when you press Enter'
 complete -c socketchat -n "__fish_socketchat_using_subcommand relay" -l explain -d 'Tell the socket calls too'
 complete -c socketchat -n "__fish_socketchat_using_subcommand relay" -s h -l help -d 'Print help'
-complete -c socketchat -n "__fish_socketchat_using_subcommand diagram" -l format -d 'How to draw it: with characters, or as Mermaid text' -r -f -a "chars\t''
-mermaid\t''"
+complete -c socketchat -n "__fish_socketchat_using_subcommand diagram" -l format -d 'How to draw it: with characters, as Mermaid text, as a picture, or as a page that steps through the picture' -r -f -a "chars\t''
+mermaid\t''
+svg\t''
+html\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand diagram" -l lang -d 'The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]' -r -f -a "en\t''
 de\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand diagram" -s h -l help -d 'Print help'

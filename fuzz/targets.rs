@@ -97,7 +97,10 @@ pub(crate) fn transcript(data: &[u8]) {
         .map(|file| (Path::new("x"), file))
         .collect();
     let (diagram, bad) = diagram::parse(files).unwrap();
-    for text in [diagram.chars(columns), diagram.mermaid()]
+    let (svg, html) = (diagram.svg(), diagram.html());
+    // Nothing becomes markup.
+    assert!(!svg.contains("<script") && html.matches("<script").count() == 1);
+    for text in [diagram.chars(columns), diagram.mermaid(), svg, html]
         .iter()
         .chain(&bad)
     {

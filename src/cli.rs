@@ -144,12 +144,15 @@ Examples:
   socketchat serve --transcript chat.jsonl
   socketchat diagram chat.jsonl
   socketchat diagram server.jsonl client.jsonl    both ends' transcripts as one
-  socketchat diagram --format mermaid chat.jsonl  for Markdown")]
+  socketchat diagram --format mermaid chat.jsonl  for Markdown
+  socketchat diagram --format html chat.jsonl > chat.html
+                                                  for a browser: what the kernels do, step by step")]
     Diagram {
         /// The transcript of one end, or those of several
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
-        /// How to draw it: with characters, or as Mermaid text
+        /// How to draw it: with characters, as Mermaid text, as a picture, or as a page that steps
+        /// through the picture
         #[arg(long, value_enum, default_value_t, value_name = "HOW")]
         format: Format,
         /// The language of the picture.
@@ -662,6 +665,12 @@ pub enum Format {
     /// Mermaid source, which other programs render.
     #[value(help = None)]
     Mermaid,
+    /// A picture of the programs and their kernels.
+    #[value(help = None)]
+    Svg,
+    /// A page that steps through that picture.
+    #[value(help = None)]
+    Html,
 }
 
 impl ChatArgs {

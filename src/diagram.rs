@@ -1,14 +1,18 @@
 //! Reads the transcripts of one or both peers and draws them as a sequence diagram.
 
 mod chars;
+mod html;
 mod mermaid;
+mod scene;
 mod story;
+mod svg;
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
+use self::scene::Scene;
 use self::story::Story;
 use crate::event::Failure;
 use crate::sanitize::Untrusted;
@@ -66,11 +70,12 @@ impl Label {
 }
 
 /// A sequence diagram.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Diagram {
     /// The names of the participants from left to right. The server is last.
     participants: Vec<String>,
     steps: Vec<Step>,
+    scene: Scene,
 }
 
 /// Reads `files`, the transcripts of one or more participants of the same conversation, and parses
@@ -160,6 +165,18 @@ impl Diagram {
     #[must_use]
     pub fn chars(&self, columns: usize) -> String {
         chars::draw(self, columns)
+    }
+
+    /// Returns the picture as SVG, a file of its own.
+    #[must_use]
+    pub fn svg(&self) -> String {
+        svg::file(&self.scene)
+    }
+
+    /// Returns a page of HTML that steps through the picture. It needs nothing else.
+    #[must_use]
+    pub fn html(&self) -> String {
+        html::page(&self.scene)
     }
 
     /// Returns the Mermaid source of the diagram, which other programs render.

@@ -126,6 +126,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let drawn = match format {
                 Format::Chars => diagram.chars(terminal_columns()),
                 Format::Mermaid => diagram.mermaid(),
+                Format::Svg => diagram.svg(),
+                Format::Html => diagram.html(),
             };
             print(drawn.as_bytes())
         }

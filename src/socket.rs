@@ -464,8 +464,9 @@ impl Stream for Socket {
         if mem::take(&mut self.resets) {
             self.set(Setting::Linger(false))?;
         }
+        let time = self.log.time();
         let closed = self.stream.shutdown(Shutdown::Write);
-        self.log.note(Some(&self.peer), None, closed, |closed| {
+        self.log.note(Some(&self.peer), time, closed, |closed| {
             Call::shutdown(closed.copied())
         })
     }
@@ -543,8 +544,9 @@ impl SharedSocket {
 
     /// Closes our side. Fails if the connection is over.
     pub fn close(&self) -> io::Result<()> {
+        let time = self.log.time();
         let closed = self.stream.shutdown(Shutdown::Write);
-        self.log.note(Some(&self.peer), None, closed, |closed| {
+        self.log.note(Some(&self.peer), time, closed, |closed| {
             Call::shutdown(closed.copied())
         })
     }

@@ -65,6 +65,7 @@ fn merge_clients(diagram: &Diagram) -> Diagram {
     Diagram {
         steps: steps.collect(),
         participants: vec!["clients".into(), diagram.participants[server].clone()],
+        ..Diagram::default()
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 use std::time::SystemTime;
 
+use super::scene::{self, Happening};
 use super::{Diagram, Label, Step};
 use crate::endpoint::Address;
 use crate::transcript::{Kind, Record};
@@ -31,6 +32,8 @@ struct Entry {
     is_unmatched: bool,
     /// Whether the other participant has sent the same message, which is drawn.
     is_hidden: bool,
+    /// The number of bytes of a message on the wire, as far as that is known.
+    wire: u64,
 }
 
 /// The order of what happened: by time, and of two records of a file at the same time by their
@@ -45,6 +48,9 @@ struct Calls {
     /// Where the first `recv` from each peer since its last message stands, and under `None` the last
     /// `accept`.
     returned: HashMap<Option<Address>, Rank>,
+    /// The numbers of bytes that calls have sent to and received from each peer, since the last
+    /// message in that direction.
+    counts: HashMap<(Kind, Option<Address>), u64>,
 }
 
 impl Calls {
@@ -55,6 +61,18 @@ impl Calls {
         let waits = call.starts_with("recv(") || call.starts_with("accept(");
         let time = record.ended.filter(|_| waits).unwrap_or(record.time);
         let rank = (time, 2 * place + 1);
+        let result = record.result.as_deref().unwrap_or_default();
+        let count: u64 = result
+            .split(' ')
+            .next()
+            .and_then(|count| count.parse().ok())
+            .unwrap_or_default();
+        let way = if call.starts_with("recv(") {
+            Kind::Received
+        } else {
+            Kind::Sent
+        };
+        *self.counts.entry((way, record.peer.clone())).or_default() += count;
         if waits {
             // Several calls may receive a message.
             self.returned.entry(record.peer.clone()).or_insert(rank);
@@ -62,6 +80,13 @@ impl Calls {
             self.begun.insert(record.peer.clone(), rank);
         }
         rank
+    }
+
+    /// Returns the number of bytes of the message in `record` on the wire, which is more than its text
+    /// where its end is marked.
+    fn wire(&mut self, record: &Record<'_>) -> u64 {
+        let count = self.counts.remove(&(record.event, record.peer.clone()));
+        count.or(record.bytes).unwrap_or_default()
     }
 
     /// Returns the rank of what `record` tells, which stands at this place in its file. `is_server`
@@ -134,9 +159,19 @@ impl Story {
         for (place, record) in records.into_iter().enumerate() {
             let mut rank = (record.time, 2 * place + 1);
             let mut peer = None;
+            let mut wire = 0;
             if record.event == Kind::Call {
-                // A call may be recorded before its connection, whose client is then unknown.
                 rank = calls.add(&record, place);
+                // A call may be recorded before its connection, whose client is then unknown.
+                let known = record.peer.as_ref().and_then(|peer| connections.get(peer));
+                if let Some(at_client) = known.cloned() {
+                    let connection = self.connection(&at_client, record.client);
+                    peer = Some(if writer == Participant::Server {
+                        (self.client(connection, record.client), connection)
+                    } else {
+                        (Participant::Server, connection)
+                    });
+                }
             } else if let Some(address) = &record.peer {
                 if record.event == Kind::Connected {
                     let at_client = record.local.as_ref().unwrap_or(address);
@@ -152,6 +187,7 @@ impl Story {
                     (client, Some((Participant::Server, connection)))
                 };
                 rank = calls.rank(&record, place, is_server);
+                wire = calls.wire(&record);
             } else if record.event == Kind::Listening {
                 writer = Participant::Server;
             }
@@ -163,6 +199,7 @@ impl Story {
                 peer,
                 is_unmatched: false,
                 is_hidden: false,
+                wire,
             });
         }
     }
@@ -215,10 +252,14 @@ impl Story {
             for (sent_index, received_index) in pairs {
                 let arrival = &mut self.entries[received[received_index]];
                 arrival.is_hidden = true;
-                let arrived = arrival.rank;
+                let (arrived, wire) = (arrival.rank, arrival.wire);
                 let departure = &mut self.entries[sent[sent_index]];
                 departure.is_unmatched = false;
                 departure.rank = departure.rank.min(arrived);
+                // Both are what one of them has counted, if only one has.
+                departure.wire = departure.wire.max(wire);
+                let wire = departure.wire;
+                self.entries[received[received_index]].wire = wire;
             }
         }
     }
@@ -255,16 +296,40 @@ impl Story {
             counts.insert(entry.writer, count);
             is_repeated
         };
-        let mut steps = Vec::new();
+        let mut writers: HashMap<usize, HashSet<Participant>> = HashMap::new();
+        let mut explained = HashSet::new();
         for entry in &self.entries {
-            if !entry.is_hidden && !is_repeated(entry) {
-                let peer = peer(entry).map(|peer| places[&peer]);
-                steps.extend(entry.step(places[&entry.writer], peer));
+            if let Some((_, connection)) = entry.peer {
+                writers.entry(connection).or_default().insert(entry.writer);
+            }
+            if entry.record.event == Kind::Call {
+                explained.insert(places[&entry.writer]);
+            }
+        }
+        let mut steps = Vec::new();
+        let mut scene = scene::Builder::new(&participants, explained);
+        for entry in &self.entries {
+            let writer = places[&entry.writer];
+            let peer = peer(entry).map(|peer| places[&peer]);
+            let is_repeated = is_repeated(entry);
+            scene.add(Happening {
+                time: entry.rank.0,
+                record: &entry.record,
+                writer,
+                peer,
+                is_repeated,
+                is_hidden: entry.is_hidden,
+                wire: entry.wire,
+                peer_writes: entry.peer.is_some_and(|(_, c)| writers[&c].len() > 1),
+            });
+            if !entry.is_hidden && !is_repeated {
+                steps.extend(entry.step(writer, peer));
             }
         }
         Diagram {
             participants,
             steps,
+            scene: scene.finish(),
         }
     }
 }

@@ -143,3 +143,133 @@ fn a_line_of_any_length_is_left_out() {
         ["x:1: left out, as it is no line of a transcript: it is too long"]
     );
 }
+
+/// The picture of transcripts, parsed as XML.
+fn with_picture(texts: &[&str], check: impl FnOnce(&roxmltree::Document<'_>)) {
+    let (diagram, bad) = parse_texts(texts);
+    assert_eq!(bad, [""; 0]);
+    let svg = diagram.svg();
+    check(&roxmltree::Document::parse(&svg).unwrap_or_else(|error| panic!("{error}: {svg}")));
+}
+
+/// The captions of the moments, in their order.
+fn captions(texts: &[&str]) -> Vec<String> {
+    let (diagram, _) = parse_texts(texts);
+    let moments = diagram.scene.moments.iter();
+    moments
+        .map(|moment| diagram.scene.caption(moment))
+        .collect()
+}
+
+#[test]
+fn a_picture_of_one_transcript_infers_the_other_side() {
+    let listen = call(0, 0, "listen(backlog = 2)", "ok", "");
+    assert_eq!(
+        captions(&[&(listen + &of_server())]),
+        [
+            "server \u{2192} server's kernel: listen(); server's kernel: backlog 0 / 3",
+            "client \u{2192} client's kernel: connect() (inferred)",
+            "client's kernel \u{2192} server's kernel: SYN (inferred)",
+            "server's kernel \u{2192} client's kernel: SYN-ACK (inferred)",
+            "client's kernel \u{2192} server's kernel: ACK; server's kernel: backlog 1 / 3 (inferred)",
+            "server's kernel \u{2192} server: accept() \u{2192} 127.0.0.1:4000; server's kernel: \
+             backlog 0 / 3",
+            "client \u{2192} client's kernel: send() (inferred)",
+            "client's kernel \u{2192} server's kernel: \"hallo\" (5 B); server's kernel: buffer 5 B \
+             (inferred)",
+            "server's kernel \u{2192} server: recv(9) \u{2192} 2; server's kernel: 3 B not read: \
+             become the next message",
+            "server's kernel \u{2192} server: recv(9) \u{2192} 3; server's kernel: buffer 0 B",
+            "server \u{2192} server's kernel: send(2 bytes) \u{2192} 2",
+            "server's kernel \u{2192} client's kernel: \"hi\" (2 B); client's kernel: buffer 2 B \
+             (inferred)",
+            "client's kernel \u{2192} client: recv() \u{2192} 2 B; client's kernel: buffer 0 B \
+             (inferred)",
+            "client \u{2192} client's kernel: close() (inferred)",
+            "client's kernel \u{2192} server's kernel: FIN (inferred)",
+            "server's kernel \u{2192} server: recv(9) \u{2192} 0",
+        ]
+    );
+}
+
+#[test]
+fn bars_show_the_calls_that_wait() {
+    let (diagram, _) = parse_texts(&[&of_server()]);
+    let bars: Vec<_> = diagram
+        .scene
+        .bars
+        .iter()
+        .filter(|bar| bar.is_observed)
+        .collect();
+    let calls: Vec<_> = bars.iter().map(|bar| &*bar.call).collect();
+    assert_eq!(calls, ["accept()", "recv()", "recv()", "recv()"]);
+    // From listen() until the client has come, and so on.
+    assert_eq!((bars[0].first, bars[0].last), (0, 5));
+    assert!(
+        bars.iter()
+            .all(|bar| bar.lane == 3 && bar.first <= bar.last)
+    );
+    with_picture(&[&of_server()], |picture| {
+        let count = |class: &str| {
+            let nodes = picture.descendants();
+            nodes
+                .filter(|node| node.attribute("class") == Some(class))
+                .count()
+        };
+        assert_eq!(count("bar seen"), 4);
+        assert_eq!(count("program"), 2);
+        assert_eq!(count("kernel"), 2);
+        assert_eq!(count("gauge warning"), 1);
+    });
+}
+
+#[test]
+fn nothing_of_a_transcript_becomes_markup() {
+    for hostile in [
+        "</text><script>alert(1)</script>",
+        "<svg onload=alert(1)>",
+        "]]>",
+        "&lt;b&gt; &amp; &#60;",
+        "\" onload=\"alert(1)",
+        "\u{1b}[2J \u{202e} \u{0}",
+        "\u{fffe}\u{ffff}",
+    ] {
+        let json = serde_json::to_string(hostile).unwrap();
+        let text = [
+            line(0, "connected", &format!("\"client\":1{CLIENT}")),
+            line(
+                1,
+                "received",
+                &format!("\"text\":{json},\"bytes\":5,\"name\":{json}{CLIENT}"),
+            ),
+            line(2, "notice", &format!("\"text\":{json}")),
+            line(3, "call", &format!("\"call\":{json},\"result\":{json}")),
+        ]
+        .concat();
+        with_picture(&[&text], |picture| {
+            let nodes = picture.descendants().filter(roxmltree::Node::is_element);
+            let names: HashSet<_> = nodes
+                .map(|node| node.tag_name().name().to_owned())
+                .collect();
+            let known = [
+                "svg", "style", "defs", "marker", "path", "rect", "g", "text", "line", "title",
+            ];
+            assert!(
+                names.iter().all(|name| known.contains(&&**name)),
+                "{names:?}"
+            );
+            assert!(
+                picture
+                    .descendants()
+                    .all(|node| node.attribute("onload").is_none())
+            );
+        });
+        let html = parse_texts(&[&text]).0.html();
+        assert_eq!(html.matches("<script").count(), 1, "{hostile}");
+        assert!(!html.contains("onload=alert(1)>") || html.contains("&lt;svg onload=alert(1)&gt;"));
+        assert!(
+            !html.contains(|c: char| c.is_control() && c != '\n'),
+            "{hostile}"
+        );
+    }
+}
