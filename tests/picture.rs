@@ -17,13 +17,16 @@ fn talk(folder: &TempDir) -> [String; 2] {
     });
     let args = |path| ["--explain", "--framing", "line", "--transcript", path];
     let (mut server, port) = Piped::serve(&args(&paths[0]));
+    // Long enough for the server to stand in each call.
+    let stands_in = |server: &mut Piped, call: &str| {
+        let line = format!("{call:32} waits");
+        server.stderr.wait_for("the wait", |bytes| {
+            String::from_utf8_lossy(bytes).contains(&line).then_some(())
+        });
+    };
+    stands_in(&mut server, "accept()");
     let mut client = Piped::connect(port, &args(&paths[1]));
-    // Long enough for the server to stand in recv().
-    server.stderr.wait_for("the wait", |bytes| {
-        let text = String::from_utf8_lossy(bytes);
-        text.contains("recv(65536)                      waits")
-            .then_some(())
-    });
+    stands_in(&mut server, "recv(65536)");
     client.write("</script><script>document.title='evil'</script>\n");
     server
         .stdout
@@ -133,7 +136,7 @@ fn the_page_opens_in_a_browser_and_steps_through_the_picture() {
     let (dom, stderr) = chromium(&folder, &["--dump-dom", &url]);
     assert!(!stderr.contains("CONSOLE"), "{stderr}");
     assert!(
-        dom.contains("<title>A conversation over TCP</title>"),
+        dom.contains("<title>A conversation over sockets</title>"),
         "{dom}"
     );
     // The script has run.
@@ -184,4 +187,55 @@ fn the_page_opens_in_a_browser_and_steps_through_the_picture() {
         );
         assert!(programs[0] < kernels[0] && kernels[1] < programs[1]);
     }
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn the_page_follows_keys_buttons_and_the_slider() {
+    /// Uses the page as a person does, and puts into its title which step is shown after each action,
+    /// and whether it is in sight.
+    const PERSON: &str = r#"<script>
+const told = [];
+function tell() {
+  const step = document.querySelector("g.now").dataset.step;
+  const place = document.querySelector("g.now").getBoundingClientRect();
+  const top = document.querySelector("header").getBoundingClientRect().bottom;
+  told.push(step + (place.top >= top && place.bottom <= innerHeight ? "" : " out of sight"));
+}
+function press(key, more) {
+  document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, ...more }));
+  tell();
+}
+tell();
+press("ArrowLeft");
+press("ArrowLeft");
+press("ArrowRight");
+press("ArrowLeft", { altKey: true });
+document.getElementById("back").click();
+tell();
+document.getElementById("on").click();
+tell();
+slider.value = 5;
+slider.dispatchEvent(new Event("input"));
+tell();
+for (let i = 0; i < 300; i++) press("ArrowLeft");
+document.title = told.slice(0, 8).join() + ";" + told.at(-1);
+</script></body>"#;
+    let folder = home();
+    let paths = talk(&folder);
+    let html = draw("html", &[&paths[0], &paths[1]]);
+    let page = folder.path().join("page.html");
+    std::fs::write(&page, html.replace("</body>", PERSON)).unwrap();
+    let title = |step: &str| {
+        let url = format!("file://{}{step}", page.display());
+        let args = ["--window-size=960,500", "--dump-dom", &url];
+        let (dom, stderr) = chromium(&folder, &args);
+        assert!(!stderr.contains("CONSOLE"), "{stderr}");
+        let title = dom.split("<title>").nth(1).unwrap();
+        title.split("</title>").next().unwrap().to_owned()
+    };
+    assert_eq!(title("#step=12"), "12,11,10,11,11,10,11,5;1");
+    // Without a step, all is shown from its start.
+    let last = html.matches("data-step=").count();
+    assert!(title("").starts_with(&format!("{last} out of sight,{},", last - 1)));
 }

@@ -13,7 +13,7 @@ pub(super) fn page(scene: &Scene) -> String {
         Language::En => "en",
         Language::De => "de",
     };
-    let title = words!("A conversation over TCP", "Ein Gespräch über TCP");
+    let title = words!("A conversation over sockets", "Ein Gespräch über Sockets");
     let style = PreEscaped(concat!(
         include_str!("page.css"),
         include_str!("picture.css")

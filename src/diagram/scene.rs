@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
 
+use crate::endpoint::Address;
 use crate::sanitize::Untrusted;
 use crate::transcript::{Kind, Record};
 use crate::{say, words};
@@ -11,6 +12,13 @@ use crate::{say, words};
 /// The maximum number of columns of a text, and of bytes in hexadecimal, on an arrow.
 const TEXT: usize = 26;
 const HEX: usize = 8;
+
+/// The maximum number of columns of a call, and of its result.
+const CALL: usize = 60;
+
+/// The maximum number of clients with lanes of their own. If there are more, the last of these lanes
+/// stand for all the others.
+const CLIENTS: usize = 3;
 
 /// How many milliseconds a call must last to count as one that a program stands in.
 const STANDS: u128 = 1;
@@ -117,10 +125,25 @@ pub(super) struct Happening<'a> {
     pub(super) peer_writes: bool,
 }
 
+impl Happening<'_> {
+    /// Returns the place of the client that is concerned, or that of the server if none is.
+    fn client(&self) -> usize {
+        self.writer.min(self.peer.unwrap_or(self.writer))
+    }
+
+    /// Returns whether it is about a Unix socket, to which no packets go.
+    fn is_local(&self) -> bool {
+        matches!(self.record.peer, Some(Address::Unix(_)))
+    }
+}
+
 /// Draws up a scene, one record after another.
 #[derive(Debug)]
 pub(super) struct Builder {
     scene: Scene,
+    /// The bars that have no end yet, and when they end.
+    begun: Vec<(Bar, SystemTime)>,
+    names: Vec<String>,
     server: usize,
     /// The participants that have recorded their calls.
     explained: HashSet<usize>,
@@ -140,21 +163,36 @@ impl Builder {
     /// `explained` are those that have recorded their calls.
     pub(super) fn new(participants: &[String], explained: HashSet<usize>) -> Self {
         let server = participants.len() - 1;
+        let names = participants
+            .iter()
+            .map(|name| Untrusted(name.as_bytes()).visible_line(TEXT));
+        let names: Vec<_> = names.collect();
         let mut lanes = Vec::new();
-        for (place, name) in participants.iter().enumerate() {
-            let name = Untrusted(name.as_bytes()).visible_line(TEXT);
-            let kernel = Lane {
-                name: say!("{name}'s kernel", "{name}-Kernel"),
-                is_kernel: true,
+        for (place, name) in names.iter().enumerate() {
+            let is_client = place != server;
+            if is_client && place >= CLIENTS {
+                continue;
+            }
+            let is_shared = is_client && place + 1 == CLIENTS && server > CLIENTS;
+            let (program, kernel) = if is_shared {
+                let program = words!("other clients", "andere Clients");
+                let kernel = words!("their kernels", "ihre Kernel");
+                (program.to_owned(), kernel.to_owned())
+            } else {
+                (name.clone(), say!("{name}'s kernel", "{name}-Kernel"))
             };
             let program = Lane {
-                name,
+                name: program,
                 is_kernel: false,
             };
-            if place == server {
-                lanes.extend([kernel, program]);
-            } else {
+            let kernel = Lane {
+                name: kernel,
+                is_kernel: true,
+            };
+            if is_client {
                 lanes.extend([program, kernel]);
+            } else {
+                lanes.extend([kernel, program]);
             }
         }
         Self {
@@ -162,6 +200,8 @@ impl Builder {
                 lanes,
                 ..Scene::default()
             },
+            begun: Vec::new(),
+            names,
             server,
             explained,
             buffers: HashMap::new(),
@@ -173,16 +213,36 @@ impl Builder {
     }
 
     /// Returns the scene.
-    pub(super) fn finish(self) -> Scene {
+    pub(super) fn finish(mut self) -> Scene {
+        for (mut bar, ended) in self.begun {
+            let moments = &self.scene.moments;
+            let after = moments.partition_point(|moment| moment.time <= ended);
+            bar.last = after.saturating_sub(1).max(bar.first);
+            self.scene.bars.push(bar);
+        }
         self.scene
     }
 
+    /// Returns whether the lanes of the participant at `place` stand for several clients.
+    fn is_shared(&self, place: usize) -> bool {
+        self.server > CLIENTS && place != self.server && place + 1 >= CLIENTS
+    }
+
+    /// Returns which pair of lanes is that of the participant at `place`.
+    fn pair(&self, place: usize) -> usize {
+        if place == self.server {
+            self.server.min(CLIENTS)
+        } else {
+            place.min(CLIENTS - 1)
+        }
+    }
+
     fn program(&self, place: usize) -> usize {
-        2 * place + usize::from(place == self.server)
+        2 * self.pair(place) + usize::from(place == self.server)
     }
 
     fn kernel(&self, place: usize) -> usize {
-        2 * place + usize::from(place != self.server)
+        2 * self.pair(place) + usize::from(place != self.server)
     }
 
     /// Adds what `happening` tells, and what follows from it.
@@ -213,21 +273,26 @@ impl Builder {
             _ => {
                 let text = record.text.as_deref().unwrap_or_default();
                 let lane = self.program(writer);
-                self.push(happening.time, Sort::Note, (lane, lane), true, short(text));
+                self.push(happening, Sort::Note, (lane, lane), true, short(text));
             }
         }
     }
 
+    /// Adds a moment. Where there are several clients, it says which is concerned.
     fn push(
         &mut self,
-        time: SystemTime,
+        happening: Happening<'_>,
         kind: Sort,
         (from, to): (usize, usize),
         is_observed: bool,
-        label: String,
+        mut label: String,
     ) {
+        let client = happening.client();
+        if self.server > 1 && client != self.server {
+            label += &format!(" ({})", self.names[client]);
+        }
         self.scene.moments.push(Moment {
-            time,
+            time: happening.time,
             kind,
             from,
             to,
@@ -241,7 +306,7 @@ impl Builder {
     /// Adds a call of the participant at `place`.
     fn calls(&mut self, happening: Happening<'_>, place: usize, observed: bool, call: &str) {
         let way = (self.program(place), self.kernel(place));
-        self.push(happening.time, Sort::Call, way, observed, call.into());
+        self.push(happening, Sort::Call, way, observed, call.into());
         self.rest(place);
     }
 
@@ -249,8 +314,9 @@ impl Builder {
     /// one, as far as is known.
     fn returns(&mut self, happening: Happening<'_>, place: usize, observed: bool, call: &str) {
         let way = (self.kernel(place), self.program(place));
-        self.push(happening.time, Sort::Call, way, observed, call.into());
+        self.push(happening, Sort::Call, way, observed, call.into());
         if !self.explained.contains(&place)
+            && !self.is_shared(place)
             && let Some(first) = self.idle.get(&place)
         {
             let name = call.split(['(', ' ']).next().unwrap_or_default();
@@ -272,7 +338,7 @@ impl Builder {
     /// Adds a packet from one participant's kernel to another's, which nobody observes.
     fn packet(&mut self, happening: Happening<'_>, from: usize, to: usize, label: &str) {
         let way = (self.kernel(from), self.kernel(to));
-        self.push(happening.time, Sort::Packet, way, false, label.into());
+        self.push(happening, Sort::Packet, way, false, label.into());
     }
 
     fn gauge(&mut self, lane: usize, text: String, is_warning: bool) {
@@ -324,9 +390,10 @@ impl Builder {
             .split(' ')
             .next()
             .and_then(|count| count.parse().ok());
+        let safe = |text: &str| Untrusted(text.as_bytes()).visible_line(CALL);
         let label = match count {
-            Some(count) => format!("{} \u{2192} {count}", short(call)),
-            None => format!("{} \u{2192} {}", short(call), short(result)),
+            Some(count) => format!("{} \u{2192} {count}", safe(call)),
+            None => format!("{} \u{2192} {}", safe(call), safe(result)),
         };
         match (name, peer) {
             ("listen", _) => {
@@ -363,19 +430,36 @@ impl Builder {
             }
             _ => return,
         }
+        if name != "shutdown" && !self.is_shared(writer) {
+            self.stand(happening, name);
+        }
+    }
+
+    /// Adds a bar for the call with this `name`, of which the last moment tells, if the program stood
+    /// in it.
+    fn stand(&mut self, happening: Happening<'_>, name: &str) {
+        let record = happening.record;
         let ended = record.ended.unwrap_or(record.time);
         let lasted = ended.duration_since(record.time).unwrap_or_default();
-        if name != "shutdown" && lasted.as_millis() >= STANDS {
+        if lasted.as_millis() < STANDS {
+            return;
+        }
+        let last = self.scene.moments.len() - 1;
+        let mut bar = Bar {
+            lane: self.program(happening.writer),
+            first: last,
+            last,
+            call: format!("{name}()"),
+            is_observed: true,
+        };
+        if matches!(name, "accept" | "recv") {
+            // The moment is the one at which the call returned.
             let began = |moment: &Moment| moment.time < record.time;
-            let last = self.scene.moments.len() - 1;
             let first = self.scene.moments[..last].partition_point(began);
-            self.scene.bars.push(Bar {
-                lane: self.program(writer),
-                first: first.saturating_sub(1).min(last),
-                last,
-                call: format!("{name}()"),
-                is_observed: true,
-            });
+            bar.first = first.saturating_sub(1);
+            self.scene.bars.push(bar);
+        } else {
+            self.begun.push((bar, ended));
         }
     }
 
@@ -396,12 +480,14 @@ impl Builder {
                 self.closed.remove(&way);
                 self.buffers.remove(&way);
             }
-            for (from, to, label) in [
-                (client, server, "SYN"),
-                (server, client, "SYN-ACK"),
-                (client, server, "ACK"),
-            ] {
-                self.packet(happening, from, to, label);
+            if !happening.is_local() {
+                for (from, to, label) in [
+                    (client, server, "SYN"),
+                    (server, client, "SYN-ACK"),
+                    (client, server, "ACK"),
+                ] {
+                    self.packet(happening, from, to, label);
+                }
             }
             self.backlog += 1;
             self.show_backlog();
@@ -466,7 +552,12 @@ impl Builder {
             return;
         }
         let (from, to) = way;
-        self.packet(happening, from, to, if is_lost { "RST" } else { "FIN" });
+        let label = match is_lost {
+            _ if happening.is_local() => words!("end", "Ende"),
+            true => "RST",
+            false => "FIN",
+        };
+        self.packet(happening, from, to, label);
         if !is_recorded {
             self.returns(happening, to, false, read_end(is_lost));
         }

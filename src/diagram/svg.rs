@@ -3,23 +3,29 @@
 use maud::{Markup, PreEscaped, html};
 
 use super::scene::{Bar, Gauge, Lane, Moment, Scene, Sort};
+use crate::sanitize::Untrusted;
 use crate::words;
 use crate::wrap::max_width;
 
 /// The style of a picture, light and dark.
 const STYLE: &str = include_str!("picture.css");
 
-/// Distances, in pixels: of a program from its kernel, of two kernels, of the first lane from the
-/// edge, of two moments, of the first moment from the top, and how much a packet's arrow slants.
+/// Distances, in pixels: of a program from its kernel, of the server's kernel from the others, of a
+/// client from another's kernel, of the first lane from the edge, of two moments, of the first moment
+/// from the top, and how much a packet's arrow slants.
 const CALL: usize = 210;
 const NETWORK: usize = 310;
+const CLIENTS: usize = 170;
 const EDGE: usize = 90;
 const ROW: usize = 48;
 const TOP: usize = 86;
 const SLANT: usize = 22;
 
-/// About how wide a character is.
-const CHAR: usize = 7;
+/// About how wide a character is, in quarters of a pixel.
+const CHAR: usize = 29;
+
+/// The maximum number of columns above or below a call's arrow.
+const LABEL: usize = 28;
 
 /// Returns `scene` as a file.
 pub(super) fn file(scene: &Scene) -> String {
@@ -31,7 +37,7 @@ pub(super) fn file(scene: &Scene) -> String {
 
 /// Returns `scene` as an element of SVG, with this `style` unless the page around it has one.
 pub(super) fn picture(scene: &Scene, style: Option<PreEscaped<&str>>) -> Markup {
-    let width = x(scene.lanes.len().saturating_sub(1)) + EDGE;
+    let width = x(scene, scene.lanes.len().saturating_sub(1)) + EDGE;
     let bottom = y(scene.moments.len());
     let height = bottom + 2 * ROW;
     html! {
@@ -50,13 +56,13 @@ pub(super) fn picture(scene: &Scene, style: Option<PreEscaped<&str>>) -> Markup 
             }
             rect class="page" width=(width) height=(height) {}
             @for (index, lane) in scene.lanes.iter().enumerate() {
-                (lifeline(x(index), bottom, lane))
+                (lifeline(x(scene, index), bottom, lane))
             }
             @for bar in &scene.bars { (bar_of(scene, bar)) }
             @for (index, moment) in scene.moments.iter().enumerate() {
                 g data-step=(index + 1) {
                     title { (text(&scene.caption(moment))) }
-                    (moment_of(index, moment))
+                    (moment_of(scene, index, moment))
                 }
             }
             (legend(bottom + ROW))
@@ -65,8 +71,15 @@ pub(super) fn picture(scene: &Scene, style: Option<PreEscaped<&str>>) -> Markup 
 }
 
 /// Returns the position of a lane. Each program stands beside its kernel.
-fn x(lane: usize) -> usize {
-    EDGE + lane / 2 * (CALL + NETWORK) + lane % 2 * CALL
+fn x(scene: &Scene, lane: usize) -> usize {
+    let pair = lane / 2;
+    let is_server = pair + 1 == scene.lanes.len() / 2;
+    let network = if is_server && pair > 0 {
+        NETWORK - CLIENTS
+    } else {
+        0
+    };
+    EDGE + pair * (CALL + CLIENTS) + network + lane % 2 * CALL
 }
 
 /// Returns the position of the moment with this index.
@@ -86,7 +99,7 @@ fn lifeline(x: usize, bottom: usize, lane: &Lane) -> Markup {
 }
 
 fn bar_of(scene: &Scene, bar: &Bar) -> Markup {
-    let x = x(bar.lane);
+    let x = x(scene, bar.lane);
     let (top, bottom) = (y(bar.first) + 8, y(bar.last).max(y(bar.first) + 20));
     // The bar of a server stands at its right, so that no arrow crosses its name.
     let is_last = bar.lane + 1 == scene.lanes.len();
@@ -103,48 +116,89 @@ fn bar_of(scene: &Scene, bar: &Bar) -> Markup {
     }
 }
 
-fn moment_of(index: usize, moment: &Moment) -> Markup {
-    let y = y(index);
-    let (from, to) = (x(moment.from), x(moment.to));
-    if moment.kind == Sort::Note {
-        // Beside the program, on the side of its kernel.
-        let is_client = moment.from.is_multiple_of(2);
-        let (at, anchor) = if is_client {
-            (from + 12, "start")
-        } else {
-            (from - 12, "end")
-        };
-        return html! {
-            text class="note" x=(at) y=(y + 4) text-anchor=(anchor) { (text(&moment.label)) }
-        };
-    }
-    let (class, slant) = match moment.kind {
-        Sort::Packet => (class("packet", moment.is_observed), SLANT),
-        _ => (class("call", moment.is_observed), 0),
+fn moment_of(scene: &Scene, index: usize, moment: &Moment) -> Markup {
+    let arrow = match moment.kind {
+        Sort::Note => return note(scene, index, moment),
+        Sort::Call => call(scene, index, moment),
+        Sort::Packet => packet(scene, index, moment),
     };
-    let middle = usize::midpoint(from, to);
+    let slant = if moment.kind == Sort::Packet {
+        SLANT
+    } else {
+        0
+    };
     html! {
-        g class=(class) {
-            line x1=(from) y1=(y) x2=(to) y2=(y + slant) marker-end="url(#head)" {}
-            text x=(middle) y=(y - 5) text-anchor="middle" { (text(&moment.label)) }
-            @if !moment.hex.is_empty() {
-                text class="hex" x=(middle) y=(y + slant / 2 + 14) text-anchor="middle" { (moment.hex) }
+        (arrow)
+        @if let Some(gauge) = &moment.gauge {
+            (gauge_of(scene, y(index) + slant + 7, gauge))
+        }
+    }
+}
+
+/// A note stands beside its program, on the side of the kernel.
+fn note(scene: &Scene, index: usize, moment: &Moment) -> Markup {
+    let x = x(scene, moment.from);
+    let (at, anchor) = if moment.from.is_multiple_of(2) {
+        (x + 12, "start")
+    } else {
+        (x - 12, "end")
+    };
+    html! {
+        text class="note" x=(at) y=(y(index) + 4) text-anchor=(anchor) { (text(&moment.label)) }
+    }
+}
+
+/// A call is a level arrow. A result for which there is no room behind the call stands below it.
+fn call(scene: &Scene, index: usize, moment: &Moment) -> Markup {
+    let y = y(index);
+    let (from, to) = (x(scene, moment.from), x(scene, moment.to));
+    let middle = usize::midpoint(from, to);
+    let result = moment.label.find(" \u{2192} ");
+    let result = result.filter(|_| max_width(&moment.label) > LABEL);
+    let (call, result) = moment.label.split_at(result.unwrap_or(moment.label.len()));
+    let fit = |text: &str| Untrusted(text.as_bytes()).visible_line(LABEL);
+    html! {
+        g class=(class("call", moment.is_observed)) {
+            line x1=(from) y1=(y) x2=(to) y2=(y) marker-end="url(#head)" {}
+            text x=(middle) y=(y - 5) text-anchor="middle" { (text(&fit(call))) }
+            @if !result.is_empty() {
+                text x=(middle) y=(y + 15) text-anchor="middle" { (text(&fit(result.trim()))) }
             }
         }
-        @if let Some(gauge) = &moment.gauge {
-            (gauge_of(y + slant + 7, gauge))
+    }
+}
+
+/// A packet takes time, so that its arrow slants. What it holds stands where all packets pass: the text
+/// in the middle, and the bytes nearer to its sender, where the arrow is higher.
+fn packet(scene: &Scene, index: usize, moment: &Moment) -> Markup {
+    let y = y(index);
+    let (from, to) = (x(scene, moment.from), x(scene, moment.to));
+    let server = from.max(to);
+    let middle = server - NETWORK / 2;
+    let (left, right) = (server - NETWORK * 2 / 3, server - NETWORK / 3);
+    let hex = if from < to { left } else { right };
+    // How far down the arrow is there.
+    let down = |x: usize| x.abs_diff(from) * SLANT / to.abs_diff(from).max(1);
+    html! {
+        g class=(class("packet", moment.is_observed)) {
+            line x1=(from) y1=(y) x2=(to) y2=(y + SLANT) marker-end="url(#head)" {}
+            text x=(middle) y=(y + down(middle) - 16) text-anchor="middle" { (text(&moment.label)) }
+            @if !moment.hex.is_empty() {
+                text class="hex" x=(hex) y=(y + down(hex) + 18) text-anchor="middle" { (moment.hex) }
+            }
         }
     }
 }
 
 /// The gauge stands between the two kernels, where no call crosses it.
-fn gauge_of(y: usize, gauge: &Gauge) -> Markup {
-    let width = max_width(&gauge.text) * CHAR + 12;
+fn gauge_of(scene: &Scene, y: usize, gauge: &Gauge) -> Markup {
+    let width = max_width(&gauge.text) * CHAR / 4 + 12;
     let is_at_server = gauge.lane.is_multiple_of(2);
+    let x = x(scene, gauge.lane);
     let left = if is_at_server {
-        x(gauge.lane).saturating_sub(width + 8)
+        x.saturating_sub(width + 8)
     } else {
-        x(gauge.lane) + 8
+        x + 8
     };
     let class = if gauge.is_warning {
         "gauge warning"

@@ -273,3 +273,163 @@ fn nothing_of_a_transcript_becomes_markup() {
         );
     }
 }
+
+#[test]
+fn a_bar_of_a_call_starts_where_it_is_made_or_ends_where_it_returns() {
+    let local = ",\"local\":\"127.0.0.1:4000\"";
+    let text = [
+        call(0, 90, "connect(127.0.0.1:5000)", "ok", ""),
+        line(91, "connected", &format!("{}{local}", &SERVER[1..])),
+        call(100, 150, "send(9 bytes)", "9 bytes", SERVER),
+        line(151, "sent", &format!("\"text\":\"hi\",\"bytes\":9{SERVER}")),
+        call(152, 200, "recv(9)", "2 bytes", SERVER),
+    ]
+    .concat();
+    let (diagram, _) = parse_texts(&[&text]);
+    let scene = &diagram.scene;
+    let mut bars: Vec<_> = scene.bars.iter().filter(|bar| bar.is_observed).collect();
+    bars.sort_by_key(|bar| bar.first);
+    let labels = |index: usize| &*scene.moments[index].label;
+    let ends: Vec<_> = bars
+        .iter()
+        .map(|bar| (&*bar.call, labels(bar.first), labels(bar.last)))
+        .collect();
+    assert_eq!(
+        ends,
+        [
+            // All that it caused is known by then, and was inferred to be at that time.
+            (
+                "connect()",
+                "connect(127.0.0.1:5000) \u{2192} ok",
+                "accept()"
+            ),
+            ("send()", "send(9 bytes) \u{2192} 9", "recv() \u{2192} 9 B"),
+            ("recv()", "recv() \u{2192} 9 B", "recv(9) \u{2192} 2"),
+        ]
+    );
+}
+
+#[test]
+fn many_clients_share_the_lanes_of_the_last() {
+    let client = |number: u32| {
+        let peer = format!(
+            "\"peer\":\"127.0.0.1:{}\",\"client\":{number}",
+            4000 + number
+        );
+        [
+            line(number, "connected", &peer),
+            line(
+                10_000 + number,
+                "received",
+                &format!("\"text\":\"hi\",\"bytes\":2,{peer}"),
+            ),
+            line(20_000 + number, "left", &peer),
+        ]
+    };
+    let lanes = |clients: u32| -> Vec<_> {
+        let text: String = (1..=clients).flat_map(client).collect();
+        let scene = parse_texts(&[&text]).0.scene;
+        let lanes = scene.lanes.len();
+        assert!(scene.moments.iter().all(|m| m.from.max(m.to) < lanes));
+        assert!(scene.bars.iter().all(|bar| bar.lane < lanes));
+        scene.lanes.into_iter().map(|lane| lane.name).collect()
+    };
+    assert_eq!(lanes(1)[..2], ["client #1", "client #1's kernel"]);
+    assert_eq!(lanes(3)[4..6], ["client #3", "client #3's kernel"]);
+    for many in [4, 1000] {
+        assert_eq!(lanes(many)[4..6], ["other clients", "their kernels"]);
+        assert_eq!(lanes(many).len(), 8);
+    }
+    // Each moment says which of them it is about.
+    let text: String = (1..=4).flat_map(client).collect();
+    let of_fourth = captions(&[&text]);
+    let of_fourth: Vec<_> = of_fourth
+        .iter()
+        .filter(|c| c.contains("(client #4)"))
+        .collect();
+    assert_eq!(
+        *of_fourth[0],
+        "other clients \u{2192} their kernels: connect() (client #4) (inferred)"
+    );
+    assert_eq!(of_fourth.len(), 11);
+}
+
+#[test]
+fn no_packets_go_to_a_unix_socket() {
+    let peer = "\"peer\":\"unix:\"";
+    let text = [
+        line(0, "listening", "\"local\":\"unix:/tmp/s\""),
+        line(1, "connected", peer),
+        line(2, "left", peer),
+    ]
+    .concat();
+    let text = captions(&[&text]).concat();
+    assert!(!text.contains("SYN") && !text.contains("FIN"), "{text}");
+    assert!(
+        text.contains("backlog 1 / ?") && text.contains(": end"),
+        "{text}"
+    );
+}
+
+#[test]
+fn no_label_is_wider_than_its_place() {
+    let long = "connect([2001:db8:1234:5678:9abc:def0:1234:5678]:5000)";
+    for text in [
+        call(
+            0,
+            0,
+            long,
+            "connection refused (is `socketchat serve` running there?)",
+            "",
+        ),
+        call(0, 0, "connect(192.168.100.101:5000)", "ok", ""),
+        call(0, 0, "accept()", "192.168.100.101:50000", ""),
+    ] {
+        with_picture(&[&text], |picture| {
+            let calls = picture
+                .descendants()
+                .filter(|node| node.attribute("class") == Some("call seen"));
+            let texts = calls.flat_map(|call| call.children().filter_map(|node| node.text()));
+            let texts: Vec<_> = texts.collect();
+            assert!(
+                texts.iter().all(|text| text.chars().count() <= 29),
+                "{texts:?}"
+            );
+            assert!(
+                texts
+                    .iter()
+                    .any(|text| text.starts_with('\u{2192}') || text.contains(" \u{2192} ")),
+                "{texts:?}"
+            );
+        });
+    }
+}
+
+#[test]
+fn a_text_of_any_length_is_drawn_short_and_is_text() {
+    let long = "]]></text>&<svg onload=alert(1)>\u{202e}".repeat(1500);
+    let json = serde_json::to_string(&long).unwrap();
+    let text = [
+        line(0, "connected", &CLIENT[1..]),
+        line(
+            1,
+            "received",
+            &format!("\"text\":{json},\"bytes\":{}{CLIENT}", u64::MAX),
+        ),
+        line(
+            2,
+            "received",
+            &format!("\"text\":{json},\"bytes\":{}{CLIENT}", u64::MAX),
+        ),
+    ]
+    .concat();
+    assert!(text.len() > 100_000);
+    with_picture(&[&text], |picture| {
+        assert!(
+            picture
+                .descendants()
+                .all(|node| node.attribute("onload").is_none())
+        );
+    });
+    assert!(parse_texts(&[&text]).0.html().len() < 30_000);
+}
