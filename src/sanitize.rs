@@ -49,6 +49,9 @@ impl<'a> Untrusted<'a> {
         // A column has at most 4 bytes, so the rest of a long text need not be processed.
         let bytes = &self.0[..self.0.len().min(4 * (limit + 1))];
         let mut visible = Untrusted(bytes).visible().replace('\n', "\\n");
+        if max_width(&visible) <= limit {
+            return visible;
+        }
         let mut width = 0;
         let cut = visible.grapheme_indices(true).find(|(_, grapheme)| {
             width += max_width(grapheme);
