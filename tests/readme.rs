@@ -176,11 +176,16 @@ fn a_connection_that_comes_back() {
     server.finish(0);
 }
 
-const LESSON: [&str; 3] = ["--explain", "--transcript", "diagram chat.jsonl"];
+const LESSON: [&str; 4] = [
+    "--explain",
+    "--transcript",
+    "diagram chat.jsonl",
+    "chat.html",
+];
 
 #[test]
 fn a_lesson() {
-    let [explain, transcript, diagram] = LESSON;
+    let [explain, transcript, diagram, page] = LESSON;
     let port = free_port();
     let server = run(here(), explain, port, "");
     assert_eq!(server.port(), port);
@@ -195,6 +200,12 @@ fn a_lesson() {
     }
     let (drawn, _) = run(folder.path(), diagram, port, "").finish(0);
     assert!(README.contains(&format!("```\n{drawn}```\n")), "{drawn}");
+    run(folder.path(), page, port, "").finish(0);
+    let page = std::fs::read_to_string(folder.path().join("chat.html")).unwrap();
+    assert!(
+        page.starts_with("<!DOCTYPE html>") && page.contains("hi there"),
+        "{page}"
+    );
 }
 
 const SCRIPT: [&str; 2] = ["yes", "answer="];
