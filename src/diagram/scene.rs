@@ -149,6 +149,8 @@ pub(super) struct Builder {
     explained: HashSet<usize>,
     /// The bytes in the receive buffer of the second participant that came from the first.
     buffers: HashMap<(usize, usize), u64>,
+    /// How many bytes of a message the second participant has yet to read from the first.
+    missing: HashMap<(usize, usize), u64>,
     /// The connections that wait to be accepted, and how many may.
     backlog: u64,
     capacity: Option<u64>,
@@ -205,6 +207,7 @@ impl Builder {
             server,
             explained,
             buffers: HashMap::new(),
+            missing: HashMap::new(),
             backlog: 0,
             capacity: None,
             closed: HashSet::new(),
@@ -265,7 +268,10 @@ impl Builder {
                 if !happening.is_hidden && !happening.peer_writes {
                     self.send(happening, peer, writer, true);
                 }
-                if !self.explained.contains(&writer) {
+                if self.explained.contains(&writer) {
+                    // Its calls follow.
+                    self.missing.insert((peer, writer), happening.wire);
+                } else {
                     self.receive(happening, writer, peer, true);
                 }
             }
@@ -359,7 +365,7 @@ impl Builder {
     }
 
     /// Shows how many bytes from `from` the kernel of `to` holds. If the program of `to` has just
-    /// `read` some, the others are what its next call gets.
+    /// `read` all of a message, the others are what it takes for the next one.
     fn show_buffer(&mut self, from: usize, to: usize, read: bool) {
         let count = self.buffers.get(&(from, to)).copied().unwrap_or_default();
         let lane = self.kernel(to);
@@ -418,7 +424,10 @@ impl Builder {
                 if let Some(count) = count.filter(|count| *count > 0) {
                     let buffer = self.buffers.entry((peer, writer)).or_default();
                     *buffer = buffer.saturating_sub(count);
-                    self.show_buffer(peer, writer, true);
+                    let missing = self.missing.entry((peer, writer)).or_default();
+                    *missing = missing.saturating_sub(count);
+                    let is_whole = *missing == 0;
+                    self.show_buffer(peer, writer, is_whole);
                 }
             }
             ("shutdown", Some(peer)) => {
@@ -479,6 +488,7 @@ impl Builder {
             for way in [(client, server), (server, client)] {
                 self.closed.remove(&way);
                 self.buffers.remove(&way);
+                self.missing.remove(&way);
             }
             if !happening.is_local() {
                 for (from, to, label) in [
