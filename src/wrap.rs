@@ -158,6 +158,10 @@ pub fn terminal_columns() -> usize {
 /// emoji in a column of its own, and many characters of East Asia in two.
 #[must_use]
 pub fn max_width(text: &str) -> usize {
+    // Most text, for which no character has to be decoded.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.len();
+    }
     text.chars().map(max_width_of).sum()
 }
 

@@ -1,5 +1,7 @@
 //! Draws a scene as SVG.
 
+use std::borrow::Cow;
+
 use maud::{Markup, PreEscaped, html};
 
 use super::scene::{Bar, Gauge, Lane, Moment, Scene, Sort};
@@ -236,6 +238,11 @@ fn class(kind: &str, is_observed: bool) -> String {
 
 /// Returns `text` without the characters that XML has no place for (XML 1.0, section 2.2), and that
 /// [`crate::sanitize`] leaves.
-fn text(text: &str) -> String {
-    text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
+fn text(text: &str) -> Cow<'_, str> {
+    // Both begin with this byte, which is rare.
+    if text.as_bytes().contains(&0xef) {
+        text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}").into()
+    } else {
+        text.into()
+    }
 }
