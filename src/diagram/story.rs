@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
+use std::mem;
 use std::time::SystemTime;
 
 use super::scene::{self, Happening};
@@ -40,17 +41,21 @@ struct Entry {
 /// places in it. What made a call return stands before the call.
 type Rank = (SystemTime, usize);
 
-/// The calls of a file that are followed by the records of what they did.
+/// The calls of a file that are followed by the records of what they did, by the peer. Under `None`
+/// are those that have no peer yet, `connect` and `accept`.
 #[derive(Default)]
-struct Calls {
-    /// When the last `send` to each peer began, and under `None` the last `connect`.
-    begun: HashMap<Option<Address>, Rank>,
-    /// Where the first `recv` from each peer since its last message stands, and under `None` the last
-    /// `accept`.
-    returned: HashMap<Option<Address>, Rank>,
-    /// The numbers of bytes that calls have sent to and received from each peer, since the last
-    /// message in that direction.
-    counts: HashMap<(Kind, Option<Address>), u64>,
+struct Calls(HashMap<Option<Address>, PeerCalls>);
+
+/// The calls that concern a peer.
+#[derive(Default)]
+struct PeerCalls {
+    /// When the last `send` or `connect` began.
+    begun: Option<Rank>,
+    /// Where the last `accept` stands, or the first `recv` since the last message.
+    returned: Option<Rank>,
+    /// The numbers of bytes that were sent and received since the last message in that direction.
+    sent: u64,
+    received: u64,
 }
 
 impl Calls {
@@ -58,54 +63,54 @@ impl Calls {
     /// call that waits for the other side is the time at which it returned.
     fn add(&mut self, record: &Record<'_>, place: usize) -> Rank {
         let call = record.call.as_deref().unwrap_or_default();
-        let waits = call.starts_with("recv(") || call.starts_with("accept(");
+        let name = call.split('(').next().unwrap_or_default();
+        let waits = matches!(name, "recv" | "accept");
         let time = record.ended.filter(|_| waits).unwrap_or(record.time);
         let rank = (time, 2 * place + 1);
         let result = record.result.as_deref().unwrap_or_default();
-        let count: u64 = result
-            .split(' ')
-            .next()
-            .and_then(|count| count.parse().ok())
-            .unwrap_or_default();
-        let way = if call.starts_with("recv(") {
-            Kind::Received
-        } else {
-            Kind::Sent
-        };
-        *self.counts.entry((way, record.peer.clone())).or_default() += count;
+        let count = result.split(' ').next().map(str::parse);
+        let count: u64 = count.and_then(Result::ok).unwrap_or_default();
+        let calls = self.0.entry(record.peer.clone()).or_default();
+        match name {
+            "recv" => calls.received = calls.received.saturating_add(count),
+            "send" => calls.sent = calls.sent.saturating_add(count),
+            _ => {}
+        }
         if waits {
             // Several calls may receive a message.
-            self.returned.entry(record.peer.clone()).or_insert(rank);
-        } else if call.starts_with("send(") || call.starts_with("connect(") {
-            self.begun.insert(record.peer.clone(), rank);
+            calls.returned.get_or_insert(rank);
+        } else if matches!(name, "send" | "connect") {
+            calls.begun = Some(rank);
         }
         rank
     }
 
-    /// Returns the number of bytes of the message in `record` on the wire, which is more than its text
-    /// where its end is marked.
-    fn wire(&mut self, record: &Record<'_>) -> u64 {
-        let count = self.counts.remove(&(record.event, record.peer.clone()));
-        count.or(record.bytes).unwrap_or_default()
-    }
-
-    /// Returns the rank of what `record` tells, which stands at this place in its file. `is_server`
-    /// tells whether a server has recorded it.
-    fn rank(&mut self, record: &Record<'_>, place: usize, is_server: bool) -> Rank {
-        let peer = &record.peer;
+    /// Takes what the calls tell of the event in `record`, which stands at this place in its file: its
+    /// rank, and the number of bytes of a message on the wire, which is more than its text where its end
+    /// is marked. `is_server` tells whether a server has recorded it.
+    fn take(&mut self, record: &Record<'_>, place: usize, is_server: bool) -> (Rank, u64) {
+        let own = (record.time, 2 * place + 1);
+        let is_connected = record.event == Kind::Connected;
+        let peer = record.peer.as_ref().filter(|_| !is_connected);
+        let mut none = PeerCalls::default();
+        let calls = self.0.get_mut(&peer.cloned()).unwrap_or(&mut none);
         // What a call does starts with the call; what makes one return comes before it.
-        let begun = match record.event {
-            Kind::Sent => self.begun.remove(peer),
-            Kind::Connected if !is_server => self.begun.remove(&None),
+        let rank = match record.event {
+            Kind::Sent => calls.begun.take(),
+            Kind::Connected if !is_server => calls.begun.take(),
+            Kind::Received | Kind::Left | Kind::Lost | Kind::Connected => {
+                let returned = calls.returned.take();
+                returned.map(|(time, place)| (time, place - 1))
+            }
             _ => None,
         };
-        let returned = match record.event {
-            Kind::Received | Kind::Left | Kind::Lost => self.returned.remove(peer),
-            Kind::Connected if is_server => self.returned.remove(&None),
-            _ => None,
+        let count = match record.event {
+            Kind::Sent => mem::take(&mut calls.sent),
+            Kind::Received => mem::take(&mut calls.received),
+            _ => 0,
         };
-        let returned = returned.map(|(time, place)| (time, place - 1));
-        begun.or(returned).unwrap_or((record.time, 2 * place + 1))
+        let bytes = record.bytes.unwrap_or_default();
+        (rank.unwrap_or(own), if count > 0 { count } else { bytes })
     }
 }
 
@@ -186,8 +191,7 @@ impl Story {
                 } else {
                     (client, Some((Participant::Server, connection)))
                 };
-                rank = calls.rank(&record, place, is_server);
-                wire = calls.wire(&record);
+                (rank, wire) = calls.take(&record, place, is_server);
             } else if record.event == Kind::Listening {
                 writer = Participant::Server;
             }
