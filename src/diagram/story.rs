@@ -1,7 +1,7 @@
 //! Merges transcripts into one chronological diagram.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::mem;
 use std::time::SystemTime;
@@ -19,6 +19,13 @@ enum Participant {
     /// A client without a file, by its connection.
     Client(usize),
     Server,
+}
+
+impl Participant {
+    /// Returns 0 for a client and 1 for the server.
+    fn side(self) -> usize {
+        usize::from(self == Self::Server)
+    }
 }
 
 /// A record and whom it concerns.
@@ -120,9 +127,25 @@ pub(super) struct Story {
     names: HashMap<Participant, String>,
     /// The numbers of the connections, by the client's address, and by the client's number if it
     /// has no address of its own.
-    connections: HashMap<(Address, Option<u32>), usize>,
-    /// The clients that have written a file, by their connections.
-    writers: HashMap<usize, Participant>,
+    numbers: HashMap<(Address, Option<u32>), usize>,
+    /// By their numbers.
+    connections: Vec<Connection>,
+}
+
+/// What is known about a connection.
+#[derive(Default)]
+struct Connection {
+    /// The client that has written a file.
+    writer: Option<Participant>,
+    /// Whether there are records of the client, and of the server.
+    is_recorded: [bool; 2],
+}
+
+impl Connection {
+    /// Returns whether both sides have recorded it.
+    fn has_both(&self) -> bool {
+        self.is_recorded == [true; 2]
+    }
 }
 
 impl Story {
@@ -131,14 +154,14 @@ impl Story {
         let mut story = Self {
             entries: Vec::new(),
             names: HashMap::from([(Participant::Server, "server".into())]),
-            connections: HashMap::new(),
-            writers: HashMap::new(),
+            numbers: HashMap::new(),
+            connections: Vec::new(),
         };
         for (file, records) in files.iter().enumerate() {
             let connected = records.iter().filter(|r| r.event == Kind::Connected);
             for local in connected.filter_map(|record| record.local.as_ref()) {
                 let connection = story.connection(local, None);
-                story.writers.insert(connection, Participant::Writer(file));
+                story.connections[connection].writer = Some(Participant::Writer(file));
             }
         }
         for (file, records) in files.into_iter().enumerate() {
@@ -196,6 +219,9 @@ impl Story {
                 writer = Participant::Server;
             }
             self.names.entry(writer).or_insert("client".into());
+            if let Some((_, connection)) = peer {
+                self.connections[connection].is_recorded[writer.side()] = true;
+            }
             self.entries.push(Entry {
                 rank,
                 record,
@@ -212,14 +238,16 @@ impl Story {
     /// `number`.
     fn connection(&mut self, address: &Address, number: Option<u32>) -> usize {
         let number = number.filter(|_| matches!(address, Address::Unix(_)));
-        let next = self.connections.len();
-        let connection = self.connections.entry((address.clone(), number));
-        *connection.or_insert(next)
+        let connection = self.numbers.entry((address.clone(), number));
+        *connection.or_insert_with(|| {
+            self.connections.push(Connection::default());
+            self.connections.len() - 1
+        })
     }
 
     /// Returns the client of `connection`, and names it by its number if it has no name yet.
     fn client(&mut self, connection: usize, number: Option<u32>) -> Participant {
-        let writer = self.writers.get(&connection).copied();
+        let writer = self.connections[connection].writer;
         let client = writer.unwrap_or(Participant::Client(connection));
         let name = || number.map_or("client".into(), |number| format!("client #{number}"));
         self.names.entry(client).or_insert_with(name);
@@ -229,22 +257,24 @@ impl Story {
     /// Matches the sent with the received messages of each connection that has a transcript
     /// of both peers.
     fn pair_messages(&mut self) {
-        let mut writers: HashMap<_, HashSet<_>> = HashMap::new();
-        let mut directions: HashMap<_, [Vec<usize>; 2]> = HashMap::new();
+        // Of each connection what the client has sent, and the server.
+        let mut directions = Vec::new();
+        directions.resize_with(self.connections.len(), <[[Vec<usize>; 2]; 2]>::default);
         for (index, entry) in self.entries.iter().enumerate() {
-            let Some((peer, connection)) = entry.peer else {
+            let Some((_, connection)) = entry.peer else {
                 continue;
             };
-            writers.entry(connection).or_default().insert(entry.writer);
-            let (sender, side) = match entry.record.event {
-                Kind::Sent => (entry.writer, 0),
-                Kind::Received => (peer, 1),
+            let writer = entry.writer.side();
+            let (sender, record) = match entry.record.event {
+                Kind::Sent => (writer, 0),
+                Kind::Received => (1 - writer, 1),
                 _ => continue,
             };
-            directions.entry((connection, sender)).or_default()[side].push(index);
+            directions[connection][sender][record].push(index);
         }
-        directions.retain(|(connection, _), _| writers[connection].len() > 1);
-        for [sent, received] in directions.into_values() {
+        let connections = self.connections.iter().zip(directions);
+        let recorded_twice = connections.filter(|(connection, _)| connection.has_both());
+        for [sent, received] in recorded_twice.flat_map(|(_, directions)| directions) {
             let message = |index: &usize| message(&self.entries[*index].record);
             let pairs = pairs(
                 &sent.iter().map(message).collect::<Vec<_>>(),
@@ -283,33 +313,24 @@ impl Story {
             });
         }
         // Both peers record that a connection is opened or closed, and a client may use the same
-        // address again. This counts how often each participant has recorded each.
-        let mut recorded: HashMap<_, HashMap<Participant, usize>> = HashMap::new();
+        // address again. This counts how often each has recorded each.
+        let mut recorded = vec![[[0; 2]; 2]; self.connections.len()];
         let mut is_repeated = |entry: &Entry| {
             let Some((_, connection)) = entry.peer else {
                 return false;
             };
             let is_close = match entry.record.event {
-                Kind::Connected => false,
-                Kind::Left | Kind::Lost | Kind::Closed | Kind::Error => true,
+                Kind::Connected => 0,
+                Kind::Left | Kind::Lost | Kind::Closed | Kind::Error => 1,
                 _ => return false,
             };
-            let counts = recorded.entry((connection, is_close)).or_default();
-            let count = counts.get(&entry.writer).map_or(1, |count| count + 1);
-            let is_repeated = counts.values().any(|other| *other >= count);
-            counts.insert(entry.writer, count);
-            is_repeated
+            let counts: &mut [usize; 2] = &mut recorded[connection][is_close];
+            let writer = entry.writer.side();
+            counts[writer] += 1;
+            counts[1 - writer] >= counts[writer]
         };
-        let mut writers: HashMap<usize, HashSet<Participant>> = HashMap::new();
-        let mut explained = HashSet::new();
-        for entry in &self.entries {
-            if let Some((_, connection)) = entry.peer {
-                writers.entry(connection).or_default().insert(entry.writer);
-            }
-            if entry.record.event == Kind::Call {
-                explained.insert(places[&entry.writer]);
-            }
-        }
+        let calls = self.entries.iter().filter(|e| e.record.event == Kind::Call);
+        let explained = calls.map(|entry| places[&entry.writer]).collect();
         let mut steps = Vec::new();
         let mut scene = scene::Builder::new(&participants, explained);
         for entry in &self.entries {
@@ -324,7 +345,9 @@ impl Story {
                 is_repeated,
                 is_hidden: entry.is_hidden,
                 wire: entry.wire,
-                peer_writes: entry.peer.is_some_and(|(_, c)| writers[&c].len() > 1),
+                peer_writes: entry
+                    .peer
+                    .is_some_and(|(_, c)| self.connections[c].has_both()),
             });
             if !entry.is_hidden && !is_repeated {
                 steps.extend(entry.step(writer, peer));
