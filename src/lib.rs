@@ -32,7 +32,7 @@
 //! | [`framing`] | where a message ends; no I/O |
 //! | [`endpoint`] | `HOST:PORT` and `unix:PATH`, and the order in which the addresses of a name are tried |
 //! | [`sanitize`] | make untrusted text safe for a terminal |
-//! | [`wrap`] | how wide text is at most, and its rows |
+//! | [`mod@wrap`] | how wide text is at most, and its rows |
 //! | [`language`] | English or German |
 //! | [`reason`] | word the errors of the system |
 //! | [`sys`] | what differs between operating systems |
