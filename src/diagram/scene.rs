@@ -373,7 +373,7 @@ impl Builder {
         let text = if is_left {
             say!(
                 "{count} B not read: become the next message",
-                "{count} B nicht gelesen: werden zur nächsten Nachricht"
+                "{count} B ungelesen: die nächste Nachricht"
             )
         } else {
             say!("buffer {count} B", "Puffer {count} B")
