@@ -73,22 +73,19 @@ enum Kind {
     Marked,
 }
 
-/// What came of a check. It is displayed as the lines that a person reads, and serialized as the
-/// object that a program reads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// What came of a check. It is displayed as the lines that a person reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// `C1` to `C13`, or `S1` to `S10`.
     pub check: &'static str,
     /// What the program does if the check passes.
     pub name: &'static str,
     /// What came of it.
-    #[serde(flatten)]
     pub outcome: Outcome,
 }
 
 /// Whether a check passed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "result", rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It passed.
     Passed,
@@ -101,7 +98,6 @@ pub enum Outcome {
         /// What may be the mistake.
         hint: String,
         /// The last error that the program has reported.
-        #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<Complaint>,
     },
     /// It was not made, for this reason.
@@ -189,6 +185,62 @@ impl Check {
             )),
             _ => None,
         }
+    }
+}
+
+/// A verdict as a program reads it.
+#[derive(Serialize)]
+struct Object<'a> {
+    check: &'static str,
+    name: &'static str,
+    result: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a Complaint>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+impl Verdict {
+    /// Returns the verdict as a JSON object on one line.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let mut object = Object {
+            check: self.check,
+            name: self.name,
+            result: "passed",
+            seen: None,
+            expected: None,
+            hint: None,
+            error: None,
+            reason: None,
+        };
+        match &self.outcome {
+            Outcome::Passed => {}
+            Outcome::Skipped { reason } => {
+                object.result = "skipped";
+                object.reason = Some(reason);
+            }
+            Outcome::Failed {
+                seen,
+                expected,
+                hint,
+                error,
+            } => {
+                object.result = "failed";
+                object.seen = Some(seen);
+                object.expected = Some(expected);
+                object.hint = Some(hint);
+                object.error = error.as_ref();
+            }
+        }
+        // Text and numbers always have a form in JSON.
+        serde_json::to_string(&object).unwrap_or_default()
     }
 }
 

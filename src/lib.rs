@@ -186,9 +186,7 @@ fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         passed += usize::from(verdict.outcome == Outcome::Passed);
         let line = match args.format {
             ReportFormat::Text => rows(&verdict.to_string()),
-            ReportFormat::Json => {
-                serde_json::to_string(verdict).map_err(|error| Failure::Output(error.into()))?
-            }
+            ReportFormat::Json => verdict.json(),
         };
         print_line(&line)
     })?;

@@ -204,8 +204,8 @@ fn what_passes_is_explained_kept_and_drawn() {
         Some(String::from_utf8_lossy(bytes).into_owned())
     });
     for call in [
-        "#1 recv(65536)                   -> 9 bytes: 68 61 6c 6c 6f 1b 5b 32 4a  \"hallo\\u{1b}[2J\"\n",
-        "#1 send(9 bytes) ",
+        "#1 recv(65536)                   -> 9 Bytes: 68 61 6c 6c 6f 1b 5b 32 4a  \"hallo\\u{1b}[2J\"\n",
+        "#1 send(9 Bytes) ",
         "#1 shutdown(write) ",
         "#1 close() ",
     ] {

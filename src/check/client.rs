@@ -81,23 +81,24 @@ pub(super) const CHECKS: [Check; 13] = [
 
 /// Has the client connect, to speak next. A client that somebody has started may be there already.
 fn connects(stage: &mut Stage<'_>) -> Result<(), Trouble> {
-    if stage.is_by_hand() {
-        if let Some(peer) = &mut stage.peer
-            && peer.end().is_none()
-        {
-            if std::mem::take(&mut stage.owes) {
-                peer.send("ok");
-            }
-            return Ok(());
+    if stage.is_by_hand()
+        && let Some(peer) = &mut stage.peer
+        && peer.end().is_none()
+    {
+        if std::mem::take(&mut stage.owes) {
+            peer.send("ok");
         }
+        return Ok(());
+    }
+    stage.clear();
+    stage.listen()?;
+    if stage.is_by_hand() {
         let port = stage.options.port;
         tell(&say!(
             "Start your client now: it must connect to port {port} of localhost.",
             "Starte jetzt deinen Client: er muss sich mit Port {port} von localhost verbinden."
         ));
     }
-    stage.clear();
-    stage.listen()?;
     stage.start()?;
     stage.peer = stage.accept(CONNECTING)?;
     if stage.peer.is_some() {

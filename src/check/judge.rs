@@ -1,6 +1,8 @@
 //! What is wrong with what a program sent or printed, as far as its bytes tell. No I/O.
 
-use crate::framing::{Encoder, Framing, Wire};
+use serde::de::IgnoredAny;
+
+use crate::framing::{Decoder, Encoder, Framing, Pause, Text, Wire};
 use crate::sanitize::Untrusted;
 use crate::{say, words};
 
@@ -86,8 +88,11 @@ pub(super) fn long_text() -> String {
 
 /// Returns the text of the only JSON message in `bytes`.
 fn json_text(bytes: &[u8]) -> Option<String> {
-    let object: serde_json::Value = serde_json::from_slice(bytes.strip_suffix(b"\n")?).ok()?;
-    object.get("text")?.as_str().map(str::to_owned)
+    let piece = Decoder::new(Framing::Json).decode(bytes, Pause::None)?;
+    match piece.text {
+        Text::Object { text, .. } if piece.consumed == bytes.len() => Some(text),
+        _ => None,
+    }
 }
 
 /// Returns what may be the mistake of a program that sent `bytes` for `text`.
@@ -98,7 +103,7 @@ fn mistake(framing: Framing, text: &str, bytes: &[u8]) -> String {
     let body = body.strip_suffix(b"\0").unwrap_or(body);
     let end = &bytes[body.len()..];
     if framing == Framing::Json {
-        return match serde_json::from_slice::<serde_json::Value>(body) {
+        return match serde_json::from_slice::<IgnoredAny>(body) {
             Ok(_) if end.is_empty() => words!(
                 "The JSON is complete, but its line is not: send \\n after it.",
                 "Das JSON ist vollständig, aber die Zeile nicht: danach noch \\n senden."

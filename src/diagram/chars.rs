@@ -1,7 +1,5 @@
 //! Draws a diagram as text for a terminal.
 
-use unicode_segmentation::UnicodeSegmentation as _;
-
 use super::{Diagram, Label, Step};
 use crate::sanitize::Untrusted;
 use crate::wrap::{max_width, wrap};
@@ -33,7 +31,11 @@ pub(super) fn draw(diagram: &Diagram, columns: usize) -> String {
         }
     }
     canvas.add_row();
-    let rows: Vec<_> = canvas.rows.iter().map(Row::text).collect();
+    let rows: Vec<_> = canvas
+        .rows
+        .iter()
+        .map(|row| row.text(&canvas.lifelines))
+        .collect();
     rows.join("\n") + "\n"
 }
 
@@ -103,11 +105,10 @@ impl Canvas {
 
     /// Adds a row with all lifelines.
     fn add_row(&mut self) -> &mut Row {
-        let mut row = Row::default();
-        for lifeline in &self.lifelines {
-            row.put(*lifeline, "|");
-        }
-        self.rows.push_mut(row)
+        self.rows.push_mut(Row {
+            has_lifelines: true,
+            ..Row::default()
+        })
     }
 
     /// Draws an arrow with the label on it, or with the label's text above it if it is too
@@ -170,26 +171,41 @@ fn wrap_to_max_rows(text: &str, columns: usize) -> Vec<String> {
     rows
 }
 
-/// A row of the drawing: the character in each column. A wider character is followed by empty
-/// strings.
+/// A row of the drawing: texts, each with its column, that do not overlap.
 #[derive(Default)]
-struct Row(Vec<String>);
+struct Row {
+    texts: Vec<(usize, String)>,
+    has_lifelines: bool,
+}
 
 impl Row {
-    /// Writes `text` from `column` on, over what is there.
-    fn put(&mut self, mut column: usize, text: &str) {
-        for grapheme in text.graphemes(true) {
-            let width = max_width(grapheme);
-            if self.0.len() < column + width {
-                self.0.resize(column + width, " ".into());
-            }
-            grapheme.clone_into(&mut self.0[column]);
-            self.0[column + 1..column + width].fill(String::new());
-            column += width;
-        }
+    /// Adds `text` from `column` on, over the lifelines.
+    fn put(&mut self, column: usize, text: &str) {
+        self.texts.push((column, text.to_owned()));
     }
 
-    fn text(&self) -> String {
-        self.0.concat().trim_end().to_owned()
+    /// Returns the row, with `lifelines` in these columns.
+    fn text(&self, lifelines: &[usize]) -> String {
+        let texts = self.texts.iter();
+        let texts = texts.map(|(column, text)| (*column, max_width(text), &**text));
+        let lifelines = lifelines.iter().filter(|_| self.has_lifelines);
+        let is_free = |lifeline: &&usize| {
+            let covers = |(column, width, _): (usize, usize, &str)| {
+                (column..column + width).contains(lifeline)
+            };
+            !texts.clone().any(covers)
+        };
+        let lifelines = lifelines.filter(is_free).map(|column| (*column, 1, "|"));
+        let mut parts: Vec<_> = texts.clone().chain(lifelines).collect();
+        parts.sort_by_key(|(column, _, _)| *column);
+        let mut row = String::new();
+        let mut end = 0;
+        for (column, width, text) in parts {
+            row.extend(std::iter::repeat_n(' ', column.saturating_sub(end)));
+            row += text;
+            end = column + width;
+        }
+        row.truncate(row.trim_end().len());
+        row
     }
 }

@@ -1,7 +1,8 @@
 //! What a picture of a conversation shows: the programs and the kernels of both ends, what goes from
 //! one to the other, what waits in a kernel, and the calls in which a program stands. No drawing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::mem;
 use std::time::SystemTime;
 
 use crate::endpoint::Address;
@@ -145,27 +146,39 @@ pub(super) struct Builder {
     begun: Vec<(Bar, SystemTime)>,
     names: Vec<String>,
     server: usize,
-    /// The participants that have recorded their calls.
-    explained: HashSet<usize>,
-    /// The bytes in the receive buffer of the second participant that came from the first.
-    buffers: HashMap<(usize, usize), u64>,
-    /// How many bytes of a message the second participant has yet to read from the first.
-    missing: HashMap<(usize, usize), u64>,
+    /// By their places.
+    participants: Vec<Participant>,
+    /// What goes from one participant to another.
+    ways: HashMap<(usize, usize), Way>,
     /// The connections that wait to be accepted, and how many may.
     backlog: u64,
     capacity: Option<u64>,
-    /// From whom to whom nothing more goes.
-    closed: HashSet<(usize, usize)>,
-    /// The moment after which each program has made no call that is known.
-    idle: HashMap<usize, usize>,
+}
+
+/// What is known about a program.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Participant {
+    /// Whether it has recorded its calls.
+    pub(super) is_explained: bool,
+    /// The moment after which it has made no call that is known.
+    idle: Option<usize>,
+}
+
+/// What is known about a direction.
+#[derive(Debug, Default)]
+struct Way {
+    /// The bytes in the receive buffer.
+    unread: u64,
+    /// The bytes of a message that are yet to be read.
+    missing: u64,
+    is_closed: bool,
 }
 
 impl Builder {
     /// Creates a scene without moments of these participants, the last of which is the server.
-    /// `explained` are those that have recorded their calls.
-    pub(super) fn new(participants: &[String], explained: HashSet<usize>) -> Self {
-        let server = participants.len() - 1;
-        let names = participants
+    pub(super) fn new(names: &[String], participants: Vec<Participant>) -> Self {
+        let server = names.len() - 1;
+        let names = names
             .iter()
             .map(|name| Untrusted(name.as_bytes()).visible_line(TEXT));
         let names: Vec<_> = names.collect();
@@ -205,13 +218,10 @@ impl Builder {
             begun: Vec::new(),
             names,
             server,
-            explained,
-            buffers: HashMap::new(),
-            missing: HashMap::new(),
+            participants,
+            ways: HashMap::new(),
             backlog: 0,
             capacity: None,
-            closed: HashSet::new(),
-            idle: HashMap::new(),
         }
     }
 
@@ -238,6 +248,14 @@ impl Builder {
         } else {
             place.min(CLIENTS - 1)
         }
+    }
+
+    fn explains(&self, place: usize) -> bool {
+        self.participants[place].is_explained
+    }
+
+    fn way(&mut self, from: usize, to: usize) -> &mut Way {
+        self.ways.entry((from, to)).or_default()
     }
 
     fn program(&self, place: usize) -> usize {
@@ -268,9 +286,9 @@ impl Builder {
                 if !happening.is_hidden && !happening.peer_writes {
                     self.send(happening, peer, writer, true);
                 }
-                if self.explained.contains(&writer) {
+                if self.explains(writer) {
                     // Its calls follow.
-                    self.missing.insert((peer, writer), happening.wire);
+                    self.way(peer, writer).missing = happening.wire;
                 } else {
                     self.receive(happening, writer, peer, true);
                 }
@@ -321,14 +339,14 @@ impl Builder {
     fn returns(&mut self, happening: Happening<'_>, place: usize, observed: bool, call: &str) {
         let way = (self.kernel(place), self.program(place));
         self.push(happening, Sort::Call, way, observed, call.into());
-        if !self.explained.contains(&place)
+        if !self.explains(place)
             && !self.is_shared(place)
-            && let Some(first) = self.idle.get(&place)
+            && let Some(first) = self.participants[place].idle
         {
             let name = call.split(['(', ' ']).next().unwrap_or_default();
             self.scene.bars.push(Bar {
                 lane: way.1,
-                first: *first,
+                first,
                 last: self.scene.moments.len() - 1,
                 call: format!("{name}()"),
                 is_observed: false,
@@ -338,7 +356,7 @@ impl Builder {
     }
 
     fn rest(&mut self, place: usize) {
-        self.idle.insert(place, self.scene.moments.len() - 1);
+        self.participants[place].idle = self.scene.moments.len().checked_sub(1);
     }
 
     /// Adds a packet from one participant's kernel to another's, which nobody observes.
@@ -367,7 +385,7 @@ impl Builder {
     /// Shows how many bytes from `from` the kernel of `to` holds. If the program of `to` has just
     /// `read` all of a message, the others are what it takes for the next one.
     fn show_buffer(&mut self, from: usize, to: usize, read: bool) {
-        let count = self.buffers.get(&(from, to)).copied().unwrap_or_default();
+        let count = self.way(from, to).unread;
         let lane = self.kernel(to);
         let is_left = read && count > 0;
         let text = if is_left {
@@ -405,7 +423,10 @@ impl Builder {
             ("listen", _) => {
                 let backlog: String = call.chars().filter(char::is_ascii_digit).collect();
                 // Linux lets one more wait than was asked for.
-                self.capacity = backlog.parse().ok().map(|backlog: u64| backlog + 1);
+                self.capacity = backlog
+                    .parse()
+                    .ok()
+                    .map(|backlog: u64| backlog.saturating_add(1));
                 return;
             }
             ("accept", _) => {
@@ -414,19 +435,18 @@ impl Builder {
                 self.show_backlog();
             }
             ("recv", Some(peer)) => {
-                if count == Some(0) && !self.closed.contains(&(peer, writer)) {
-                    if !self.explained.contains(&peer) {
+                if count == Some(0) && !self.way(peer, writer).is_closed {
+                    if !self.explains(peer) {
                         self.calls(happening, peer, happening.peer_writes, "close()");
                     }
                     self.end(happening, (peer, writer), true, false);
                 }
                 self.returns(happening, writer, true, &label);
                 if let Some(count) = count.filter(|count| *count > 0) {
-                    let buffer = self.buffers.entry((peer, writer)).or_default();
-                    *buffer = buffer.saturating_sub(count);
-                    let missing = self.missing.entry((peer, writer)).or_default();
-                    *missing = missing.saturating_sub(count);
-                    let is_whole = *missing == 0;
+                    let way = self.way(peer, writer);
+                    way.unread = way.unread.saturating_sub(count);
+                    way.missing = way.missing.saturating_sub(count);
+                    let is_whole = way.missing == 0;
                     self.show_buffer(peer, writer, is_whole);
                 }
             }
@@ -477,7 +497,7 @@ impl Builder {
         let (client, server) = (writer.min(peer), self.server);
         let is_server = writer == server;
         if !happening.is_repeated {
-            if !self.explained.contains(&client) {
+            if !self.explains(client) {
                 self.calls(
                     happening,
                     client,
@@ -485,11 +505,8 @@ impl Builder {
                     "connect()",
                 );
             }
-            for way in [(client, server), (server, client)] {
-                self.closed.remove(&way);
-                self.buffers.remove(&way);
-                self.missing.remove(&way);
-            }
+            *self.way(client, server) = Way::default();
+            *self.way(server, client) = Way::default();
             if !happening.is_local() {
                 for (from, to, label) in [
                     (client, server, "SYN"),
@@ -503,7 +520,7 @@ impl Builder {
             self.show_backlog();
         }
         let accepts = if is_server {
-            !self.explained.contains(&server)
+            !self.explains(server)
         } else {
             !happening.is_repeated && !happening.peer_writes
         };
@@ -519,7 +536,7 @@ impl Builder {
     fn send(&mut self, happening: Happening<'_>, from: usize, to: usize, receives: bool) {
         let text = happening.record.text.as_deref().unwrap_or_default();
         let is_observed = happening.writer == from;
-        if !is_observed || !self.explained.contains(&from) {
+        if !is_observed || !self.explains(from) {
             self.calls(happening, from, is_observed, "send()");
         }
         let bytes = happening.wire;
@@ -532,7 +549,8 @@ impl Builder {
                 moment.hex += " \u{2026}";
             }
         }
-        *self.buffers.entry((from, to)).or_default() += bytes;
+        let way = self.way(from, to);
+        way.unread = way.unread.saturating_add(bytes);
         self.show_buffer(from, to, false);
         if !receives {
             self.receive(happening, to, from, false);
@@ -544,8 +562,8 @@ impl Builder {
         let bytes = happening.wire;
         let label = format!("recv() \u{2192} {bytes} B");
         self.returns(happening, to, observed, &label);
-        let buffer = self.buffers.entry((from, to)).or_default();
-        *buffer = buffer.saturating_sub(bytes);
+        let way = self.way(from, to);
+        way.unread = way.unread.saturating_sub(bytes);
         self.show_buffer(from, to, true);
     }
 
@@ -558,10 +576,10 @@ impl Builder {
         is_recorded: bool,
         is_lost: bool,
     ) {
-        if !self.closed.insert(way) {
+        let (from, to) = way;
+        if mem::replace(&mut self.way(from, to).is_closed, true) {
             return;
         }
-        let (from, to) = way;
         let label = match is_lost {
             _ if happening.is_local() => words!("end", "Ende"),
             true => "RST",
@@ -581,14 +599,14 @@ impl Builder {
             _ => (peer, writer),
         };
         let is_own = leaver == writer;
-        let is_first = !self.closed.contains(&(leaver, other));
-        if is_first && !self.explained.contains(&leaver) {
+        let is_first = !self.way(leaver, other).is_closed;
+        if is_first && !self.explains(leaver) {
             let is_observed = is_own || happening.peer_writes;
             self.calls(happening, leaver, is_observed, "close()");
         }
         let is_recorded = !is_own || happening.peer_writes;
         self.end(happening, (leaver, other), is_recorded, is_lost);
-        if !is_own && !self.explained.contains(&other) {
+        if !is_own && !self.explains(other) {
             self.returns(happening, other, true, read_end(is_lost));
         }
     }

@@ -330,9 +330,12 @@ impl Story {
             counts[1 - writer] >= counts[writer]
         };
         let calls = self.entries.iter().filter(|e| e.record.event == Kind::Call);
-        let explained = calls.map(|entry| places[&entry.writer]).collect();
+        let mut programs = vec![scene::Participant::default(); participants.len()];
+        for entry in calls {
+            programs[places[&entry.writer]].is_explained = true;
+        }
         let mut steps = Vec::new();
-        let mut scene = scene::Builder::new(&participants, explained);
+        let mut scene = scene::Builder::new(&participants, programs);
         for entry in &self.entries {
             let writer = places[&entry.writer];
             let peer = peer(entry).map(|peer| places[&peer]);

@@ -29,8 +29,9 @@ const SO_FAR: usize = 32;
 impl Peer {
     /// Returns the name of the peer at the start of a sentence.
     fn subject(self) -> String {
-        let name = self.to_string();
-        name[..1].to_uppercase() + &name[1..]
+        let mut name = self.to_string();
+        name[..1].make_ascii_uppercase();
+        name
     }
 }
 
