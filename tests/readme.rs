@@ -14,8 +14,12 @@ const README: &str = include_str!("../README.md");
 
 /// The fenced blocks of a language.
 fn blocks(language: &str) -> Vec<&'static str> {
-    README
-        .split("\n```")
+    blocks_of(README, language)
+}
+
+/// The fenced blocks of a language in a `page`.
+fn blocks_of(page: &'static str, language: &str) -> Vec<&'static str> {
+    page.split("\n```")
         .collect::<Vec<_>>()
         .chunks(2)
         .filter_map(|pair| pair.get(1)?.strip_prefix(language)?.strip_prefix('\n'))
@@ -37,9 +41,14 @@ fn block(language: &str, command: &str, port: u16) -> String {
 /// Runs the block of commands that holds `command` in a shell, in `folder`; `more` is what
 /// the test wants to know of it.
 fn run(folder: &Path, command: &str, port: u16, more: &str) -> Piped {
+    start_in(folder, &(block("sh", command, port) + more))
+}
+
+/// Runs `commands` in a shell, in `folder`.
+fn start_in(folder: &Path, commands: &str) -> Piped {
     let mut shell = Command::new("sh");
     shell
-        .args(["-c", &with_program(&(block("sh", command, port) + more))])
+        .args(["-c", &with_program(commands)])
         .current_dir(folder)
         .env("PYTHONUNBUFFERED", "1");
     // The test's home is not the one that cargo and rustup live in.
@@ -206,6 +215,119 @@ fn a_lesson() {
         page.starts_with("<!DOCTYPE html>") && page.contains("hi there"),
         "{page}"
     );
+}
+
+const CHECKED: [&str; 1] = ["check client"];
+
+#[test]
+#[ignore = "needs python3"]
+fn a_client_that_is_checked() {
+    let folder = common::home();
+    let port = free_port();
+    let script = block("python", "server.recv", port).replace("text.encode()", "text");
+    std::fs::write(folder.path().join("my_client.py"), script).unwrap();
+    let (found, _) = run(folder.path(), CHECKED[0], port, "").finish(1);
+    assert!(README.contains(&format!("```\n{found}```\n")), "{found}");
+}
+
+const RELAY: [&str; 1] = ["socketchat relay"];
+
+#[test]
+fn a_relay() {
+    let (listener, port) = raw_server();
+    let relay = block("sh", RELAY[0], port).replace("5001", &free_port().to_string());
+    let relay = start_in(here(), &relay);
+    let mut client = raw_client(relay.port());
+    client.write_all(b"hello").unwrap();
+    expect_bytes(&mut accept(&listener), "hello");
+}
+
+/// The commands of the lesson, in English and German.
+const STEPS: [&str; 2] = [
+    include_str!("../docs/lesson.md"),
+    include_str!("../docs/lektion.md"),
+];
+
+#[test]
+#[ignore = "needs python3"]
+fn the_lesson_in_ten_steps() {
+    let [english, german] = STEPS.map(|page| blocks_of(page, "sh"));
+    assert_eq!(english, german);
+    let folder = common::home();
+    let (port, between) = (free_port(), free_port());
+    for (script, lines) in [("client", false), ("server", false), ("good_client", true)] {
+        let path = format!("{}/tests/pupils/{script}.py", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let text = text.replace("int(sys.argv[1])", &port.to_string());
+        // In step 9 the client has learnt to end its messages.
+        let name = if lines {
+            "lines.py".into()
+        } else {
+            format!("socket_{script}.py")
+        };
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let commands: Vec<_> = english
+        .iter()
+        .map(|block| {
+            let block = block.replace("5000", &port.to_string());
+            block.replace("5001", &between.to_string())
+        })
+        .collect();
+    let [
+        server,
+        client,
+        serve,
+        connect,
+        relay,
+        split,
+        keep,
+        draw,
+        level2,
+        all,
+    ] = &commands[..]
+    else {
+        panic!("{commands:?}");
+    };
+    for check in [server, client] {
+        let (found, _) = start_in(folder.path(), check).finish(0);
+        assert!(!found.contains('\u{2717}'), "{found}");
+    }
+    // socketchat on both ends, with what stands between.
+    talk(
+        start_in(folder.path(), serve),
+        start_in(folder.path(), connect),
+    );
+    for relay in [relay, split, keep] {
+        let server = start_in(folder.path(), serve);
+        assert_eq!(server.port(), port);
+        let relay = start_in(folder.path(), relay);
+        ask_through(&relay, between, server);
+    }
+    start_in(folder.path(), draw).finish(0);
+    let page = std::fs::read_to_string(folder.path().join("chat.html")).unwrap();
+    assert!(page.contains("hello"), "{page}");
+    let level2 = level2.replace("socket_client.py", "lines.py");
+    let (found, _) = start_in(folder.path(), &level2).finish(0);
+    assert!(found.ends_with("10 of 10 checks passed.\n"), "{found}");
+    let server = start_in(folder.path(), all);
+    assert_eq!(server.port(), port);
+}
+
+/// Says hello through `relay` at port `between` to `server`, which has an answer.
+fn ask_through(relay: &Piped, between: u16, mut server: Piped) {
+    assert_eq!(relay.port(), between);
+    server.write("hi\n");
+    let mut client = raw_client(between);
+    client.write_all(b"hello").unwrap();
+    expect_bytes(&mut client, "hi");
+    drop(client);
+    server.finish_any();
+    relay.stderr.wait_for("the end", |bytes| {
+        String::from_utf8_lossy(bytes)
+            .contains("Client #1 left.\n")
+            .then_some(())
+    });
 }
 
 const SCRIPT: [&str; 2] = ["yes", "answer="];
@@ -466,6 +588,8 @@ fn every_command_is_run_by_one_of_these_tests() {
         &MANY,
         &RETRY,
         &LESSON,
+        &CHECKED,
+        &RELAY,
         &SCRIPT,
         &COMPLETIONS,
         &PYTHON,
