@@ -27,6 +27,14 @@ const WHY: usize = 80;
 const SO_FAR: usize = 32;
 
 impl Peer {
+    /// Returns which end the peer is, in English and German.
+    fn role(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Server => ("server", "Server"),
+            Self::Client | Self::Numbered(_) => ("client", "Client"),
+        }
+    }
+
     /// Returns the name of the peer at the start of a sentence.
     fn subject(self) -> String {
         let mut name = self.to_string();
@@ -195,13 +203,16 @@ impl Event<'_> {
     /// Writes an event that tells what to do otherwise; nothing for one that has no words.
     fn advise(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unended(peer, Framing::Json, so_far) if is_json(*so_far) => write!(
-                f,
-                "{} has sent a whole JSON object, but not the newline that ends its line. It must \
-                 send \\n after it. So far: {}",
-                peer.subject(),
-                so_far.visible_line(SO_FAR)
-            ),
+            Self::Unended(peer, Framing::Json, so_far) if is_json(*so_far) => {
+                let (who, wer) = peer.role();
+                let so_far = so_far.visible_line(SO_FAR);
+                f.write_str(&say!(
+                    "The {who} has sent a whole JSON object, but not the newline that ends its line. \
+                     It must send \\n after it. So far: {so_far}",
+                    "Der {wer} hat ein ganzes JSON-Objekt gesendet, aber nicht den Zeilenumbruch, der \
+                     seine Zeile beendet. Danach muss er \\n senden. Bisher: {so_far}"
+                ))
+            }
             Self::Unended(peer, framing, so_far) => write!(
                 f,
                 "{} has begun a {1} and not ended it. If it sends no {2}, use --framing \
@@ -255,10 +266,7 @@ impl fmt::Display for Hint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
             Self::Silent(peer) => {
-                let (who, wer) = match peer {
-                    Peer::Server => ("server", "Server"),
-                    Peer::Client | Peer::Numbered(_) => ("client", "Client"),
-                };
+                let (who, wer) = peer.role();
                 say!(
                     "Hint: the {who} has sent nothing for 10 s. If nobody is typing there, it may \
                      wait too: for a newline, for more bytes, or because it sent an empty text, which \
