@@ -199,7 +199,8 @@ impl Peers {
 
     /// Returns whether a datagram has come, and receives it.
     pub fn has_datagram(&self) -> bool {
-        let received = |socket: &UdpSocket| socket.recv_from(&mut [0]).is_ok();
+        // On Windows a datagram that is longer than the buffer is an error.
+        let received = |socket: &UdpSocket| socket.recv_from(&mut [0; 2048]).is_ok();
         self.datagrams.as_ref().is_some_and(received)
     }
 

@@ -195,7 +195,7 @@ impl<'a> Stage<'a> {
 
     /// Returns whether a datagram has come.
     pub(super) fn has_datagram(&self) -> bool {
-        let received = |socket: &UdpSocket| socket.recv(&mut [0; 64]);
+        let received = |socket: &UdpSocket| socket.recv(&mut [0; 2048]);
         self.datagrams
             .as_ref()
             .is_some_and(|socket| received(socket).is_ok())
