@@ -15,12 +15,18 @@ use crate::event::{Event, Failure, Parting, Peer, Relayed, Way};
 use crate::explain::Log;
 use crate::report::Report;
 use crate::socket::{self, ListeningSocket, SharedSocket, Socket};
+use crate::sys;
 
 /// How long each address of the server is tried.
 const CONNECTING: Duration = Duration::from_secs(10);
 
 /// How many clients may wait to be accepted, which happens at once.
 pub const BACKLOG: u16 = 16;
+
+/// How long a call waits before it is looked whether the connection was reset meanwhile, and how long
+/// at least: no time at all would be without a limit.
+const LOOKING: Duration = Duration::from_millis(100);
+const LEAST: Duration = Duration::from_millis(1);
 
 /// The maximum number of bytes to read at once, and to join.
 const BUFFER: usize = 64 * 1024;
@@ -185,7 +191,7 @@ impl Relay {
         let number = connection.number;
         let mut buffer = vec![0; BUFFER];
         loop {
-            let count = match self.receive(from, &mut buffer) {
+            let count = match self.receive(connection, from, &mut buffer) {
                 _ if connection.broken.load(Ordering::SeqCst) => return Ok(()),
                 Ok(count) => count,
                 Err(error) => {
@@ -214,15 +220,28 @@ impl Relay {
     }
 
     /// Receives what comes next, and with [`Options::join`] what follows it. Returns the number of
-    /// bytes. Fails as recv(2) does.
-    fn receive(&self, from: &SharedSocket, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut count = from.recv(buffer, None)?;
+    /// bytes. Fails as recv(2) does, or if the connection is reset meanwhile.
+    fn receive(
+        &self,
+        connection: &Connection,
+        from: &SharedSocket,
+        buffer: &mut [u8],
+    ) -> io::Result<usize> {
+        let mut count = loop {
+            match from.recv(buffer, LOOKING) {
+                // Not on every system does a reset end the call of the other thread.
+                Err(error)
+                    if error.kind() == sys::READ_TIMED_OUT
+                        && !connection.broken.load(Ordering::SeqCst) => {}
+                received => break received?,
+            }
+        };
         let until = self.options.join.map(|join| Instant::now() + join);
         while let Some(until) = until
             && (1..buffer.len()).contains(&count)
             && let Some(left) = until.checked_duration_since(Instant::now())
         {
-            match from.recv(&mut buffer[count..], Some(left)) {
+            match from.recv(&mut buffer[count..], left.max(LEAST)) {
                 Ok(more @ 1..) => count += more,
                 // No more came, or no more can come, which the next call tells.
                 _ => break,
@@ -273,7 +292,7 @@ impl Connection {
         }
     }
 
-    /// Resets the connections to both, and ends the calls that wait for them.
+    /// Has the connections to both reset when no call waits for them any more.
     fn reset(&self) {
         self.broken.store(true, Ordering::SeqCst);
         for end in [&self.client, &self.server] {

@@ -506,12 +506,17 @@ impl SharedSocket {
         })
     }
 
-    /// Receives into `buffer`, within `limit` if there is one. Returns the number of bytes, 0 if the
-    /// peer has closed its side. Fails as recv(2) does.
-    pub fn recv(&self, buffer: &mut [u8], limit: Option<Duration>) -> io::Result<usize> {
-        // Such a limit is that of the next call alone.
-        self.stream.set_read_timeout(limit)?;
+    /// Receives into `buffer`, within `limit`. Returns the number of bytes, 0 if the peer has closed its
+    /// side. Fails as recv(2) does, and with [`sys::READ_TIMED_OUT`] if nothing comes.
+    pub fn recv(&self, buffer: &mut [u8], limit: Duration) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(limit))?;
         let received = (&self.stream).read(buffer);
+        if let Err(error) = &received
+            && error.kind() == sys::READ_TIMED_OUT
+        {
+            // How the program waits is an implementation detail, and not logged.
+            return received;
+        }
         let has_received = match &received {
             Ok(0) => {
                 self.ended.store(true, Ordering::SeqCst);
@@ -520,9 +525,6 @@ impl SharedSocket {
             Ok(_) => self.has_received.swap(true, Ordering::SeqCst),
             Err(_) => false,
         };
-        if limit.is_some() && received.is_err() {
-            return received;
-        }
         self.log.note(Some(&self.peer), None, received, |received| {
             Call::recv(buffer, received.copied(), Waits::Endless, has_received)
         })
@@ -551,12 +553,10 @@ impl SharedSocket {
         })
     }
 
-    /// Ends the call that waits to receive, and has the connection reset when this is dropped. Fails
-    /// if the connection is over.
+    /// Has the connection reset when this is dropped. Fails if the connection is over.
     pub fn reset(&self) -> io::Result<()> {
         let socket = SockRef::from(&self.stream);
-        set(&socket, Some(&self.peer), Setting::Linger(true), &self.log)?;
-        self.stream.shutdown(Shutdown::Read)
+        set(&socket, Some(&self.peer), Setting::Linger(true), &self.log)
     }
 }
 
