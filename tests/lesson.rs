@@ -95,7 +95,9 @@ close()                          -> ok: the listening socket: nobody else can co
 fn calls_that_set_options_are_told_as_one() {
     let (listener, port) = raw_server();
     let client = Piped::connect(port, &["--explain"]);
-    drop(accept(&listener));
+    let server = accept(&listener);
+    expect_told(&client, "Connected to ");
+    drop(server);
     let (_, stderr) = client.finish(0);
     let lines: Vec<_> = stderr
         .lines()
