@@ -294,10 +294,9 @@ fn the_lesson_in_ten_steps() {
         assert!(!found.contains('\u{2717}'), "{found}");
     }
     // socketchat on both ends, with what stands between.
-    talk(
-        start_in(folder.path(), serve),
-        start_in(folder.path(), connect),
-    );
+    let server = start_in(folder.path(), serve);
+    assert_eq!(server.port(), port);
+    talk(server, start_in(folder.path(), connect));
     for relay in [relay, split, keep] {
         let server = start_in(folder.path(), serve);
         assert_eq!(server.port(), port);
