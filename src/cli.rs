@@ -4,15 +4,19 @@
     reason = "it is read in a terminal, where no backtick helps"
 )]
 
+use std::env;
 use std::ffi::OsString;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::process;
 use std::time::Duration;
 
 use anstyle::Style;
 use clap::builder::PossibleValue;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{
-    ArgAction, Args, ColorChoice, CommandFactory as _, Parser, Subcommand, ValueEnum, value_parser,
+    ArgAction, Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
+    ValueEnum, ValueHint, value_parser,
 };
 use clap_complete::Shell;
 use ipnet::IpNet;
@@ -29,10 +33,14 @@ use crate::language::Language;
 use crate::peers::{Access, Limits};
 use crate::relay;
 use crate::report;
+use crate::sanitize::Untrusted;
 use crate::session::{Reply, Rules};
 
 /// The port of a relay whose host alone is given.
 const RELAY_PORT: u16 = 5001;
+
+/// Shells that have no completion script here, some of which clap takes for misspelled ones.
+const OTHER_SHELLS: [&str; 7] = ["csh", "dash", "ksh", "mksh", "nu", "sh", "tcsh"];
 
 /// Chat over a bare TCP connection, one turn at a time.
 ///
@@ -60,39 +68,119 @@ impl Cli {
     /// by clap, which then ends the program.
     #[must_use]
     pub fn from_command_line() -> Self {
-        let cli = Self::parse();
-        if let Err((subcommand, conflict)) = cli.command.check() {
-            let (mut command, mut whole) = (Self::command(), Self::command());
-            command.build();
-            command
-                .find_subcommand_mut(subcommand)
-                .unwrap_or(&mut whole)
-                .error(ErrorKind::ArgumentConflict, conflict)
-                .exit();
+        let args = with_retry_joined(env::args_os());
+        let error = match Self::from_args(&args) {
+            Ok(cli) => return cli,
+            Err(error) => with_fitting_tip(error),
+        };
+        let is_safe = |arg: &OsString| {
+            let bytes = arg.as_encoded_bytes();
+            Untrusted(bytes).visible().as_bytes() == bytes
+        };
+        if args.iter().all(is_safe) {
+            error.exit();
         }
-        cli
+        // clap repeats what it does not understand as it is.
+        let text = error.to_string();
+        let _ = io::stderr().write_all(Untrusted(text.as_bytes()).visible().as_bytes());
+        process::exit(error.exit_code());
     }
+
+    /// Parses the command line `args`, which begins with the program's name.
+    fn from_args(args: &[OsString]) -> Result<Self, clap::Error> {
+        let mut definition = Self::command();
+        if args.iter().any(|arg| arg == "-h") {
+            // A screen has no room for headings.
+            definition = definition.mut_subcommands(|subcommand| {
+                subcommand.mut_args(|arg| arg.help_heading(None::<&str>))
+            });
+        }
+        let matches = definition.try_get_matches_from_mut(args)?;
+        let cli =
+            Self::from_arg_matches(&matches).map_err(|error| error.format(&mut definition))?;
+        match cli.command.check() {
+            Ok(()) => Ok(cli),
+            Err((subcommand, conflict)) => {
+                let command = definition.find_subcommand_mut(subcommand);
+                let command = command.unwrap_or_else(|| unreachable!("{subcommand} was found"));
+                Err(command.error(ErrorKind::ArgumentConflict, conflict))
+            }
+        }
+    }
+}
+
+/// Returns `args` with `connect --retry 5s` as `connect --retry=5s`: clap cannot know whether what
+/// follows an option whose value is optional is that value, or the host.
+fn with_retry_joined(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut joined: Vec<OsString> = Vec::new();
+    for arg in args {
+        let is_duration = || arg.to_str().is_some_and(|arg| parse_duration(arg).is_ok());
+        let connects = joined.get(1).is_some_and(|command| command == "connect");
+        match joined.last_mut() {
+            Some(last) if connects && last == "--retry" && is_duration() => {
+                last.push("=");
+                last.push(arg);
+            }
+            _ => joined.push(arg),
+        }
+    }
+    joined
+}
+
+/// Returns `error` with a tip of what was meant, where clap has none or a wrong one.
+fn with_fitting_tip(error: clap::Error) -> clap::Error {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let (mut error, tip) = if let Some(name) = text(ContextKind::InvalidSubcommand) {
+        let tip = endpoint::parse_target(&name)
+            .ok()
+            .filter(|target| !matches!(target, Target::Host(_, None)))
+            .map(|target| target.endpoint(DEFAULT_PORT))
+            .map(|server| format!("did you mean `socketchat connect {server}`?"));
+        // `help` itself has no tip for a misspelled subcommand.
+        let args = [OsString::from("socketchat"), name.into()];
+        (Cli::from_args(&args).err().unwrap_or(error), tip)
+    } else if let Some(shell) = text(ContextKind::InvalidValue)
+        && OTHER_SHELLS.contains(&shell.as_str())
+    {
+        let tip = format!("there are none for {shell}; the program needs none to work");
+        let mut error = error;
+        error.remove(ContextKind::SuggestedValue);
+        (error, Some(tip))
+    } else {
+        (error, None)
+    };
+    if let Some(tip) = tip {
+        error.insert(
+            ContextKind::Suggested,
+            ContextValue::StyledStrs(vec![tip.into()]),
+        );
+    }
+    error
 }
 
 /// What the program can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Wait for a client and talk with it; the client speaks first
-    #[command(after_help = "\
+    #[command(after_long_help = "\
 Say bye, or press Ctrl-D, to leave. Exit status: 0 when the conversation has ended,
 1 when something failed or words of a script were lost, 2 for wrong usage, 130 after
 Ctrl-C or SIGTERM.
 
 Examples:
   socketchat serve                       localhost, port 5000
+  socketchat serve 7000                  another port
   socketchat serve --port 0              any free port; it is printed
-  socketchat serve --host 0.0.0.0        for other machines too (nothing is encrypted)
+  socketchat serve 0.0.0.0:5000          for other machines too (nothing is encrypted)
   socketchat serve --max-clients 30      a class at once: each is answered in turn
   yes ok | socketchat serve -q           answer ok to every message, in a script
   socketchat serve --script answers.tsv  answer as a file says, in a test")]
     Serve(ServeArgs),
     /// Connect to a server and talk with it; you speak first
-    #[command(after_help = "\
+    #[command(after_long_help = "\
 Say bye, or press Ctrl-D, to leave. Exit status: 0 when the conversation has ended,
 1 when something failed or words of a script were lost, 2 for wrong usage, 130 after
 Ctrl-C or SIGTERM.
@@ -101,6 +189,7 @@ Examples:
   socketchat connect                     localhost, port 5000
   socketchat connect chat.example:7000
   socketchat connect chat.example 7000   the same, as nc takes it
+  socketchat connect 7000                localhost, port 7000
   socketchat connect '[::1]:5000'        an IPv6 address
   socketchat connect unix:/run/chat      a Unix socket
   echo hello | socketchat connect -q     print the answer alone, in a script
@@ -114,7 +203,7 @@ Examples:
                                          send and print bytes as they are, here HTTP")]
     Connect(ConnectArgs),
     /// Check whether your own client or server does what it must
-    #[command(after_help = "\
+    #[command(after_long_help = "\
 Each check starts COMMAND afresh, types on its stdin, and is the other end of its connection.
 Without COMMAND, start your program yourself when you are told to. Exit status: 0 when all
 checks have passed, 1 when one has not, 2 for wrong usage.
@@ -125,7 +214,7 @@ Examples:
   socketchat check server --level 3 --framing line -- python3 socket_server.py")]
     Check(CheckArgs),
     /// Stand between a client and a server, and show and disturb what they say
-    #[command(after_help = "\
+    #[command(after_long_help = "\
 The client connects to the relay instead of the server. What a network may do, and what breaks
 a script that takes one recv() for one message: bytes arrive in parts, or several messages as
 one, or late, or no more.
@@ -139,7 +228,7 @@ Examples:
   socketchat relay --listen 7000 chat.example:5000")]
     Relay(RelayArgs),
     /// Draw the sequence diagram of a transcript
-    #[command(after_help = "\
+    #[command(after_long_help = "\
 Examples:
   socketchat serve --transcript chat.jsonl
   socketchat diagram chat.jsonl
@@ -149,23 +238,33 @@ Examples:
                                                   for a browser: what the kernels do, step by step")]
     Diagram {
         /// The transcript of one end, or those of several
-        #[arg(required = true, value_name = "FILE")]
+        #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
         files: Vec<PathBuf>,
-        /// How to draw it: with characters, as Mermaid text, as a picture, or as a page that steps
-        /// through the picture
-        #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+        /// How to draw it: chars, mermaid, svg, html
+        ///
+        /// With characters, which is the default, as Mermaid text, as a picture, or as a page that
+        /// steps through the picture.
+        #[arg(
+            long,
+            value_enum,
+            default_value_t,
+            value_name = "HOW",
+            hide_default_value = true,
+            hide_possible_values = true
+        )]
         format: Format,
         /// The language of the picture.
         #[command(flatten)]
         language: LanguageArg,
     },
     /// Print a completion script for a shell
-    #[command(after_help = "\
+    #[command(after_long_help = "\
 Examples:
   socketchat completions bash > ~/.local/share/bash-completion/completions/socketchat
   socketchat completions fish > ~/.config/fish/completions/socketchat.fish")]
     Completions {
-        /// The shell that will read it
+        /// bash, elvish, fish, powershell or zsh
+        #[arg(hide_possible_values = true)]
         shell: Shell,
     },
 }
@@ -174,8 +273,8 @@ impl Command {
     /// Finds what clap cannot know to be wrong; fails with the subcommand and the reason.
     fn check(&self) -> Result<(), (&'static str, String)> {
         let (subcommand, chat, target, port) = match self {
-            Self::Serve(args) => ("serve", &args.chat, &args.host, args.port),
-            Self::Connect(args) => ("connect", &args.chat, &args.target, args.port),
+            Self::Serve(args) => ("serve", &args.chat, args.target(), args.port),
+            Self::Connect(args) => ("connect", &args.chat, &args.target, args.port()),
             Self::Check(_) | Self::Relay(_) | Self::Diagram { .. } | Self::Completions { .. } => {
                 return Ok(());
             }
@@ -208,21 +307,31 @@ impl Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where to listen")]
 pub struct ServeArgs {
-    /// Name or address of this machine to listen on; 0.0.0.0 or :: for all of its addresses;
-    /// unix:PATH for a Unix socket
-    #[arg(long, default_value = "localhost", value_parser = endpoint::parse_host)]
+    /// The same as --host and --port: 5000, localhost:5000
+    #[arg(
+        value_name = "ADDRESS",
+        value_parser = parse_listen,
+        conflicts_with = "host",
+        help_heading = "Arguments"
+    )]
+    address: Option<Target>,
+    /// Name or address to listen on
+    ///
+    /// 0.0.0.0 or :: for all of its addresses; unix:PATH for a Unix socket.
+    #[arg(long, default_value = "localhost", value_parser = endpoint::parse_host, value_hint = ValueHint::Hostname)]
     host: Target,
-    /// Port to listen on; 0 for any that is free [default: 5000]
+    /// Port; 0: any that is free [default: 5000]
     #[arg(short, long, value_parser = parse_number)]
     port: Option<u16>,
-    /// How many connections may wait to be accepted
+    /// How many clients may wait to be accepted
     #[arg(short, long, default_value_t = 2, value_name = "N", value_parser = parse_number)]
     pub backlog: u16,
     /// Wait for the next client when one has left
     #[arg(short, long, help_heading = "Whom to serve")]
     keep_open: bool,
-    /// Talk with up to N clients at once, and keep open: whoever has waited longest is
-    /// answered first; the others stay in the backlog
+    /// Talk with up to N clients at once, and keep open
+    ///
+    /// Whoever has waited longest is answered first; the others stay in the backlog.
     #[arg(
         short,
         long,
@@ -236,10 +345,13 @@ pub struct ServeArgs {
         long,
         value_name = "DURATION",
         value_parser = parse_duration,
+        hide_short_help = true,
         help_heading = "Whom to serve"
     )]
     idle_timeout: Option<Duration>,
-    /// Accept clients from this network or address alone, as 10.0.0.0/8; may be repeated
+    /// Accept clients from this network alone: 10.0.0.0/8
+    ///
+    /// Or from a single address. May be repeated.
     #[arg(
         long,
         value_name = "CIDR",
@@ -252,16 +364,19 @@ pub struct ServeArgs {
         long,
         value_name = "N",
         value_parser = parse_count,
+        hide_short_help = true,
         help_heading = "Whom to serve"
     )]
     per_host: Option<u16>,
-    /// Answer as this file says, instead of a person: each line has a regular expression, a tab,
-    /// and the answer to what matches
+    /// Answer as this file says, instead of a person
+    ///
+    /// Each line has a regular expression, a tab, and the answer to what matches.
     #[arg(
         long,
         value_name = "FILE",
         conflicts_with = "server_first",
-        help_heading = "Whom to serve"
+        help_heading = "Whom to serve",
+        value_hint = ValueHint::FilePath
     )]
     pub script: Option<PathBuf>,
     /// How to talk.
@@ -274,7 +389,12 @@ impl ServeArgs {
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
         let port = self.port.unwrap_or(DEFAULT_PORT);
-        self.host.clone().endpoint(port)
+        self.target().clone().endpoint(port)
+    }
+
+    /// What the user has written of it, in either way.
+    fn target(&self) -> &Target {
+        self.address.as_ref().unwrap_or(&self.host)
     }
 
     /// Whom to serve, and for how long.
@@ -295,16 +415,28 @@ impl ServeArgs {
 /// The arguments of `connect`.
 #[derive(Debug, Args)]
 pub struct ConnectArgs {
-    /// Name or address of the server, with its port or without, or unix:PATH
+    /// The server: localhost:5000, localhost, 5000, unix:PATH
+    ///
+    /// Its name or address, with its port or without; a port alone is one of this machine.
     #[arg(
         default_value = "localhost",
         value_name = "HOST[:PORT]",
         value_parser = endpoint::parse_target,
-        hide_default_value = true
+        hide_default_value = true,
+        value_hint = ValueHint::Hostname
     )]
     target: Target,
-    /// Port of the server, if it is not in the first argument [default: 5000]
-    #[arg(value_parser = endpoint::parse_port)]
+    /// Its port, if that is not in the first argument [default: 5000]
+    #[arg(value_name = "PORT", value_parser = endpoint::parse_port)]
+    second: Option<u16>,
+    /// The same, as an option
+    #[arg(
+        short,
+        long,
+        value_parser = endpoint::parse_port,
+        conflicts_with = "second",
+        help_heading = "Where to connect"
+    )]
     port: Option<u16>,
     /// How long to try each address of the server: 500ms, 10s, 2m
     #[arg(
@@ -312,11 +444,14 @@ pub struct ConnectArgs {
         default_value = "10s",
         value_name = "DURATION",
         value_parser = parse_duration,
+        hide_short_help = true,
         help_heading = "Where to connect"
     )]
     connect_timeout: Duration,
-    /// Try again for so long, when the server is not there yet, and when the connection is
-    /// lost [default without a value: 60s]
+    /// Try again for so long
+    ///
+    /// When the server is not there yet, and when the connection is lost
+    /// [default without a value: 60s].
     #[arg(
         long,
         value_name = "DURATION",
@@ -327,7 +462,9 @@ pub struct ConnectArgs {
         help_heading = "Where to connect"
     )]
     retry: Option<Duration>,
-    /// A reply of the server ends with a line that matches REGEX: '^[0-9]{3} ' with SMTP or FTP
+    /// A reply ends with a line that matches REGEX
+    ///
+    /// '^[0-9]{3} ' with SMTP or FTP.
     #[arg(
         long,
         value_name = "REGEX",
@@ -342,15 +479,19 @@ pub struct ConnectArgs {
         value_name = "DURATION",
         value_parser = parse_duration,
         conflicts_with = "duplex",
+        hide_short_help = true,
         help_heading = "Where a reply ends"
     )]
     reply_quiet: Option<Duration>,
-    /// A reply that has not ended after so long is an error; at a terminal it is your turn then
+    /// A reply must have ended after so long
+    ///
+    /// If it has not, that is an error; at a terminal it is your turn then.
     #[arg(
         long,
         value_name = "DURATION",
         value_parser = parse_duration,
         conflicts_with = "duplex",
+        hide_short_help = true,
         help_heading = "Where a reply ends"
     )]
     reply_timeout: Option<Duration>,
@@ -385,8 +526,13 @@ impl ConnectArgs {
     /// The address to connect to.
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
-        let port = self.port.unwrap_or(DEFAULT_PORT);
+        let port = self.port().unwrap_or(DEFAULT_PORT);
         self.target.clone().endpoint(port)
+    }
+
+    /// The port, where it stands for itself.
+    fn port(&self) -> Option<u16> {
+        self.second.or(self.port)
     }
 }
 
@@ -396,23 +542,28 @@ pub struct CheckArgs {
     /// What your program is: client or server
     #[arg(hide_possible_values = true)]
     side: Side,
-    /// The port that it connects to or listens on
+    /// Port that it connects to or listens on
     #[arg(short, long, default_value_t = DEFAULT_PORT, value_parser = parse_count)]
     port: u16,
-    /// Where a message ends: raw, line, crlf, json or nul
+    /// Where a message ends: raw, line, crlf, json, nul
     #[arg(
         short,
         long,
         default_value_t,
         value_name = "HOW",
+        hide_default_value = true,
         hide_possible_values = true
     )]
     framing: Framing,
-    /// How much it must do: 1 what the tutorial's scripts do, 2 what breaks those, 3 several clients
-    /// and lost connections
+    /// How much it must do: 1, 2 or 3
+    ///
+    /// 1 what the tutorial's scripts do, 2 what breaks those, 3 several clients and lost
+    /// connections.
     #[arg(short, long, default_value_t = 1, value_parser = value_parser!(u8).range(1..=3))]
     level: u8,
-    /// How to tell what was found: as text, or json, an object for each check
+    /// How to tell what was found: text, or json
+    ///
+    /// With json, an object for each check.
     #[arg(
         long,
         value_enum,
@@ -425,7 +576,7 @@ pub struct CheckArgs {
     #[command(flatten)]
     pub language: LanguageArg,
     /// Your program and its arguments
-    #[arg(last = true)]
+    #[arg(last = true, value_hint = ValueHint::AnyPath)]
     command: Vec<OsString>,
 }
 
@@ -446,27 +597,30 @@ impl CheckArgs {
 /// The arguments of `relay`.
 #[derive(Debug, Args)]
 pub struct RelayArgs {
-    /// Name or address of the server, with its port or without, or unix:PATH
+    /// The server: localhost:5000, localhost, 5000, unix:PATH
     #[arg(
         default_value = "localhost",
         value_name = "TARGET",
         value_parser = endpoint::parse_target,
-        hide_default_value = true
+        hide_default_value = true,
+        value_hint = ValueHint::Hostname
     )]
     target: Target,
-    /// Where to listen for the client: a port of this machine, or HOST:PORT
+    /// Where to listen for the client
+    ///
+    /// A port of this machine, or HOST:PORT.
     #[arg(
         short,
         long,
         default_value = "5001",
-        value_name = "[HOST:]PORT",
+        value_name = "ADDRESS",
         value_parser = parse_listen
     )]
-    pub listen: Endpoint,
+    listen: Target,
     /// Pass on N bytes at a time
     #[arg(long, value_name = "N", value_parser = parse_count, help_heading = "How to disturb")]
     split: Option<u16>,
-    /// The pause between two parts of what is split
+    /// The pause between two parts
     #[arg(
         long,
         default_value = "100ms",
@@ -476,7 +630,7 @@ pub struct RelayArgs {
         help_heading = "How to disturb"
     )]
     delay: Duration,
-    /// Hold what comes for so long, then pass all of it on at once
+    /// Hold what comes for so long, then pass it on at once
     #[arg(
         long,
         value_name = "DURATION",
@@ -487,7 +641,7 @@ pub struct RelayArgs {
     /// Pass on only when you press Enter
     #[arg(long, help_heading = "How to disturb")]
     step: bool,
-    /// Reset the connection after N bytes, counted in both directions
+    /// Reset the connection after N bytes, both ways
     #[arg(
         long,
         value_name = "N",
@@ -498,8 +652,10 @@ pub struct RelayArgs {
     /// Tell the socket calls too
     #[arg(long, help_heading = "For a lesson")]
     explain: bool,
-    /// Keep what passes in this file, as the server would: JSON, one event a line
-    #[arg(long, value_name = "FILE", help_heading = "For a lesson")]
+    /// Keep what passes in this file, as lines of JSON
+    ///
+    /// One an event, as the server would.
+    #[arg(long, value_name = "FILE", help_heading = "For a lesson", value_hint = ValueHint::FilePath)]
     pub transcript: Option<PathBuf>,
     /// The language of what is explained.
     #[command(flatten)]
@@ -511,6 +667,12 @@ impl RelayArgs {
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
         self.target.clone().endpoint(DEFAULT_PORT)
+    }
+
+    /// Where to listen.
+    #[must_use]
+    pub fn listen(&self) -> Endpoint {
+        self.listen.clone().endpoint(RELAY_PORT)
     }
 
     /// How to pass bytes on.
@@ -562,49 +724,83 @@ pub enum ReportFormat {
 #[command(next_help_heading = "How to talk")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct ChatArgs {
-    /// Where a message ends: raw (where it does), line (at \n), crlf (at \r\n), json
-    /// (a line of JSON), or nul (at a zero byte); the other side must use the same
-    #[arg(short, long, default_value_t, value_name = "HOW")]
+    /// Where a message ends: raw, line, crlf, json, nul
+    ///
+    /// raw, the default: where it does, since the tutorial's scripts mark no end; line: at \n; crlf:
+    /// at \r\n; json: a line of JSON; nul: at a zero byte. The other side must use the same.
+    #[arg(
+        short,
+        long,
+        default_value_t,
+        value_name = "HOW",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
     framing: Framing,
-    /// Who you are, for the other side's label, with --framing json [default: your login
-    /// name]
+    /// Who you are, with --framing json
+    ///
+    /// The other side labels your messages with it [default: your login name].
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Take no turns: both sides speak at any time; in a pipe with --framing raw, the bytes are
-    /// sent as they are
+    /// Take no turns: both sides speak at any time
+    ///
+    /// In a pipe with --framing raw, the bytes are sent as they are.
     #[arg(long)]
     duplex: bool,
-    /// The server speaks first, as many services do with a greeting
+    /// The server speaks first
+    ///
+    /// As many services do with a greeting.
     #[arg(long, conflicts_with = "duplex")]
     server_first: bool,
-    /// After the end of the input, how long the other side may say nothing until it is left
-    /// [default: 2s; with --duplex until it closes]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    /// How long to wait for more after the end of the input
+    ///
+    /// The other side is left when it has said nothing for so long
+    /// [default: 2s; with --duplex until it closes].
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = parse_duration,
+        hide_short_help = true
+    )]
     linger: Option<Duration>,
-    /// Print the messages alone: no label before them and no notices
+    /// Print the messages alone: no labels, no notices
     #[arg(short, long)]
     quiet: bool,
     /// Tell the time of day before each message
-    #[arg(long, conflicts_with = "quiet")]
+    #[arg(long, conflicts_with = "quiet", hide_short_help = true)]
     time: bool,
     /// Ring for a message that comes while you wait or type, at a terminal
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     bell: bool,
-    /// When to use colour; auto: at a terminal, unless the environment has NO_COLOR
-    #[arg(long, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    /// When to use colour
+    ///
+    /// auto: at a terminal, unless the environment has NO_COLOR.
+    #[arg(
+        long,
+        default_value_t = ColorChoice::Auto,
+        value_name = "WHEN",
+        hide_short_help = true
+    )]
     color: ColorChoice,
     /// Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     vi: bool,
-    /// Keep the history in this file [default: ~/.local/state/socketchat/history, or in
-    /// $XDG_STATE_HOME]
-    #[arg(long, value_name = "FILE")]
+    /// Keep the history in this file
+    ///
+    /// [default: ~/.local/state/socketchat/history, or in $XDG_STATE_HOME]
+    #[arg(long, value_name = "FILE", hide_short_help = true, value_hint = ValueHint::FilePath)]
     history_file: Option<PathBuf>,
     /// Keep no history
-    #[arg(long, action = ArgAction::SetTrue, conflicts_with = "history_file")]
+    #[arg(
+        long,
+        action = ArgAction::SetTrue,
+        conflicts_with = "history_file",
+        hide_short_help = true
+    )]
     no_history: bool,
-    /// Tell the socket calls: their arguments, their results, and what they are good for; with
-    /// =all, also each of those that set options
+    /// Tell the socket calls and what they are good for
+    ///
+    /// With their arguments and results; with =all, also each of those that set options.
     #[arg(
         long,
         value_name = "all",
@@ -615,8 +811,10 @@ pub struct ChatArgs {
         help_heading = "For a lesson"
     )]
     explain: Option<Explain>,
-    /// Keep what happens in this file, behind what stands there: JSON, one event a line
-    #[arg(long, value_name = "FILE", help_heading = "For a lesson")]
+    /// Keep what happens in this file, as lines of JSON
+    ///
+    /// One an event, behind what stands there.
+    #[arg(long, value_name = "FILE", help_heading = "For a lesson", value_hint = ValueHint::FilePath)]
     pub transcript: Option<PathBuf>,
     /// The language of what is explained.
     #[command(flatten)]
@@ -626,12 +824,14 @@ pub struct ChatArgs {
 /// The language of what is for a lesson.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct LanguageArg {
-    /// The language of what is explained: en or de [default: German if LC_ALL, LC_MESSAGES or LANG
-    /// asks for it]
+    /// The language of what is explained: en or de
+    ///
+    /// [default: German if LC_ALL, LC_MESSAGES or LANG asks for it]
     #[arg(
         long,
         value_name = "LANGUAGE",
         hide_possible_values = true,
+        hide_short_help = true,
         help_heading = "For a lesson"
     )]
     lang: Option<Language>,
@@ -765,11 +965,12 @@ fn parse_number(text: &str) -> Result<u16, String> {
     number.ok_or_else(|| "write a number from 0 to 65535".into())
 }
 
-/// Takes a port of this machine, or a host with a port.
-fn parse_listen(text: &str) -> Result<Endpoint, String> {
+/// Takes what to listen on: a port of this machine, which may be 0, or a host with a port or
+/// without.
+fn parse_listen(text: &str) -> Result<Target, String> {
     match parse_number(text) {
-        Ok(port) => Ok(Target::Host("localhost".into(), None).endpoint(port)),
-        Err(_) => endpoint::parse_target(text).map(|target| target.endpoint(RELAY_PORT)),
+        Ok(0) => Ok(Target::Host("localhost".into(), Some(0))),
+        _ => endpoint::parse_target(text),
     }
 }
 
@@ -805,8 +1006,11 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    fn target(args: &[&str]) -> Endpoint {
-        match Cli::parse_from(["socketchat", "connect"].iter().chain(args)).command {
+    fn endpoint(subcommand: &str, args: &[&str]) -> Endpoint {
+        let line = [&["socketchat", subcommand], args].concat();
+        let line = with_retry_joined(line.into_iter().map(OsString::from));
+        match Cli::from_args(&line).unwrap().command {
+            Command::Serve(args) => args.endpoint(),
             Command::Connect(args) => args.endpoint(),
             other => panic!("{other:?}"),
         }
@@ -819,10 +1023,40 @@ mod tests {
             (&["chat.example"], "chat.example:5000"),
             (&["chat.example:7000"], "chat.example:7000"),
             (&["chat.example", "7000"], "chat.example:7000"),
+            (&["chat.example", "-p", "7000"], "chat.example:7000"),
+            (&["--port", "7000"], "localhost:7000"),
+            (&["7000"], "localhost:7000"),
             (&["::1", "7000"], "[::1]:7000"),
             (&["[::1]:7000"], "[::1]:7000"),
+            (&["--retry", "chat.example"], "chat.example:5000"),
+            (&["--retry", "5s", "chat.example"], "chat.example:5000"),
+            (&["chat.example", "--retry", "5s"], "chat.example:5000"),
         ] {
-            assert_eq!(target(args).to_string(), address, "{args:?}");
+            assert_eq!(endpoint("connect", args).to_string(), address, "{args:?}");
         }
+    }
+
+    #[test]
+    fn every_way_to_name_where_to_listen() {
+        for (args, address) in [
+            (&[][..], "localhost:5000"),
+            (&["7000"], "localhost:7000"),
+            (&["0"], "localhost:0"),
+            (&["0.0.0.0:7000"], "0.0.0.0:7000"),
+            (&["0.0.0.0"], "0.0.0.0:5000"),
+            (&["0.0.0.0", "-p", "7000"], "0.0.0.0:7000"),
+            (&["[::]:7000"], "[::]:7000"),
+            (&["--host", "::", "--port", "7000"], "[::]:7000"),
+        ] {
+            assert_eq!(endpoint("serve", args).to_string(), address, "{args:?}");
+        }
+    }
+
+    /// What follows `--` is another program's.
+    #[test]
+    fn a_value_is_joined_to_no_option_of_another_program() {
+        let line = ["socketchat", "check", "client", "--", "x", "--retry", "5s"];
+        let line = line.map(OsString::from);
+        assert_eq!(with_retry_joined(line.iter().cloned()), line);
     }
 }

@@ -160,8 +160,8 @@ fn ipv4_first(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 }
 
 /// Parses a host with an optional port: `localhost:5000`, `localhost`, `127.0.0.1:5000`,
-/// `[::1]:5000`, `[::1]`, `::1` (RFC 3986 §3.2 for the brackets); or the path of a Unix socket:
-/// `unix:/run/chat`.
+/// `[::1]:5000`, `[::1]`, `::1` (RFC 3986 §3.2 for the brackets); a port of `localhost`: `5000`; or
+/// the path of a Unix socket: `unix:/run/chat`.
 ///
 /// Returns an error, worded for the user, if `text` has another form, or names a Unix socket and
 /// the system has none. Does not check whether the host or the socket exists.
@@ -172,6 +172,11 @@ pub fn parse_target(text: &str) -> Result<Target, String> {
         }
         Some("") => Err("the path of the Unix socket is missing".into()),
         Some(path) => Ok(Target::Unix(path.into())),
+        // A resolver takes such a number for an IPv4 address, which nobody writes that way.
+        None if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            let port = parse_port(text)?;
+            Ok(Target::Host("localhost".into(), Some(port)))
+        }
         None => parse_host_port(text).map(|(host, port)| Target::Host(host, port)),
     }
 }

@@ -10,6 +10,7 @@
 //! | module | its one job |
 //! | --- | --- |
 //! | [`cli`] | define all flags and subcommands, for clap |
+//! | [`completions`] | write the completion scripts of the shells |
 //! | [`serve`] | listen, then run the engine |
 //! | [`connect`] | resolve, connect, then run the engine; reconnect if the connection is lost |
 //! | [`relay`] | stand between a client and a server |
@@ -40,6 +41,7 @@
 pub mod check;
 pub mod cli;
 pub mod command;
+pub mod completions;
 pub mod connect;
 pub mod connection;
 pub mod diagram;
@@ -69,8 +71,6 @@ use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
-
-use clap::CommandFactory as _;
 
 use crate::check::Outcome;
 use crate::cli::{ChatArgs, CheckArgs, Cli, Command, Format, ReportFormat};
@@ -137,7 +137,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let report = args.report(&log);
             let transcript = args.transcript.clone().map(Transcript::open).transpose()?;
             let report = Report::open(&report, transcript).map_err(Failure::Output)?;
-            let listener = serve::listen(&args.listen, relay::BACKLOG, &log)?;
+            let listener = serve::listen(&args.listen(), relay::BACKLOG, &log)?;
             relay::run(listener, args.endpoint(), args.options(), log, report)?;
             Ok(ExitCode::SUCCESS)
         }
@@ -145,11 +145,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             args.language.set();
             check(&args)
         }
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "socketchat", &mut script);
-            print(&script)
-        }
+        Command::Completions { shell } => print(completions::script(shell).as_bytes()),
     }
 }
 

@@ -44,25 +44,85 @@ fn shell(program: &str, args: &[&str]) -> Terminal {
         .start()
 }
 
-/// Types the beginning of an option, and waits for its end.
+/// What is typed behind `socketchat ` before Tab, and what stands there then.
+const COMPLETED: [(&str, &str); 13] = [
+    ("con", "connect"),
+    ("serve --ba", "serve --backlog"),
+    ("serve --framing=j", "serve --framing=json"),
+    ("connect -f j", "connect -f json"),
+    // From what ssh knows.
+    ("connect class", "connect classroom.example"),
+    ("relay class", "relay classroom.example"),
+    ("serve --host class", "serve --host classroom.example"),
+    ("diagram less", "diagram lesson.jsonl"),
+    ("serve --transcript less", "serve --transcript lesson.jsonl"),
+    (
+        "serve --history-file less",
+        "serve --history-file lesson.jsonl",
+    ),
+    ("completions el", "completions elvish"),
+    ("help dia", "help diagram"),
+    ("check cl", "check client"),
+];
+
+/// The same of values of which no shell knows more, so that they stay.
+const KEPT: [&str; 5] = [
+    "serve --port less",
+    "connect --retry less",
+    "connect --linger less",
+    "connect less",
+    "serve less",
+];
+
+/// Types the beginning of each value, and waits for its end.
 fn completes(terminal: &Terminal) {
-    terminal.type_keys("socketchat serve --ba\t");
-    terminal.expect_text("socketchat serve --backlog");
-    terminal.type_keys("\x15socketchat con\t");
-    terminal.expect_text("socketchat connect");
-    terminal.type_keys("\x15exit\r");
+    let known = "classroom.example ssh-ed25519 AAAA";
+    terminal.type_keys(&format!(
+        "cd; mkdir .ssh; echo {known} > .ssh/known_hosts; touch lesson.jsonl; clear\r"
+    ));
+    for (typed, completed) in COMPLETED {
+        terminal.type_keys(&format!("socketchat {typed}\t"));
+        terminal.expect_text(&format!("socketchat {completed}"));
+        terminal.type_keys("\x15");
+    }
+    for typed in KEPT {
+        terminal.type_keys(&format!("socketchat {typed}\tX"));
+        terminal.expect_text(&format!("socketchat {typed}X"));
+        terminal.type_keys("\x15");
+    }
+    terminal.type_keys("exit\r");
 }
 
 #[test]
-#[ignore = "needs bash"]
+#[ignore = "needs bash and bash-completion"]
 fn bash_completes() {
     let terminal = shell("bash", &["--norc", "--noprofile", "-i"]);
     terminal.expect_text(">");
+    terminal.type_keys("source /usr/share/bash-completion/bash_completion\r");
     terminal.type_keys(&format!(
         "source {}\r",
         committed("socketchat.bash").display()
     ));
     completes(&terminal);
+    terminal.finish(0);
+}
+
+/// Without the package bash-completion there are the hosts file's hosts.
+#[test]
+#[ignore = "needs bash"]
+fn bash_alone_completes() {
+    let terminal = shell("bash", &["--norc", "--noprofile", "-i"]);
+    terminal.expect_text(">");
+    terminal.type_keys(&format!(
+        "source {}; clear; PS1='loaded> '\r",
+        committed("socketchat.bash").display()
+    ));
+    terminal.expect_text("loaded> ");
+    terminal.type_keys("socketchat connect localh\t");
+    terminal.expect_text("socketchat connect localhost");
+    terminal.type_keys("\x15socketchat serve --framing=j\t");
+    terminal.expect_text("socketchat serve --framing=json");
+    terminal.type_keys("\x15exit\r");
     terminal.finish(0);
 }
 

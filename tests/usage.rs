@@ -5,6 +5,15 @@ mod common;
 use common::Piped;
 use common::terminal::Setup;
 
+const SUBCOMMANDS: [&str; 6] = [
+    "serve",
+    "connect",
+    "check",
+    "relay",
+    "diagram",
+    "completions",
+];
+
 /// Runs the program, and returns its status and what it said.
 fn run(args: &[&str]) -> (i32, String, String) {
     let mut program = Piped::start(args);
@@ -73,6 +82,83 @@ fn a_wrong_value_is_named_with_what_would_be_right() {
 }
 
 #[test]
+fn what_was_meant_is_told() {
+    for (args, tip) in [
+        (
+            &["localhost:5000"][..],
+            "did you mean `socketchat connect localhost:5000`?",
+        ),
+        (
+            &["5000"],
+            "did you mean `socketchat connect localhost:5000`?",
+        ),
+        (
+            &["help", "[::1]:7000"],
+            "did you mean `socketchat connect [::1]:7000`?",
+        ),
+        (
+            &["conect"],
+            "some similar subcommands exist: 'check', 'connect'",
+        ),
+        (
+            &["help", "conect"],
+            "some similar subcommands exist: 'check', 'connect'",
+        ),
+        (
+            &["completions", "tcsh"],
+            "there are none for tcsh; the program needs none to work",
+        ),
+        (
+            &["completions", "pwsh"],
+            "a similar value exists: 'powershell'",
+        ),
+        (
+            &["connect", "--fram", "line"],
+            "a similar argument exists: '--framing'",
+        ),
+    ] {
+        let (code, stdout, stderr) = run(args);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{args:?}");
+        let tips: Vec<_> = stderr
+            .lines()
+            .filter_map(|line| line.trim_start().strip_prefix("tip: "))
+            .collect();
+        assert_eq!(tips, [tip], "{args:?}: {stderr}");
+    }
+}
+
+/// What a link or a file name brings along is not to reach the terminal through an error.
+#[test]
+fn no_escape_of_an_argument_reaches_the_terminal() {
+    const EVIL: &str = "a\x1b]0;title\x07\x1b[31mb\u{9b}1m\u{202e}c";
+    for args in [
+        &[EVIL][..],
+        &["help", EVIL],
+        &["connect", &format!("{EVIL}.invalid")],
+        &["connect", "localhost", EVIL],
+        &["connect", &format!("--{EVIL}")],
+        &["connect", "--reply-until", &format!("({EVIL}")],
+        &["connect", &format!("unix:/{EVIL}")],
+        &["serve", "--script", EVIL],
+        &["serve", "--transcript", &format!("/{EVIL}/{EVIL}")],
+        &["diagram", EVIL],
+        &["completions", EVIL],
+        &["check", "client", "--level", EVIL],
+        &["check", "client", "--", EVIL],
+        &["relay", "--listen", EVIL],
+    ] {
+        let mut terminal = Setup::new(args).start();
+        terminal.exit();
+        let shown = String::from_utf8(terminal.raw()).unwrap();
+        // What the terminal is sent is the program's own colours and nothing of the argument's.
+        for part in ["\x1b]", "\x07", "\x1b[31mb", "\u{9b}", "\u{202e}"] {
+            assert!(!shown.contains(part), "{args:?}: {shown:?}");
+        }
+        assert!(shown.contains('c'), "{shown:?}");
+    }
+}
+
+#[test]
 fn a_host_that_is_not_there_is_an_error_of_one_line() {
     let (code, stdout, stderr) = run(&["connect", "no-such-host.invalid"]);
     assert_eq!((code, stdout.as_str()), (1, ""));
@@ -91,6 +177,32 @@ fn a_host_that_is_not_there_is_an_error_of_one_line() {
         "socketchat: cannot listen on 192.0.2.1:0: cannot assign requested address (--host \
          takes an address of this machine)\n"
     );
+}
+
+/// Each option that `-h` tells takes one row, and all of them one screen.
+#[test]
+fn short_help_is_one_screen() {
+    for subcommand in SUBCOMMANDS {
+        let (code, short, stderr) = run(&[subcommand, "-h"]);
+        assert_eq!((code, stderr.as_str()), (0, ""));
+        assert!(short.lines().count() < 24, "{short}");
+        for row in short.lines() {
+            assert!(row.chars().count() <= 80, "{row}");
+        }
+        let options = |help: &str| -> Vec<String> {
+            let rows = help.lines().map(str::trim_start);
+            let options = rows.filter(|row| row.starts_with('-'));
+            let names = options.map(|row| row.split("  ").next().unwrap().to_owned());
+            names.collect()
+        };
+        let (_, long, _) = run(&[subcommand, "--help"]);
+        let (few, all) = (options(&short), options(&long));
+        assert!(few.iter().all(|name| all.contains(name)), "{few:?} {all:?}");
+        assert!(long.contains("\nExamples:\n"), "{long}");
+        // An option and what it is good for, and nothing that belongs to the row above.
+        let (_, rows) = short.split_once("Options:\n").unwrap();
+        assert_eq!(rows.lines().count(), few.len(), "{rows}");
+    }
 }
 
 #[test]
