@@ -105,10 +105,12 @@ impl Canvas {
 
     /// Adds a row with all lifelines.
     fn add_row(&mut self) -> &mut Row {
-        self.rows.push_mut(Row {
+        let index = self.rows.len();
+        self.rows.push(Row {
             has_lifelines: true,
             ..Row::default()
-        })
+        });
+        &mut self.rows[index]
     }
 
     /// Draws an arrow with the label on it, or with the label's text above it if it is too
