@@ -53,13 +53,16 @@ pub fn run(
             engine.tell_unsent_lines()?;
             return Err(lost);
         };
-        engine.show(&Event::TryingAgain {
+        engine.start_input()?;
+        let trying_again = |pause| Event::TryingAgain {
+            endpoint,
             failure: &lost,
             pause,
             tries: outage.tries,
-        })?;
-        engine.start_input()?;
-        if let Some(ending) = engine.pause(Instant::now() + pause)? {
+        };
+        // A loss is news, and stays on the screen.
+        let is_news = matches!(lost, Failure::Lost(..));
+        if let Some(ending) = engine.pause(pause, is_news, trying_again)? {
             return Ok(ending);
         }
     }

@@ -322,11 +322,40 @@ impl Engine {
         }
     }
 
-    /// Waits until the time `until`, without a peer. Returns how the user ended the program, or
-    /// `None` if the time is up. Fails as [`Engine::run_aside`] does.
-    pub fn pause(&mut self, until: Instant) -> Result<Option<Ending>, Failure> {
-        let pause = until.saturating_duration_since(Instant::now());
-        Ok(self.run_aside(move || thread::sleep(pause))?.err())
+    /// Waits for the time `pause`, without a peer, and shows the event that `waiting` makes of what
+    /// is left of it: once, or above a prompt each second, if it is not news. Returns how the user
+    /// ended the program, or `None` if the time is up. Fails as [`Engine::run_aside`] does.
+    pub fn pause<'a>(
+        &mut self,
+        pause: Duration,
+        is_news: bool,
+        waiting: impl Fn(Duration) -> Event<'a>,
+    ) -> Result<Option<Ending>, Failure> {
+        let until = Instant::now() + pause;
+        let mut left = pause;
+        let counts_down = self.prompt.is_some() && !is_news;
+        if !counts_down {
+            self.show(&waiting(left))?;
+        }
+        loop {
+            let mut step = left;
+            if counts_down {
+                let seconds = left.as_millis().div_ceil(1000);
+                let seconds = Duration::from_secs(seconds.try_into().unwrap_or(u64::MAX));
+                self.report
+                    .renew(&waiting(seconds))
+                    .map_err(Failure::Output)?;
+                // Until the next whole second.
+                step = left.saturating_sub(seconds.saturating_sub(Duration::from_secs(1)));
+            }
+            if left.is_zero() {
+                return Ok(None);
+            }
+            if let Err(ending) = self.run_aside(move || thread::sleep(step))? {
+                return Ok(Some(ending));
+            }
+            left = until.saturating_duration_since(Instant::now());
+        }
     }
 
     /// Reports the text that was entered or is on the prompt as not sent, if there is any. Call it

@@ -252,9 +252,11 @@ pub enum Event<'a> {
     Gone(Peer, &'a Parting),
     /// The connection to the server failed and is tried again.
     TryingAgain {
+        /// The server.
+        endpoint: &'a Endpoint,
         /// Why it failed.
         failure: &'a Failure,
-        /// The pause before the next try.
+        /// The pause before the next try; zero when it is made.
         pause: Duration,
         /// The number of the next try, from 1.
         tries: u32,

@@ -23,6 +23,9 @@ const ENOUGH: usize = 64 * 1024;
 /// What makes a terminal ring.
 pub const BELL: &str = "\x07";
 
+/// Erases the row above the prompt's first one, where the cursor is at the start.
+const ERASE_ABOVE: &str = "\x1b[A\x1b[2K";
+
 /// What a nudge prints. It leaves the cursor in place, and ends with the newline that rustyline
 /// requires.
 const NUDGE: &str = "\x1b[A\n";
@@ -56,6 +59,10 @@ struct State {
     rings: bool,
     /// The text to print above the prompt: complete rows without control sequences of a peer.
     rows: String,
+    /// The row directly above the prompt, which another one replaces.
+    status: Option<String>,
+    /// The status that is on the screen there.
+    shown_status: Option<String>,
     draft: Draft,
     /// A message to insert before the draft.
     put_back: Option<String>,
@@ -119,6 +126,14 @@ impl SharedPrompt {
         state.nudge();
     }
 
+    /// Sets the row directly above the prompt, or removes it. It must fit a row, and must not contain
+    /// control sequences of a peer.
+    pub fn set_status(&self, status: Option<String>) {
+        let mut state = self.lock();
+        state.status = status;
+        state.nudge();
+    }
+
     /// Rings with the rows that follow, unless the prompt on the screen asks for a line and the user
     /// has typed nothing yet. Without turns it always asks for one, and that tells nothing.
     pub fn ring(&self) {
@@ -170,7 +185,12 @@ impl SharedPrompt {
     #[must_use]
     pub fn take_rest(&self) -> (String, String) {
         let mut state = self.lock();
-        (mem::take(&mut state.rows), mem::take(&mut state.draft.line))
+        let mut rows = String::new();
+        if state.shown_status.take().is_some() {
+            rows.push_str(ERASE_ABOVE);
+        }
+        rows.push_str(&mem::take(&mut state.rows));
+        (rows, mem::take(&mut state.draft.line))
     }
 
     /// Returns who is there, to be changed, or to complete a line.
@@ -214,6 +234,8 @@ impl SharedPrompt {
             return None;
         }
         state.phase = Phase::Starting;
+        // An entered line stands between them now.
+        state.shown_status = None;
         // With turns, nothing counts as an answer to what was not on the screen.
         state.shown = if state.duplex {
             state.turn()
@@ -294,7 +316,15 @@ impl SharedPrompt {
             if mem::take(&mut state.rings) {
                 text.push_str(BELL);
             }
+            if state.shown_status.take().is_some() {
+                text.push_str(ERASE_ABOVE);
+            }
             text.push_str(&mem::take(&mut state.rows));
+            if let Some(status) = state.status.clone() {
+                text.push_str(&status);
+                text.push('\n');
+                state.shown_status = Some(status);
+            }
             state.shown = state.turn();
         } else if state.phase == Phase::Starting {
             // Keys typed earlier may be waiting, so nothing new is drawn before they are handled.
@@ -337,7 +367,10 @@ impl State {
     /// Makes rustyline redraw if there is something new and no nudge is pending. Never blocks: the
     /// channel of the printer has room for one nudge.
     fn nudge(&mut self) {
-        let is_new = !self.rows.is_empty() || self.turn() != self.shown || self.wants_to_leave();
+        let is_new = !self.rows.is_empty()
+            || self.turn() != self.shown
+            || self.status != self.shown_status
+            || self.wants_to_leave();
         if is_new
             && self.phase == Phase::Editing
             && !self.nudged

@@ -18,9 +18,10 @@ use crate::event::{Event, Peer, Prompt};
 use crate::explain::{Log, fold};
 use crate::prompt::{BELL, SharedPrompt, is_dumb};
 use crate::reason::reason;
+use crate::sanitize::Untrusted;
 use crate::sys;
 use crate::transcript::Transcript;
-use crate::wrap::Rows;
+use crate::wrap::{Rows, terminal_columns};
 
 /// The user's choices about output.
 #[derive(Debug, Clone, Default)]
@@ -197,6 +198,23 @@ impl Report {
         self.tell(event)
     }
 
+    /// Shows `event`, a state that lasts for a while, on one row above the prompt, where the next one
+    /// takes its place and [`Event::ConnectedTo`] removes it. Without a prompt, reports it as any other.
+    /// Fails as [`Report::show`] does.
+    pub fn renew(&mut self, event: &Event<'_>) -> io::Result<()> {
+        match &self.prompt {
+            Some(prompt) if io::stderr().is_terminal() => {
+                if !self.quiet {
+                    let text = event.to_string();
+                    let text = Untrusted(text.as_bytes()).visible_line(terminal_columns() - 1);
+                    prompt.set_status(Some(text));
+                }
+                Ok(())
+            }
+            _ => self.show(event),
+        }
+    }
+
     fn tell(&mut self, event: &Event<'_>) -> io::Result<()> {
         self.record(event)?;
         self.print(event)
@@ -217,6 +235,9 @@ impl Report {
     }
 
     fn print(&mut self, event: &Event<'_>) -> io::Result<()> {
+        if let (Event::ConnectedTo { .. }, Some(prompt)) = (event, &self.prompt) {
+            prompt.set_status(None);
+        }
         match event {
             // The user typed it, or notices it when the program ends.
             Event::Sent { .. } | Event::Closed { goes_on: false, .. } => Ok(()),

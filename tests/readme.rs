@@ -174,7 +174,7 @@ fn a_connection_that_comes_back() {
     let mut client = run(here(), RETRY[0], port, "");
     client.stderr.wait_for("a try", |bytes| {
         String::from_utf8_lossy(bytes)
-            .contains("trying again in 0.25 s (try 1)\n")
+            .contains("Trying again in 0.25 s (try 1): ")
             .then_some(())
     });
     let mut server = Piped::start(["serve", "--port", &port.to_string()]);

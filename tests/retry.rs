@@ -27,11 +27,9 @@ fn expect_trying(client: &Piped, words: &str) {
 fn a_server_that_is_not_there_yet_is_waited_for() {
     let port = free_port();
     let mut client = Piped::connect(port, &["--retry"]);
-    expect_trying(
-        &client,
-        "connection refused; trying again in 0.25 s (try 1)\n",
-    );
-    expect_trying(&client, " (try 2)\n");
+    let told = format!("Trying again in 0.25 s (try 1): localhost:{port}: connection refused\n");
+    expect_trying(&client, &told);
+    expect_trying(&client, " (try 2): ");
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let mut server = accept(&listener);
     client.write("hello\n");
@@ -46,7 +44,7 @@ fn a_server_that_is_not_there_yet_is_waited_for() {
 fn without_it_a_server_that_is_not_there_is_an_error() {
     let client = Piped::connect(free_port(), &[]);
     let (_, stderr) = client.finish(1);
-    assert!(!stderr.contains("trying again"), "{stderr}");
+    assert!(!stderr.contains("Trying again"), "{stderr}");
 }
 
 #[test]
@@ -62,10 +60,51 @@ fn patience_has_an_end() {
     assert!((2..=3).contains(&tries.len()), "{stderr}");
 }
 
+/// The row above the prompt counts down, and its place is the same for each try.
+#[test]
+fn at_a_terminal_the_tries_are_told_on_one_row() {
+    let port = free_port();
+    let terminal = Terminal::connect(port, &["--retry"]);
+    terminal.type_keys("hello");
+    for told in ["in 2 s (try 5)", "in 1 s (try 5)"] {
+        let row = format!("Trying again {told}: localhost:{port}: ");
+        terminal.expect_screen(&row, |shown| {
+            let rows: Vec<_> = shown.trim_start().lines().collect();
+            rows.len() == 2 && rows[0].starts_with(&row) && rows[1] == " <- hello"
+        });
+    }
+    terminal.type_keys("\r");
+    terminal.expect_text("hello (the server is not there)");
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let mut server = accept(&listener);
+    let connected =
+        format!("Connected to 127.0.0.1:{port}\nbye leaves, /help tells what else\n -> hello");
+    terminal.expect_screen(&connected, |shown| shown.trim_start() == connected);
+    terminal.type_keys("\r");
+    expect_bytes(&mut server, "hello");
+    terminal.type_keys("\x03");
+    terminal.finish(130);
+}
+
+/// What is told meanwhile goes above the row, and no part of it stays at the end.
+#[test]
+fn at_a_terminal_the_row_of_the_tries_goes_with_the_waiting() {
+    let terminal = Terminal::connect(free_port(), &["--retry=3s"]);
+    terminal.expect_text("Trying again in 1 s");
+    terminal.type_keys("/who\r");
+    terminal.expect_screen("the answer above the row", |shown| {
+        shown.contains(" <- /who\nNobody is there.\nTrying again")
+    });
+    terminal.expect_text("socketchat: cannot connect to localhost:");
+    let screen = terminal.screen();
+    assert_eq!(screen.matches("Trying again").count(), 1, "{screen}");
+    terminal.finish(1);
+}
+
 #[test]
 fn ctrl_c_ends_the_waiting() {
     let terminal = Terminal::connect(free_port(), &["--retry"]);
-    terminal.expect_text("trying again in");
+    terminal.expect_text("Trying again in");
     terminal.expect_text("\n <-");
     terminal.type_keys("\r");
     terminal.expect_text("(the server is not there)");
@@ -98,7 +137,7 @@ fn a_message_without_a_reply_is_sent_again_from_a_pipe() {
         stdout,
         "Received from server: 1\nReceived from server: 2\nReceived from server: 3\n"
     );
-    let told = "lost the connection to the server: connection reset by peer; trying again in ";
+    let told = ": lost the connection to the server: connection reset by peer\n";
     // A reply has come in between, so that the second time is not a second try.
     assert_eq!(stderr.matches(told).count(), 2, "{stderr}");
 }
@@ -151,7 +190,7 @@ fn a_close_in_our_own_turn_is_a_loss() {
     leave(accept(&listener));
     expect_trying(
         &client,
-        "lost the connection to the server: it was closed in our turn; trying again in",
+        "lost the connection to the server: it was closed in our turn\n",
     );
     let mut server = accept(&listener);
     client.write("hello\n");
@@ -193,7 +232,8 @@ fn a_half_typed_line_outlives_the_server_at_the_prompt() {
     client.type_keys("half a");
     client.expect(&["Received from server: hi", " -> half a"]);
     signal(server.id(), Signal::SIGKILL);
-    client.expect_text("connection reset by peer;");
+    client.expect_words("Trying again in 0.25 s (try 1): localhost");
+    client.expect_words("connection reset by peer");
     client.expect_text("(try 2)");
     // What is typed in the meantime goes on with it.
     client.type_keys(" line");
@@ -299,7 +339,7 @@ fn a_reply_that_is_cut_off_is_none() {
 fn the_time_of_a_connection_is_no_time_without_one() {
     let port = free_port();
     let client = Piped::connect(port, &["--retry=1s"]);
-    expect_trying(&client, "(try 2)\n");
+    expect_trying(&client, "(try 2): ");
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let server = accept(&listener);
     drop(listener);
@@ -311,7 +351,7 @@ fn the_time_of_a_connection_is_no_time_without_one() {
     let _ = (&server).read(&mut [0]);
     assert!(start.elapsed().as_millis() >= 1200);
     reset(server);
-    expect_trying(&client, "connection reset by peer; trying again");
+    expect_trying(&client, "connection reset by peer\n");
 }
 
 #[test]

@@ -268,7 +268,7 @@ fn what_another_program_has_put_in_its_place_stays() {
 fn a_server_that_comes_later_is_waited_for() {
     let (_folder, path, address) = place();
     let mut client = connect(&address, &["--retry=20s", "-f", "line"]);
-    expect_told(&client, "trying again");
+    expect_told(&client, "Trying again");
     let listener = UnixListener::bind(&path).unwrap();
     client.write("one\n");
     let mut server = accept(&listener);

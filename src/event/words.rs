@@ -162,17 +162,22 @@ impl fmt::Display for Event<'_> {
             }
             Self::Gone(peer, parting) => gone(f, *peer, parting),
             Self::TryingAgain {
+                endpoint,
                 failure,
                 pause,
                 tries,
-            } => write!(
-                f,
-                "{}; trying again in {} s (try {tries})",
-                failure.briefly(),
-                format!("{:.2}", pause.as_secs_f32())
-                    .trim_end_matches('0')
-                    .trim_end_matches('.')
-            ),
+            } => {
+                f.write_str("Trying again ")?;
+                if pause.is_zero() {
+                    f.write_str("now")?;
+                } else {
+                    let seconds = format!("{:.2}", pause.as_secs_f32());
+                    let seconds = seconds.trim_end_matches('0').trim_end_matches('.');
+                    write!(f, "in {seconds} s")?;
+                }
+                // Last what may be cut off where it has one row.
+                write!(f, " (try {tries}): {endpoint}: {}", failure.briefly())
+            }
             Self::NotSent(text) => {
                 write!(f, "Not sent: {}", Untrusted(text.as_bytes()).visible())
             }
