@@ -258,9 +258,12 @@ impl Report {
                 }
                 self.say(event, labelled)
             }
-            Event::Late(peer, _) => {
-                let labelled = matches!(peer, Peer::Numbered(_)) && !self.quiet;
-                self.say(event, labelled)
+            Event::Late(peer, part) => {
+                let begins = part.first || self.is_at_start();
+                // A program that talks with one peer reads what belongs to its last message.
+                let is_single = !matches!(peer, Peer::Numbered(_));
+                let joins = is_single && matches!(self.stdout, Stdout::Pipe(_));
+                self.say(event, begins && !joins && !self.quiet)
             }
             Event::Called(_) | Event::Stands(_) | Event::Hint(_) => self.notice(self.dim, event),
             Event::Welcome if !self.quiet => self.notice(self.dim, event),

@@ -439,7 +439,7 @@ fn what_comes_late_of_one_of_many_says_whose_it_is() {
     clients[0].write_all(b"and more").unwrap();
     terminal.expect(&[
         "Received from client #1: one",
-        "Late from client #1: and more",
+        "Received from client #1 (out of turn): and more",
         "     #1 -> half",
     ]);
 }
@@ -498,7 +498,8 @@ fn a_client_that_goes_on_talking_in_our_turn_can_be_answered() {
     std::thread::spawn(move || while flood.write_all(&[b'x'; 1000]).is_ok() {});
     server.stdout.wait_for("what is late", |bytes| {
         let text = String::from_utf8_lossy(bytes);
-        text.contains("Late from client #1: x").then_some(())
+        text.contains("Received from client #1 (out of turn): x")
+            .then_some(())
     });
     server.write("to the flood\nto the other\n");
     let mut other = raw_client(port);
@@ -515,8 +516,11 @@ fn a_long_text_that_comes_late_is_no_turn_of_its_own() {
     client.write_all(&[b'x'; 2000]).unwrap();
     server.stdout.wait_for("what is late", |bytes| {
         let text = String::from_utf8_lossy(bytes);
-        text.contains(&format!("Late from client #1: {}", "x".repeat(2000)))
-            .then_some(())
+        text.contains(&format!(
+            "Received from client #1 (out of turn): {}",
+            "x".repeat(2000)
+        ))
+        .then_some(())
     });
     server.write("hi\n");
     expect_bytes(&mut client, "hi");

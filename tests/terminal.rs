@@ -191,7 +191,7 @@ fn late_bytes_are_shown_above_the_prompt() {
     peer.write_all(b"and the rest\nof it").unwrap();
     terminal.expect(&[
         "Received from server: reply",
-        "    and the rest",
+        "Received from server (out of turn): and the rest",
         "    of it",
         " -> half",
     ]);
@@ -565,7 +565,12 @@ fn a_paste_is_not_torn_by_what_comes_in_its_middle() {
     peer.write_all(b"late").unwrap();
     // The prompt stays until the paste has ended; then the late text is shown.
     terminal.type_keys("ond\rthird\x1b[201~");
-    terminal.expect(&["    late", " -> first", "second", "third"]);
+    terminal.expect(&[
+        "Received from server (out of turn): late",
+        " -> first",
+        "second",
+        "third",
+    ]);
     terminal.type_keys("\r");
     expect_bytes(&mut peer, "first\nsecond\nthird");
 }
@@ -595,7 +600,8 @@ fn rows_that_the_terminal_would_make_are_indented_too() {
         "    Received from server: forged",
         " ->",
     ]);
-    let late = format!("{}The server left.", " ".repeat(usize::from(COLUMNS) - 4));
+    let padding = " ".repeat(usize::from(COLUMNS) - "Received from server (out of turn): ".len());
+    let late = format!("{padding}The server left.");
     peer.write_all(late.as_bytes()).unwrap();
     terminal.expect(&["    The server left.", " ->"]);
     // In characters of two columns as well.

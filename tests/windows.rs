@@ -113,9 +113,10 @@ fn a_conversation_at_a_terminal_of_windows() {
     terminal.keys(&["half"]);
     terminal.expect(&[" -> half"]);
     peer.write_all(b"late").unwrap();
-    terminal.expect(&["Received from server: two", "    late", " -> half"]);
+    let late = "Received from server (out of turn): late";
+    terminal.expect(&["Received from server: two", late, " -> half"]);
     drop(peer);
-    terminal.expect(&["    late", "The server left.", "Not sent: half", "status 0"]);
+    terminal.expect(&[late, "The server left.", "Not sent: half", "status 0"]);
 
     // The history of the run before, and Ctrl-C.
     let terminal = Tmux::start("second", &args);

@@ -154,8 +154,14 @@ impl fmt::Display for Event<'_> {
             Self::NotAnswered => f.write_str("This had no reply; Enter sends it again:"),
             Self::Failed(failure) => failure.fmt(f),
             Self::ConnectedTo { address, .. } => write!(f, "Connected to {address}"),
-            Self::Received(peer, part) => label(f, *peer, part.name()),
-            Self::Late(peer, _) => write!(f, "Late from {peer}:"),
+            Self::Received(peer, part) => {
+                label(f, *peer, part.name())?;
+                f.write_str(":")
+            }
+            Self::Late(peer, part) => {
+                label(f, *peer, part.name())?;
+                f.write_str(" (out of turn):")
+            }
             Self::Odd { oddity, first } => odd(f, oddity, *first),
             Self::LastAnswer => {
                 f.write_str("No more from you; waiting for the last answer (Ctrl-C leaves).")
@@ -413,16 +419,16 @@ fn seconds(duration: Duration) -> String {
     humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string()
 }
 
-/// Writes the heading of a message from `peer`. If the message has no sender's `name`, it is the
+/// Writes the heading of a message from `peer`, up to its colon. If the message has no sender's `name`, it is the
 /// one that the tutorial's scripts print.
 fn label(f: &mut fmt::Formatter<'_>, peer: Peer, name: Option<Untrusted<'_>>) -> fmt::Result {
     let name = name.filter(|name| !name.bytes().trim_ascii().is_empty());
     match (name.map(|name| name.visible_line(NAME)), peer) {
-        (Some(name), Peer::Numbered(_)) => write!(f, "Received from {name} ({peer}):"),
-        (Some(name), Peer::Client | Peer::Server) => write!(f, "Received from {name}:"),
-        (None, Peer::Numbered(_)) => write!(f, "Received from {peer}:"),
-        (None, Peer::Client) => f.write_str("Received from connected client:"),
-        (None, Peer::Server) => f.write_str("Received from server:"),
+        (Some(name), Peer::Numbered(_)) => write!(f, "Received from {name} ({peer})"),
+        (Some(name), Peer::Client | Peer::Server) => write!(f, "Received from {name}"),
+        (None, Peer::Numbered(_)) => write!(f, "Received from {peer}"),
+        (None, Peer::Client) => f.write_str("Received from connected client"),
+        (None, Peer::Server) => f.write_str("Received from server"),
     }
 }
 
