@@ -16,6 +16,9 @@ use crate::sys;
 /// The initial size of a read buffer in bytes, if there may be many peers. Most messages fit.
 const SMALL: usize = 4096;
 
+/// The most of the buffer that is kept when nothing is in it.
+const KEPT: usize = 64 * 1024;
+
 /// A part of a received message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part<'a> {
@@ -308,6 +311,11 @@ impl<S: Stream> Connection<S> {
     pub fn has_next(&mut self) -> bool {
         if self.start < self.end {
             self.look(Pause::None);
+        } else if self.buffer.len() > KEPT {
+            // A long message of a silent client takes no memory any more.
+            self.buffer.truncate(KEPT);
+            self.buffer.shrink_to_fit();
+            (self.start, self.end) = (0, 0);
         }
         self.found.is_some()
     }

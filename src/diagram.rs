@@ -21,6 +21,9 @@ use crate::transcript::Record;
 /// The maximum length of a line in bytes. A text of 64 KiB takes six times as many at most, as JSON.
 const LONGEST: usize = 1 << 20;
 
+/// How many lines of a file are told of that are not valid.
+const TOLD: usize = 10;
+
 /// A row of the diagram. Participants are indices into [`Diagram::participants`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Step {
@@ -91,8 +94,9 @@ pub fn read(files: &[PathBuf]) -> Result<(Diagram, Vec<String>), Failure> {
     parse(readers).map_err(|(path, error)| Failure::ReadTranscript(path, error))
 }
 
-/// Parses transcripts, each the content of the file at its path. Returns the diagram, and a notice
-/// for each line that was left out because it is not valid. Fails if a file cannot be read.
+/// Parses transcripts, each the content of the file at its path. Returns the diagram, and
+/// notices of the lines that were left out because they are not valid: of each of the first ones, and
+/// of how many follow. Fails if a file cannot be read.
 ///
 /// Takes time in proportion to the length of the files, and memory in proportion to the events in
 /// them.
@@ -110,12 +114,12 @@ pub fn parse<'a, R: BufRead>(
     Ok((Story::new(records).into_diagram(), bad))
 }
 
-/// Reads the records of the file at `path`, and returns a notice for each line that is none.
+/// Reads the records of the file at `path`, and returns notices of the lines that are none.
 fn read_records(
     path: &Path,
     mut reader: impl BufRead,
 ) -> io::Result<(Vec<Record<'static>>, Vec<String>)> {
-    let (mut records, mut bad) = (Vec::new(), Vec::new());
+    let (mut records, mut bad, mut untold) = (Vec::new(), Vec::new(), 0_u64);
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
@@ -142,12 +146,22 @@ fn read_records(
                 Err(error) => error.to_string(),
             }
         };
+        if bad.len() == TOLD {
+            untold += 1;
+            continue;
+        }
         // serde_json's position is wrong here: it counts lines from this line.
         let reason = reason.split(" at line ").next().unwrap_or_default();
         bad.push(format!(
             "{}:{number}: left out, as it is no line of a transcript: {}",
             path.display(),
             Untrusted(reason.as_bytes()).visible_line(80)
+        ));
+    }
+    if untold > 0 {
+        bad.push(format!(
+            "{}: {untold} more lines are left out",
+            path.display()
         ));
     }
     Ok((records, bad))

@@ -1006,8 +1006,10 @@ impl Chat<'_> {
     }
 
     /// Closes our side of every connection at the end of the input, and shows what the peers still
-    /// send: a reply may consist of several messages.
+    /// send: a reply may consist of several messages. Fails if a connection breaks without turns: with
+    /// them, the last reply told that everything had arrived.
     fn close(&mut self) -> Result<Ending, Failure> {
+        let mut lost = None;
         let limit = self.peers.close().map(|limit| Instant::now() + limit);
         loop {
             for _ in 0..self.peers.begin_round() {
@@ -1019,9 +1021,15 @@ impl Chat<'_> {
                         self.engine.show(&received(&self.session, peer, &part))?;
                     }
                     News::Gone(peer, parting) => {
-                        if let Parting::Stuck(_) = parting {
-                            self.engine.lost_words = true;
-                            self.engine.show(&Event::Gone(peer, &parting))?;
+                        match parting {
+                            Parting::Stuck(_) => {
+                                self.engine.lost_words = true;
+                                self.engine.show(&Event::Gone(peer, &parting))?;
+                            }
+                            Parting::Lost(error) if self.session.is_duplex() => {
+                                lost = Some(Failure::NotTaken(peer, error));
+                            }
+                            Parting::Lost(_) | Parting::Left | Parting::Idle(_) => {}
                         }
                         self.peers.remove(peer);
                     }
@@ -1029,7 +1037,7 @@ impl Chat<'_> {
                 }
             }
             if self.peers.is_empty() || limit.is_some_and(|limit| limit <= Instant::now()) {
-                return Ok(Ending::EndOfInput);
+                return lost.map_or(Ok(Ending::EndOfInput), Err);
             }
             self.wait(limit)?;
             while let Some(typed) = next(&mut self.engine.input, false) {

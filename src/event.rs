@@ -310,6 +310,8 @@ pub enum Failure {
     Connect(Endpoint, io::Error),
     /// The connection broke, instead of being closed.
     Lost(Peer, io::Error),
+    /// The connection broke after the end of our input, when the peer may not have taken all of it.
+    NotTaken(Peer, io::Error),
     /// The connection broke before the reply to a message that is too long to be sent again.
     LostWithMessage(Peer, io::Error),
     /// The server did not end its reply to this line within this time; `None` if the line was too

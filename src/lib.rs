@@ -117,6 +117,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             language.set();
             let (diagram, bad) = diagram::read(&files)?;
             for line in bad {
+                let line = rows(&line, "    ", &io::stderr());
                 let _ = writeln!(io::stderr(), "{line}");
             }
             if diagram.is_empty() {
@@ -172,6 +173,9 @@ fn read_script(path: &Path) -> Result<Script, Failure> {
     Script::parse(&text).map_err(|bad| Failure::BadScript(path.to_owned(), bad))
 }
 
+/// What stands below the name of a check.
+const INDENT: &str = "                ";
+
 /// Makes the checks that `args` ask for, and prints each verdict. Returns the exit status: 0 if all
 /// have passed, 1 if not, 130 after Ctrl-C. Fails if they cannot be made.
 fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
@@ -181,7 +185,7 @@ fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         made += usize::from(is_made);
         passed += usize::from(verdict.outcome == Outcome::Passed);
         let line = match args.format {
-            ReportFormat::Text => rows(&verdict.to_string()),
+            ReportFormat::Text => rows(&verdict.to_string(), INDENT, &io::stdout()),
             ReportFormat::Json => verdict.json(),
         };
         print_line(&line)
@@ -202,16 +206,15 @@ fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Returns `text` in rows of the terminal, if stdout is one.
-fn rows(text: &str) -> String {
-    const INDENT: &str = "                ";
-    if !io::stdout().is_terminal() {
+/// Returns `text` in rows of the terminal, all but the first with `indent`, if `output` is one.
+fn rows(text: &str, indent: &'static str, output: &impl io::IsTerminal) -> String {
+    if !output.is_terminal() {
         return text.into();
     }
     let columns = terminal_columns();
     let lines: Vec<_> = text
         .lines()
-        .map(|line| wrap(line, INDENT, columns))
+        .map(|line| wrap(line, indent, columns))
         .collect();
     lines.join("\n")
 }

@@ -2,6 +2,7 @@
 //! joined as it is told, and shows each passage.
 
 use std::io::{self, BufRead as _, stdin};
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -27,6 +28,12 @@ pub const BACKLOG: u16 = 16;
 /// at least: no time at all would be without a limit.
 const LOOKING: Duration = Duration::from_millis(100);
 const LEAST: Duration = Duration::from_millis(1);
+
+/// The maximum number of clients at once. Each takes two threads; the others wait in the backlog.
+const CLIENTS: usize = 100;
+
+/// How long no client is accepted after there was no descriptor or thread for one.
+const RECOVERY: Duration = Duration::from_secs(1);
 
 /// The maximum number of bytes to read at once, and to join.
 const BUFFER: usize = 64 * 1024;
@@ -70,8 +77,8 @@ struct Connection {
 }
 
 /// Connects each client of `listener` to `target`, and passes bytes on as `options` tell. Records the
-/// socket calls in `log`, and shows in `report` what happens. Ends only if it fails: if no client can
-/// be accepted any more, or nothing can be shown.
+/// socket calls in `log`, and shows in `report` what happens. Ends only if it fails: if the listening
+/// socket is broken, or nothing can be shown.
 pub fn run(
     mut listener: ListeningSocket,
     target: Endpoint,
@@ -94,25 +101,42 @@ pub fn run(
         .register(poll.registry(), Token(0))
         .map_err(Failure::Accept)?;
     let mut number = 0;
+    let mut told_crowded = false;
     loop {
-        match listener.accept() {
+        let crowded = match listener.accept() {
             Ok((client, address)) => {
                 number += 1;
                 relay.show(&Event::ConnectionFrom(Peer::Numbered(number), &address))?;
-                let relay = Arc::clone(&relay);
+                let of_thread = Arc::clone(&relay);
                 // What cannot be shown is told when the next client comes.
-                thread::spawn(move || relay.serve(number, client));
+                let thread = thread::Builder::new()
+                    .spawn(move || of_thread.serve(number, client).unwrap_or_default());
+                match thread {
+                    Ok(_) => {
+                        told_crowded = false;
+                        // Each client's thread has the relay, too.
+                        while Arc::strong_count(&relay) > CLIENTS {
+                            thread::sleep(LOOKING);
+                        }
+                        continue;
+                    }
+                    Err(error) => error,
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 match poll.poll(&mut events, None) {
                     Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                         return Err(Failure::Accept(error));
                     }
-                    _ => {}
+                    _ => continue,
                 }
             }
-            Err(error) => return Err(Failure::Accept(error)),
+            Err(error) => error,
+        };
+        if !mem::replace(&mut told_crowded, true) {
+            relay.show(&Event::Crowded(&crowded))?;
         }
+        thread::sleep(RECOVERY);
     }
 }
 
@@ -155,7 +179,18 @@ impl Relay {
             client_left: AtomicBool::new(false),
         };
         let results = thread::scope(|scope| {
-            let back = scope.spawn(|| self.pass(&connection, Way::ToClient));
+            let back = thread::Builder::new()
+                .spawn_scoped(scope, || self.pass(&connection, Way::ToClient));
+            let back = match back {
+                Ok(back) => back,
+                Err(error) => {
+                    connection.reset();
+                    return [
+                        self.tell(number, Relayed::Lost(Way::ToClient, &error)),
+                        Ok(()),
+                    ];
+                }
+            };
             [
                 self.pass(&connection, Way::ToServer),
                 back.join().unwrap_or(Ok(())),

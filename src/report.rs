@@ -149,6 +149,11 @@ impl Report {
     /// Shows a plain prompt, for a line that the terminal edits itself, unless it is already shown.
     pub fn show_plain_prompt(&mut self, prompt: Prompt) {
         if self.plain_prompt.replace(true) != Some(true) {
+            if let Stdout::Screen(rows) = &mut self.stdout {
+                // The rest of a message does not go on behind the prompt.
+                rows.end_row();
+                let _ = screen::write(&rows.take());
+            }
             write_on_terminal(&prompt.text(0));
         }
     }

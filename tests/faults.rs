@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use common::terminal::{Setup, Terminal};
 use common::{
-    DEADLINE, Piped, accept, echo, expect_bytes, home, program, raw_client, raw_server,
+    DEADLINE, Piped, accept, echo, expect_bytes, expect_end, home, program, raw_client, raw_server,
     reset_when_dropped, signal,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -490,4 +490,52 @@ fn a_soak_of_200_000_turns_takes_no_memory() {
     for (early, late) in early.into_iter().zip(late) {
         assert!(late <= early + 256 * 1024, "{early} and {late} bytes");
     }
+}
+
+/// Without turns nothing tells what has arrived but an end in order.
+#[test]
+fn a_reset_after_the_end_of_the_input_is_a_loss_without_turns() {
+    for retry in [&["--quiet"][..], &["--quiet", "--retry"]] {
+        let (listener, port) = raw_server();
+        let args = ["--duplex", "--framing", "line"];
+        let mut client = Piped::connect(port, &[&args, retry].concat());
+        let mut server = accept(&listener);
+        client.write("one\n");
+        client.close_stdin();
+        // Whether all of it has arrived, or not, cannot be known on the other side.
+        expect_bytes(&mut server, "one\n");
+        expect_end(&mut server);
+        reset_when_dropped(&server);
+        drop(server);
+        let (_, stderr) = client.finish(1);
+        let told = "socketchat: lost the connection to the server, which may not have taken everything: \
+                    connection reset by peer\n";
+        assert_eq!(stderr, told);
+    }
+    let (mut server, port) = Piped::serve(&["--duplex", "--framing", "line"]);
+    let mut client = raw_client(port);
+    server.write("one\n");
+    server.close_stdin();
+    expect_bytes(&mut client, "one\n");
+    expect_end(&mut client);
+    reset_when_dropped(&client);
+    drop(client);
+    let (_, stderr) = server.finish(1);
+    assert!(
+        stderr.contains("which may not have taken everything"),
+        "{stderr}"
+    );
+}
+
+/// An end in order is none, whatever was said before.
+#[test]
+fn an_end_after_the_end_of_the_input_is_no_loss() {
+    let (listener, port) = raw_server();
+    let mut client = Piped::connect(port, &["--duplex", "--quiet"]);
+    let mut server = accept(&listener);
+    client.write("one");
+    client.close_stdin();
+    expect_bytes(&mut server, "one");
+    drop(server);
+    assert_eq!(client.finish(0), (String::new(), String::new()));
 }

@@ -219,3 +219,32 @@ fn what_passes_is_explained_kept_and_drawn() {
         "{drawn}"
     );
 }
+
+/// Who cannot be served for want of descriptors waits, and the relay goes on.
+#[test]
+fn too_many_clients_have_to_wait() {
+    let (server, target) = raw_server();
+    let mut command = Command::new("sh");
+    let script = "ulimit -n 24; exec \"$0\" relay --listen 0 \"$1\"";
+    command.args(["-c", script, program(), &format!("localhost:{target}")]);
+    let process = Piped::spawn(command);
+    let relay = Relay {
+        port: process.port(),
+        process,
+        server,
+    };
+    let clients: Vec<_> = (0..16).map(|_| raw_client(relay.port)).collect();
+    relay.told("Others have to wait: too many open files (see `ulimit -n`)\n");
+    drop(clients);
+    let mut client = raw_client(relay.port);
+    client.write_all(b"hello").unwrap();
+    // Those of before may still have been connected.
+    loop {
+        let mut server = accept(&relay.server);
+        let mut bytes = [0; 5];
+        if server.read(&mut bytes).is_ok_and(|count| count > 0) {
+            assert_eq!(&bytes, b"hello");
+            break;
+        }
+    }
+}

@@ -880,3 +880,24 @@ fn at_a_terminal_the_time_stands_before_the_label() {
     drop(peer);
     terminal.finish(0);
 }
+
+/// A prompt that the terminal edits itself stands on a row of its own, so that the rest of a message
+/// does not go on behind it, and begins no row.
+#[test]
+fn on_a_dumb_terminal_no_rest_of_a_message_begins_a_row() {
+    let (listener, port) = raw_server();
+    let target = format!("localhost:{port}");
+    let terminal = Setup::new(&["connect", &target])
+        .env("TERM", "dumb")
+        .start();
+    let mut peer = accept(&listener);
+    terminal.expect_text("\n ->");
+    terminal.type_keys("hello\r");
+    expect_bytes(&mut peer, "hello");
+    // So long that only a pause ends it.
+    peer.write_all("x".repeat(1100).as_bytes()).unwrap();
+    terminal.expect_text("x\n <-");
+    peer.write_all(b"The server left.").unwrap();
+    terminal.expect_text("    The server left.");
+    assert!(!terminal.screen().contains("\nThe server left."));
+}

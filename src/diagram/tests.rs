@@ -144,6 +144,17 @@ fn a_line_of_any_length_is_left_out() {
     );
 }
 
+/// No more of them is kept than of a few lines.
+#[test]
+fn many_lines_that_are_none_are_counted() {
+    let good = line(0, "listening", "\"local\":\"127.0.0.1:5000\"");
+    let text = format!("{}{good}", "x\n".repeat(2000));
+    let (diagram, bad) = parse([(Path::new("x"), text.as_bytes())]).unwrap();
+    assert_eq!(diagram.steps.len(), 1);
+    assert_eq!(bad.len(), TOLD + 1);
+    assert_eq!(bad[TOLD], "x: 1990 more lines are left out");
+}
+
 /// The picture of transcripts, parsed as XML.
 fn with_picture(texts: &[&str], check: impl FnOnce(&roxmltree::Document<'_>)) {
     let (diagram, bad) = parse_texts(texts);

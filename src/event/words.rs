@@ -522,6 +522,11 @@ impl fmt::Display for Failure {
             Self::Lost(peer, error) | Self::LostWithMessage(peer, error) => {
                 (format!("lost the connection to {peer}"), error)
             }
+            Self::NotTaken(peer, error) => {
+                let what =
+                    format!("lost the connection to {peer}, which may not have taken everything");
+                (what, error)
+            }
             Self::Resolve(Endpoint::Tcp { host, .. }, error) => {
                 (format!("cannot find the host {host}"), error)
             }
