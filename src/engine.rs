@@ -10,6 +10,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use memchr::memchr;
 use mio::{Events, Poll, Token, Waker};
 
 use crate::command::Company;
@@ -201,6 +202,7 @@ impl Engine {
     pub fn run(&mut self, peers: &mut Peers, rules: Rules) -> Result<Ending, Failure> {
         self.start_input()?;
         let is_raw = !rules.framing.marks_the_end();
+        let is_duplex = rules.duplex;
         if rules.duplex {
             match (&self.prompt, &mut self.input) {
                 (Some(prompt), _) => prompt.set_duplex(!is_raw),
@@ -236,6 +238,7 @@ impl Engine {
             reply_from: Instant::now(),
             news_from: Instant::now(),
             hints: hints && is_typed,
+            told_newline: (is_raw && is_typed && !is_duplex).then_some(false),
         };
         if let Some(address) = server {
             chat.join(Peer::Server, &address)?;
@@ -343,7 +346,7 @@ impl Engine {
                 let seconds = left.as_millis().div_ceil(1000);
                 let seconds = Duration::from_secs(seconds.try_into().unwrap_or(u64::MAX));
                 self.report
-                    .renew(&waiting(seconds))
+                    .renew(&waiting(seconds), left == pause)
                     .map_err(Failure::Output)?;
                 // Until the next whole second.
                 step = left.saturating_sub(seconds.saturating_sub(Duration::from_secs(1)));
@@ -494,6 +497,8 @@ struct Chat<'a> {
     news_from: Instant,
     /// Whether the user is to be told what can be done about it, if no answer comes, or no end.
     hints: bool,
+    /// Whether the user was told that the peer sends newlines; `None` if that is not to be told.
+    told_newline: Option<bool>,
 }
 
 /// How the conversation ended, or `None` if it continues.
@@ -732,6 +737,15 @@ impl Chat<'_> {
                         })?;
                     }
                     self.engine.show(&received(&self.session, peer, &part))?;
+                    let is_line = |text: &[u8]| memchr(b'\n', text) == text.len().checked_sub(1);
+                    let text = part.text();
+                    if self.told_newline == Some(false)
+                        && !text.bytes().is_empty()
+                        && is_line(text.bytes())
+                    {
+                        self.told_newline = Some(true);
+                        self.engine.show(&Event::EndsWithNewline)?;
+                    }
                     let hint = not_utf8(part.text());
                     // What ends without a mark has been answered.
                     self.hints &= self.session.framing().marks_the_end();

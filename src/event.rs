@@ -267,6 +267,8 @@ pub enum Event<'a> {
     NoReply(Duration),
     /// There is no answer, which may be because no newline is sent.
     NoNewline,
+    /// The peer ends its messages with a newline, which the framing takes for a part of them.
+    EndsWithNewline,
     /// There is no answer, or no line that ends it.
     NoEndOfReply,
     /// These lines of the input were not sent.

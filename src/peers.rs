@@ -18,7 +18,7 @@ use self::listener::{Accepted, Listener};
 use crate::connection::{Connection, Part, Progress};
 use crate::endpoint::Address;
 use crate::event::{Parting, Peer, Refusal};
-use crate::framing::{Oddity, RAW_QUIET, Wire};
+use crate::framing::{Framing, Oddity, RAW_QUIET, Wire};
 use crate::sanitize::Untrusted;
 use crate::socket::{ListeningSocket, Socket};
 
@@ -27,6 +27,9 @@ pub use self::listener::Limits;
 
 /// How long the only peer may take to accept our last message.
 const LAST_MESSAGE: Duration = Duration::from_secs(10);
+
+/// How many times the idle timeout a client may be silent within a message.
+const WITHIN_MESSAGE: u32 = 10;
 
 /// The first token that belongs to a peer.
 pub const FIRST_TOKEN: usize = 4;
@@ -605,7 +608,7 @@ impl Conversation {
                 return self.take_leave();
             }
         }
-        if let Some(timeout) = rules.idle_timeout {
+        if let Some(timeout) = self.idle_timeout(rules) {
             let now = Instant::now();
             if sends || step == Progress::Part {
                 self.active = now;
@@ -708,7 +711,9 @@ impl Conversation {
             let quiet = self.connection.deadline().filter(|_| late);
             return left.into_iter().chain(quiet).min();
         }
-        let idle = rules.idle_timeout.map(|timeout| self.active + timeout);
+        let idle = self
+            .idle_timeout(rules)
+            .map(|timeout| self.active + timeout);
         let grace = if rules.ends.duplex {
             rules.ends.grace
         } else {
@@ -753,8 +758,24 @@ impl Conversation {
         let _ = self.connection.close();
     }
 
-    /// Ends the conversation for the reason `parting`, and reads nothing more.
+    /// Returns how long the peer may send nothing: longer within a message.
+    fn idle_timeout(&self, rules: Rules) -> Option<Duration> {
+        let timeout = rules.idle_timeout?;
+        Some(match self.connection.unended() {
+            Some(_) => timeout.saturating_mul(WITHIN_MESSAGE),
+            None => timeout,
+        })
+    }
+
+    /// Ends the conversation for the reason `parting`, which a program is told under json, and reads
+    /// nothing more.
     fn drop_peer(&mut self, parting: Parting) -> Progress {
+        if let Some(farewell) = parting.farewell()
+            && self.connection.framing() == Framing::Json
+        {
+            // Fails only if the connection is gone.
+            let _ = self.connection.send(farewell.as_bytes(), true);
+        }
         self.fault = Some(parting);
         self.connection.abandon();
         self.advance()

@@ -205,8 +205,8 @@ impl Report {
 
     /// Shows `event`, a state that lasts for a while, on one row above the prompt, where the next one
     /// takes its place and [`Event::ConnectedTo`] removes it. Without a prompt, reports it as any other.
-    /// Fails as [`Report::show`] does.
-    pub fn renew(&mut self, event: &Event<'_>) -> io::Result<()> {
+    /// The transcript has it when it `begins`. Fails as [`Report::show`] does.
+    pub fn renew(&mut self, event: &Event<'_>, begins: bool) -> io::Result<()> {
         match &self.prompt {
             Some(prompt) if io::stderr().is_terminal() => {
                 if !self.quiet {
@@ -214,7 +214,7 @@ impl Report {
                     let text = Untrusted(text.as_bytes()).visible_line(terminal_columns() - 1);
                     prompt.set_status(Some(text));
                 }
-                Ok(())
+                if begins { self.record(event) } else { Ok(()) }
             }
             _ => self.show(event),
         }

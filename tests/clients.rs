@@ -5,6 +5,7 @@ mod common;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use common::terminal::Terminal;
 use common::{
@@ -662,10 +663,28 @@ fn a_long_answer_to_one_that_has_left_frees_its_place_all_the_same() {
 #[test]
 fn a_half_line_of_a_client_that_is_let_go_is_shown() {
     let (server, port) = Piped::serve(&["-m", "2", "-f", "line", "--idle-timeout", "200ms"]);
+    let start = Instant::now();
     let mut idle = raw_client(port);
     idle.write_all(b"half a line").unwrap();
     server.expect("Received from client #1: half a line\n");
     expect_end(&mut idle);
+    // Who has begun a message has more time for its end.
+    assert!(start.elapsed() >= Duration::from_secs(2));
+}
+
+#[test]
+fn with_json_a_client_is_told_why_it_is_let_go() {
+    for args in [&["--name", "anna"][..], &["--name", "anna", "-m", "2"]] {
+        let options = ["-f", "json", "--idle-timeout", "200ms"];
+        let (_server, port) = Piped::serve(&[&options, args].concat());
+        let mut idle = raw_client(port);
+        let mut told = String::new();
+        idle.read_to_string(&mut told).unwrap();
+        assert_eq!(
+            told,
+            "{\"name\":\"anna\",\"text\":\"You said nothing for 200ms, and are let go.\"}\n"
+        );
+    }
 }
 
 #[test]

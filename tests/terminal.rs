@@ -901,3 +901,37 @@ fn on_a_dumb_terminal_no_rest_of_a_message_begins_a_row() {
     terminal.expect_text("    The server left.");
     assert!(!terminal.screen().contains("\nThe server left."));
 }
+
+#[test]
+fn an_empty_line_is_told_once_to_be_none() {
+    let (listener, port) = raw_server();
+    let terminal = Terminal::connect(port, &[]);
+    let mut peer = accept(&listener);
+    terminal.expect_text("\n ->");
+    terminal.type_keys("\r");
+    terminal.expect(&[" ->  (an empty line is not sent)"]);
+    terminal.type_keys("a\x7f\r");
+    terminal.type_keys("hello");
+    terminal.expect(&[" -> hello"]);
+    terminal.type_keys("\r");
+    expect_bytes(&mut peer, "hello");
+    let raw = terminal.raw();
+    let told = b"an empty line";
+    assert_eq!(
+        raw.windows(told.len()).filter(|part| part == told).count(),
+        1
+    );
+}
+
+#[test]
+fn who_sends_lines_is_noticed_once_under_raw() {
+    let (terminal, mut peer) = waiting(&[]);
+    peer.write_all(b"one\n").unwrap();
+    let hint = "It ends with a newline: --framing line suits who sends lines";
+    terminal.expect_words(hint);
+    terminal.expect_text("lines.\n ->");
+    terminal.type_keys("next\r");
+    expect_bytes(&mut peer, "next");
+    peer.write_all(b"two\n").unwrap();
+    terminal.expect(&["Received from server: two", " ->"]);
+}

@@ -92,6 +92,23 @@ impl Awaited {
     }
 }
 
+/// The answer to Enter where an empty line is no message, which is given once.
+pub const NOTHING_TYPED: &str = " (an empty line is not sent)";
+
+impl Parting {
+    /// Returns what a peer is told whose conversation ends for this reason, if it can be told.
+    #[must_use]
+    pub fn farewell(&self) -> Option<String> {
+        match self {
+            Self::Idle(limit) => {
+                let limit = humantime::format_duration(*limit);
+                Some(format!("You said nothing for {limit}, and are let go."))
+            }
+            Self::Left | Self::Lost(_) | Self::Stuck(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Unsent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines = if self.lines == 1 { "line" } else { "lines" };
@@ -255,6 +272,11 @@ impl Event<'_> {
             Self::NoEndOfReply => f.write_str(
                 "No answer yet, or no line that --reply-until waits for. With --reply-quiet a reply \
                  ends after a silence; with --duplex there are no turns.",
+            ),
+            Self::EndsWithNewline => write!(
+                f,
+                "It ends with a newline: --framing {} suits who sends lines.",
+                Framing::Line
             ),
             Self::NoNewline => write!(
                 f,

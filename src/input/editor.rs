@@ -1,6 +1,7 @@
 //! Runs rustyline, which turns keys into lines, on a thread that lives as long as the program.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
@@ -29,6 +30,7 @@ use super::history::{self, LENGTH};
 use super::{HistoryFile, Options, Typed, inputrc};
 use crate::command::{self, Candidate};
 use crate::event::Event;
+use crate::event::words::NOTHING_TYPED;
 use crate::prompt::SharedPrompt;
 use crate::reason::reason;
 use crate::sys::{self, Terminal, Trouble};
@@ -228,6 +230,7 @@ impl Keys {
         rustyline.set_helper(Some(Helper {
             prompt: self.outlet.prompt.clone(),
             dim: self.options.dim,
+            told_empty: Cell::new(false),
         }));
         for key in ['C', 'D', 'Z'] {
             let handler = OnKey {
@@ -319,6 +322,8 @@ struct Left;
 struct Helper {
     prompt: SharedPrompt,
     dim: Style,
+    /// Whether the user was told that an empty line is not sent.
+    told_empty: Cell<bool>,
 }
 
 impl rustyline::Helper for Helper {}
@@ -394,18 +399,22 @@ impl Validator for Helper {
             return Ok(ValidationResult::Valid(None));
         }
         let mut message = String::new();
+        if !self.told_empty.get() {
+            message.push_str(NOTHING_TYPED);
+        }
         let is_empty = line.trim_matches(['\r', '\n']).is_empty();
         if self.prompt.peer().is_none() || !is_empty || self.prompt.takes_empty() {
             let Err(awaited) = self.prompt.accept() else {
                 return Ok(ValidationResult::Valid(None));
             };
             message = awaited.nothing_to_answer();
-            let columns = terminal_columns();
-            // rustyline would not erase a message that starts a row of its own.
-            let used = self.prompt.width() + line.width() + message.len();
-            if used >= columns || line.contains('\n') {
-                message.clear();
-            }
+        } else {
+            self.told_empty.set(true);
+        }
+        // rustyline would not erase a message that starts a row of its own.
+        let used = self.prompt.width() + line.width() + message.len();
+        if used >= terminal_columns() || line.contains('\n') {
+            message.clear();
         }
         Ok(ValidationResult::Invalid(Some(message)))
     }
