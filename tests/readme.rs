@@ -1,5 +1,5 @@
-//! Every command in the README is run as it stands there, but for the port, which is a free
-//! one: others may be using the port that people are told.
+//! Every command in the README, and in the pages that it links, is run as it stands there, but for the
+//! port, which is a free one: others may be using the port that people are told.
 
 mod common;
 
@@ -10,11 +10,27 @@ use std::process::Command;
 
 use common::{Piped, accept, expect_bytes, free_port, raw_client, raw_server};
 
-const README: &str = include_str!("../README.md");
+/// The README, and what it leaves to pages of their own.
+const PAGES: [&str; 7] = [
+    include_str!("../README.md"),
+    include_str!("../docs/benchmarks.md"),
+    include_str!("../docs/completions.md"),
+    include_str!("../docs/framing.md"),
+    include_str!("../docs/retry.md"),
+    include_str!("../docs/services.md"),
+    include_str!("../docs/transcript.md"),
+];
 
 /// The fenced blocks of a language.
 fn blocks(language: &str) -> Vec<&'static str> {
-    blocks_of(README, language)
+    let pages = PAGES.iter();
+    pages.flat_map(|page| blocks_of(page, language)).collect()
+}
+
+/// Whether `text` stands in a block of its own.
+fn has_block(text: &str) -> bool {
+    let block = format!("```\n{text}```\n");
+    PAGES.iter().any(|page| page.contains(&block))
 }
 
 /// The fenced blocks of a language in a `page`.
@@ -201,14 +217,15 @@ fn a_lesson() {
     let folder = common::home();
     let told = talk(server, run(folder.path(), transcript, port, ""));
     // The lines that do not tell what the client has said are those of the README.
-    for line in README.lines().filter(|line| line.contains(" -> ok: ")) {
+    let lines = PAGES.iter().flat_map(|page| page.lines());
+    for line in lines.filter(|line| line.contains(" -> ok: ")) {
         let line = line.replace("5000", &port.to_string());
         let (call, why) = line.split_once(" -> ").unwrap();
         let line = format!("{:32} -> {why}", call.trim());
         assert!(told.contains(&line), "{line}\n{told}");
     }
     let (drawn, _) = run(folder.path(), diagram, port, "").finish(0);
-    assert!(README.contains(&format!("```\n{drawn}```\n")), "{drawn}");
+    assert!(has_block(&drawn), "{drawn}");
     run(folder.path(), page, port, "").finish(0);
     let page = std::fs::read_to_string(folder.path().join("chat.html")).unwrap();
     assert!(
@@ -227,7 +244,7 @@ fn a_client_that_is_checked() {
     let script = block("python", "server.recv", port).replace("text.encode()", "text");
     std::fs::write(folder.path().join("my_client.py"), script).unwrap();
     let (found, _) = run(folder.path(), CHECKED[0], port, "").finish(1);
-    assert!(README.contains(&format!("```\n{found}```\n")), "{found}");
+    assert!(has_block(&found), "{found}");
 }
 
 const RELAY: [&str; 1] = ["socketchat relay"];
@@ -607,6 +624,60 @@ fn every_command_is_run_by_one_of_these_tests() {
     let run: BTreeSet<_> = parts.iter().map(|part| block("sh", part, 5000)).collect();
     let all: BTreeSet<_> = blocks("sh").into_iter().map(str::to_owned).collect();
     assert_eq!(run, all);
+}
+
+/// The German page has no commands and no scripts but those of the English ones.
+#[test]
+fn every_block_of_the_german_page_is_an_english_one() {
+    let german = include_str!("../README.de.md");
+    for language in ["sh", "python"] {
+        let (german, english) = (blocks_of(german, language), blocks(language));
+        assert!(german.len() > 1);
+        for block in german {
+            assert!(english.contains(&block), "{block}");
+        }
+    }
+}
+
+/// The picture is what the program draws of the conversation beside it.
+#[test]
+fn the_picture_is_drawn_by_the_program() {
+    let transcripts = ["docs/server.jsonl", "docs/client.jsonl"].map(|path| here().join(path));
+    let mut diagram = Command::new(common::program());
+    diagram
+        .args(["diagram", "--format", "svg"])
+        .args(transcripts);
+    let (drawn, _) = Piped::spawn(diagram).finish(0);
+    let kept = std::fs::read_to_string(here().join("docs/chat.svg")).unwrap();
+    assert!(
+        drawn == kept,
+        "docs/chat.svg is stale: socketchat diagram --format svg docs/server.jsonl docs/client.jsonl"
+    );
+}
+
+/// Each page and file that a page links is there.
+#[test]
+fn no_link_is_dead() {
+    for name in [
+        "README.md",
+        "README.de.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "docs/lesson.md",
+        "docs/lektion.md",
+    ] {
+        let page = here().join(name);
+        let text = std::fs::read_to_string(&page).unwrap();
+        let targets = text.split("](").skip(1);
+        for target in targets.filter_map(|rest| rest.split(')').next()) {
+            let target = target.split('#').next().unwrap();
+            let is_there = page.parent().unwrap().join(target).exists();
+            assert!(
+                target.starts_with("https://") || is_there,
+                "{name}: {target}"
+            );
+        }
+    }
 }
 
 #[test]

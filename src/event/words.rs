@@ -190,14 +190,7 @@ impl fmt::Display for Event<'_> {
                 pause,
                 tries,
             } => {
-                f.write_str("Trying again ")?;
-                if pause.is_zero() {
-                    f.write_str("now")?;
-                } else {
-                    let seconds = format!("{:.2}", pause.as_secs_f32());
-                    let seconds = seconds.trim_end_matches('0').trim_end_matches('.');
-                    write!(f, "in {seconds} s")?;
-                }
+                trying_again(f, *pause)?;
                 // Last what may be cut off where it has one row.
                 write!(f, " (try {tries}): {endpoint}: {}", failure.briefly())
             }
@@ -452,6 +445,16 @@ fn label(f: &mut fmt::Formatter<'_>, peer: Peer, name: Option<Untrusted<'_>>) ->
         (None, Peer::Client) => f.write_str("Received from connected client"),
         (None, Peer::Server) => f.write_str("Received from server"),
     }
+}
+
+/// Writes when the next try is.
+fn trying_again(f: &mut fmt::Formatter<'_>, pause: Duration) -> fmt::Result {
+    if pause.is_zero() {
+        return f.write_str("Trying again now");
+    }
+    let seconds = format!("{:.2}", pause.as_secs_f32());
+    let seconds = seconds.trim_end_matches('0').trim_end_matches('.');
+    write!(f, "Trying again in {seconds} s")
 }
 
 /// Writes what is odd about the next message, with advice if it is the `first`.
