@@ -690,7 +690,11 @@ fn each_test_that_a_promise_names_exists() {
         .into_iter()
         .filter(|(file, _)| *file != "FILE" && *file != "MODULE")
     {
-        let places = [format!("tests/{file}.rs"), format!("src/{file}/tests.rs")];
+        let places = [
+            format!("tests/{file}.rs"),
+            format!("tests/{file}/main.rs"),
+            format!("src/{file}/tests.rs"),
+        ];
         let found = places.iter().any(|place| {
             std::fs::read_to_string(folder.join(place))
                 .is_ok_and(|text| text.contains(&format!("fn {test}(")))

@@ -1,14 +1,13 @@
 //! The fuzzer's targets on stable Rust: with the corpus, and with random bytes. The fuzzer itself
 //! goes deeper; see `fuzz`.
 
-#[path = "../fuzz/targets.rs"]
 mod targets;
 
 use proptest::prelude::*;
 
 /// Runs a target with each file of its corpus.
 fn corpus(name: &str, target: fn(&[u8])) {
-    let folder = format!("{}/fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
+    let folder = format!("{}/tests/fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
     let files = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
     let mut count = 0;
     for file in files {
