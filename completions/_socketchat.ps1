@@ -70,8 +70,8 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
             break
         }
         'socketchat;connect' {
-            [CompletionResult]::new('-p', '-p', [CompletionResultType]::ParameterName, 'The same, as an option')
-            [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'The same, as an option')
+            [CompletionResult]::new('-p', '-p', [CompletionResultType]::ParameterName, 'Its port, as an option')
+            [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'Its port, as an option')
             [CompletionResult]::new('--connect-timeout', '--connect-timeout', [CompletionResultType]::ParameterName, 'How long to try each address of the server: 500ms, 10s, 2m')
             [CompletionResult]::new('--retry', '--retry', [CompletionResultType]::ParameterName, 'Try again for so long')
             [CompletionResult]::new('--reply-until', '--reply-until', [CompletionResultType]::ParameterName, 'A reply ends with a line that matches REGEX')

@@ -65,8 +65,8 @@ set edit:completion:arg-completer[socketchat] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'socketchat;connect'= {
-            cand -p 'The same, as an option'
-            cand --port 'The same, as an option'
+            cand -p 'Its port, as an option'
+            cand --port 'Its port, as an option'
             cand --connect-timeout 'How long to try each address of the server: 500ms, 10s, 2m'
             cand --retry 'Try again for so long'
             cand --reply-until 'A reply ends with a line that matches REGEX'

@@ -66,7 +66,7 @@ complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l bell -d 
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l vi -d 'Edit the line with Vi keys [default: what ~/.inputrc says, or Emacs keys]'
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -l no-history -d 'Keep no history'
 complete -c socketchat -n "__fish_socketchat_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -s p -l port -d 'The same, as an option' -r -f
+complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -s p -l port -d 'Its port, as an option' -r -f
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l connect-timeout -d 'How long to try each address of the server: 500ms, 10s, 2m' -r -f
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l retry -d 'Try again for so long' -r -f
 complete -c socketchat -n "__fish_socketchat_using_subcommand connect" -l reply-until -d 'A reply ends with a line that matches REGEX' -r -f

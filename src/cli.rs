@@ -429,7 +429,7 @@ pub struct ConnectArgs {
     /// Its port, if that is not in the first argument [default: 5000]
     #[arg(value_name = "PORT", value_parser = endpoint::parse_port)]
     second: Option<u16>,
-    /// The same, as an option
+    /// Its port, as an option
     #[arg(
         short,
         long,
@@ -464,7 +464,7 @@ pub struct ConnectArgs {
     retry: Option<Duration>,
     /// A reply ends with a line that matches REGEX
     ///
-    /// '^[0-9]{3} ' with SMTP or FTP.
+    /// With SMTP or FTP: '^[0-9]{3} '.
     #[arg(
         long,
         value_name = "REGEX",
@@ -654,7 +654,7 @@ pub struct RelayArgs {
     explain: bool,
     /// Keep what passes in this file, as lines of JSON
     ///
-    /// One an event, as the server would.
+    /// Each event is a line, as a server would write it.
     #[arg(long, value_name = "FILE", help_heading = "For a lesson", value_hint = ValueHint::FilePath)]
     pub transcript: Option<PathBuf>,
     /// The language of what is explained.
@@ -726,8 +726,9 @@ pub enum ReportFormat {
 pub struct ChatArgs {
     /// Where a message ends: raw, line, crlf, json, nul
     ///
-    /// raw, the default: where it does, since the tutorial's scripts mark no end; line: at \n; crlf:
-    /// at \r\n; json: a line of JSON; nul: at a zero byte. The other side must use the same.
+    /// raw, the default, has no mark: what arrives at once is a message, as the tutorial's scripts take
+    /// it. line ends a message with \n, crlf with \r\n, nul with a zero byte; json sends a line of
+    /// JSON. Both sides must use the same.
     #[arg(
         short,
         long,
@@ -749,7 +750,7 @@ pub struct ChatArgs {
     duplex: bool,
     /// The server speaks first
     ///
-    /// As many services do with a greeting.
+    /// Many services greet so.
     #[arg(long, conflicts_with = "duplex")]
     server_first: bool,
     /// How long to wait for more after the end of the input
@@ -813,7 +814,7 @@ pub struct ChatArgs {
     explain: Option<Explain>,
     /// Keep what happens in this file, as lines of JSON
     ///
-    /// One an event, behind what stands there.
+    /// Each event is a line, behind what is there already.
     #[arg(long, value_name = "FILE", help_heading = "For a lesson", value_hint = ValueHint::FilePath)]
     pub transcript: Option<PathBuf>,
     /// The language of what is explained.
