@@ -406,8 +406,8 @@ fn a_hundred_late_messages_while_somebody_types() {
     expect_bytes(&mut peer, &text);
 }
 
-#[test]
-fn a_dumb_terminal_has_plain_prompts() {
+/// The program on a terminal that it cannot draw on, and the server that has its first message.
+fn waiting_on_dumb_terminal() -> (Terminal, TcpStream) {
     let (listener, port) = raw_server();
     let target = format!("localhost:{port}");
     let terminal = Setup::new(&["connect", &target])
@@ -417,6 +417,12 @@ fn a_dumb_terminal_has_plain_prompts() {
     terminal.expect_text("\n ->");
     terminal.type_keys("hello\r");
     expect_bytes(&mut peer, "hello");
+    (terminal, peer)
+}
+
+#[test]
+fn a_dumb_terminal_has_plain_prompts() {
+    let (terminal, mut peer) = waiting_on_dumb_terminal();
     peer.write_all(b"re\x1bply").unwrap();
     terminal.expect(&["Received from server: re\\u{1b}ply", " ->"]);
     terminal.type_keys("half");
@@ -637,15 +643,7 @@ fn a_dumb_terminal_goes_on_when_one_of_many_leaves() {
 
 #[test]
 fn a_dumb_terminal_ends_at_once_when_nothing_was_asked() {
-    let (listener, port) = raw_server();
-    let target = format!("localhost:{port}");
-    let terminal = Setup::new(&["connect", &target])
-        .env("TERM", "dumb")
-        .start();
-    let mut peer = accept(&listener);
-    terminal.expect_text("\n ->");
-    terminal.type_keys("hello\r");
-    expect_bytes(&mut peer, "hello");
+    let (terminal, mut peer) = waiting_on_dumb_terminal();
     drop(peer);
     terminal.expect(&[" -> hello", " <-", "The server left."]);
     terminal.finish(0);
@@ -885,15 +883,7 @@ fn at_a_terminal_the_time_stands_before_the_label() {
 /// does not go on behind it, and begins no row.
 #[test]
 fn on_a_dumb_terminal_no_rest_of_a_message_begins_a_row() {
-    let (listener, port) = raw_server();
-    let target = format!("localhost:{port}");
-    let terminal = Setup::new(&["connect", &target])
-        .env("TERM", "dumb")
-        .start();
-    let mut peer = accept(&listener);
-    terminal.expect_text("\n ->");
-    terminal.type_keys("hello\r");
-    expect_bytes(&mut peer, "hello");
+    let (terminal, mut peer) = waiting_on_dumb_terminal();
     // So long that only a pause ends it.
     peer.write_all("x".repeat(1100).as_bytes()).unwrap();
     terminal.expect_text("x\n <-");
