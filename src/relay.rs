@@ -94,12 +94,12 @@ pub fn run(
         enter: Mutex::new(()),
     });
     let address = listener.local_address().map_err(Failure::Accept)?;
-    relay.show(&Event::Listening(&address))?;
     let mut poll = Poll::new().map_err(Failure::Accept)?;
     let mut events = Events::with_capacity(1);
     listener
         .register(poll.registry(), Token(0))
         .map_err(Failure::Accept)?;
+    relay.show(&Event::Listening(&address))?;
     let mut number = 0;
     let mut told_crowded = false;
     loop {

@@ -4,6 +4,7 @@ mod common;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -220,31 +221,28 @@ fn what_passes_is_explained_kept_and_drawn() {
     );
 }
 
-/// Who cannot be served for want of descriptors waits, and the relay goes on.
+/// A client for whom no descriptor is left waits for one, and the relay goes on.
 #[test]
+#[cfg(target_os = "linux")]
 fn too_many_clients_have_to_wait() {
-    let (server, target) = raw_server();
-    let mut command = Command::new("sh");
-    let script = "ulimit -n 24; exec \"$0\" relay --listen 0 \"$1\"";
-    command.args(["-c", script, program(), &format!("localhost:{target}")]);
-    let process = Piped::spawn(command);
-    let relay = Relay {
-        port: process.port(),
-        process,
-        server,
+    use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+
+    let relay = Relay::start(&[]);
+    // What it opens for the first is open, or closed again, when something has passed.
+    let mut first = relay.connect();
+    first.0.write_all(b"hello").unwrap();
+    expect_bytes(&mut first.1, "hello");
+    let id = relay.process.id();
+    let is_free = |number: &u64| !Path::new(&format!("/proc/{id}/fd/{number}")).exists();
+    let pid = Pid::from_raw(id.try_into().unwrap());
+    let none = Rlimit {
+        current: (0..).find(is_free),
+        maximum: getrlimit(Resource::Nofile).maximum,
     };
-    let clients: Vec<_> = (0..16).map(|_| raw_client(relay.port)).collect();
+    let before = prlimit(pid, Resource::Nofile, none).unwrap();
+    let mut second = raw_client(relay.port);
+    second.write_all(b"hello").unwrap();
     relay.told("Others have to wait: too many open files (see `ulimit -n`)\n");
-    drop(clients);
-    let mut client = raw_client(relay.port);
-    client.write_all(b"hello").unwrap();
-    // Those of before may still have been connected.
-    loop {
-        let mut server = accept(&relay.server);
-        let mut bytes = [0; 5];
-        if server.read(&mut bytes).is_ok_and(|count| count > 0) {
-            assert_eq!(&bytes, b"hello");
-            break;
-        }
-    }
+    prlimit(pid, Resource::Nofile, before).unwrap();
+    expect_bytes(&mut accept(&relay.server), "hello");
 }
