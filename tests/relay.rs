@@ -236,7 +236,7 @@ fn too_many_clients_have_to_wait() {
     let is_free = |number: &u64| !Path::new(&format!("/proc/{id}/fd/{number}")).exists();
     let pid = Pid::from_raw(id.try_into().unwrap());
     let none = Rlimit {
-        current: (0..).find(is_free),
+        current: (0..1000).find(is_free),
         maximum: getrlimit(Resource::Nofile).maximum,
     };
     let before = prlimit(pid, Resource::Nofile, none).unwrap();
