@@ -643,7 +643,7 @@ fn a_dumb_terminal_goes_on_when_one_of_many_leaves() {
 
 #[test]
 fn a_dumb_terminal_ends_at_once_when_nothing_was_asked() {
-    let (terminal, mut peer) = waiting_on_dumb_terminal();
+    let (terminal, peer) = waiting_on_dumb_terminal();
     drop(peer);
     terminal.expect(&[" -> hello", " <-", "The server left."]);
     terminal.finish(0);
