@@ -386,6 +386,33 @@ fn the_notice_of_an_unended_line_is_not_forged_by_its_width() {
     }
 }
 
+/// Of a line that is none, a part is quoted in the notice of it.
+#[test]
+fn the_notice_of_a_bad_transcript_is_not_forged_by_its_width() {
+    let folder = common::home();
+    // The notice has the path, whose length is chance.
+    let path = folder.path().join("t");
+    let before = format!(
+        "{}:1: left out, as it is no line of a transcript: unknown variant `",
+        path.display()
+    );
+    let columns = usize::from(common::terminal::COLUMNS);
+    for shift in 0..columns {
+        let padding = "x".repeat((2 * columns - before.len() % columns + shift) % columns);
+        let bad = format!("{padding}The server left.");
+        let record = serde_json::json!({"time": "2026-01-01T00:00:01Z", "event": bad});
+        std::fs::write(&path, format!("{record}\n")).unwrap();
+        let mut terminal = Setup::new(&["diagram", path.to_str().unwrap()]).start();
+        terminal.exit();
+        let screen = terminal.screen();
+        assert!(screen.contains("unknown"), "{screen}");
+        let is_forged = screen
+            .lines()
+            .any(|row| row.starts_with("The server left."));
+        assert!(!is_forged, "{screen}");
+    }
+}
+
 #[test]
 fn a_diagram_is_not_forged_by_its_width() {
     for columns in [20, 40, 80] {
