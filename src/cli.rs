@@ -318,7 +318,12 @@ pub struct ServeArgs {
     /// Name or address to listen on
     ///
     /// 0.0.0.0 or :: for all of its addresses; unix:PATH for a Unix socket.
-    #[arg(long, default_value = "localhost", value_parser = endpoint::parse_host, value_hint = ValueHint::Hostname)]
+    #[arg(
+        long,
+        default_value = "localhost",
+        value_parser = endpoint::parse_host,
+        value_hint = ValueHint::Hostname
+    )]
     host: Target,
     /// Port; 0: any that is free [default: 5000]
     #[arg(short, long, value_parser = parse_number)]
@@ -655,7 +660,12 @@ pub struct RelayArgs {
     /// Keep what passes in this file, as lines of JSON
     ///
     /// Each event is a line, as a server would write it.
-    #[arg(long, value_name = "FILE", help_heading = "For a lesson", value_hint = ValueHint::FilePath)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "For a lesson",
+        value_hint = ValueHint::FilePath
+    )]
     pub transcript: Option<PathBuf>,
     /// The language of what is explained.
     #[command(flatten)]
@@ -815,7 +825,12 @@ pub struct ChatArgs {
     /// Keep what happens in this file, as lines of JSON
     ///
     /// Each event is a line, behind what is there already.
-    #[arg(long, value_name = "FILE", help_heading = "For a lesson", value_hint = ValueHint::FilePath)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "For a lesson",
+        value_hint = ValueHint::FilePath
+    )]
     pub transcript: Option<PathBuf>,
     /// The language of what is explained.
     #[command(flatten)]

@@ -336,7 +336,7 @@ impl Engine {
     ) -> Result<Option<Ending>, Failure> {
         let until = Instant::now() + pause;
         let mut left = pause;
-        let counts_down = self.prompt.is_some() && !is_news;
+        let counts_down = self.report.can_renew() && !is_news;
         if !counts_down {
             self.show(&waiting(left))?;
         }
@@ -737,12 +737,7 @@ impl Chat<'_> {
                         })?;
                     }
                     self.engine.show(&received(&self.session, peer, &part))?;
-                    let is_line = |text: &[u8]| memchr(b'\n', text) == text.len().checked_sub(1);
-                    let text = part.text();
-                    if self.told_newline == Some(false)
-                        && !text.bytes().is_empty()
-                        && is_line(text.bytes())
-                    {
+                    if self.told_newline == Some(false) && is_line(part.text().bytes()) {
                         self.told_newline = Some(true);
                         self.engine.show(&Event::EndsWithNewline)?;
                     }
@@ -1071,6 +1066,11 @@ fn received<'a>(session: &Session, peer: Peer, part: &'a Part<'a>) -> Event<'a> 
     } else {
         Event::Received(peer, part)
     }
+}
+
+/// Returns whether `text` is one line with its newline.
+fn is_line(text: &[u8]) -> bool {
+    memchr(b'\n', text).is_some_and(|at| at + 1 == text.len())
 }
 
 /// Reports an event to the user and the transcript. Fails if stdout cannot be written.

@@ -180,16 +180,13 @@ impl SharedPrompt {
         state.nudge();
     }
 
-    /// Takes the rows that were not drawn, and the text on the prompt. Call it when the prompt is
+    /// Takes the rows that were not drawn, behind what erases the status, and the text on the prompt. Call it when the prompt is
     /// off the screen.
     #[must_use]
     pub fn take_rest(&self) -> (String, String) {
         let mut state = self.lock();
-        let mut rows = String::new();
-        if state.shown_status.take().is_some() {
-            rows.push_str(ERASE_ABOVE);
-        }
-        rows.push_str(&mem::take(&mut state.rows));
+        let rows = state.erase_status().to_owned() + &state.rows;
+        state.rows.clear();
         (rows, mem::take(&mut state.draft.line))
     }
 
@@ -316,9 +313,7 @@ impl SharedPrompt {
             if mem::take(&mut state.rings) {
                 text.push_str(BELL);
             }
-            if state.shown_status.take().is_some() {
-                text.push_str(ERASE_ABOVE);
-            }
+            text.push_str(state.erase_status());
             text.push_str(&mem::take(&mut state.rows));
             if let Some(status) = state.status.clone() {
                 text.push_str(&status);
@@ -349,6 +344,11 @@ impl SharedPrompt {
 impl State {
     fn turn(&self) -> Prompt {
         self.turn.unwrap_or_default()
+    }
+
+    /// Returns what erases the status from the screen, if it is there.
+    fn erase_status(&mut self) -> &'static str {
+        self.shown_status.take().map_or("", |_| ERASE_ABOVE)
     }
 
     /// Records that rustyline will return the line that it has.

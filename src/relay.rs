@@ -21,7 +21,7 @@ use crate::sys;
 /// How long each address of the server is tried.
 const CONNECTING: Duration = Duration::from_secs(10);
 
-/// How many clients may wait to be accepted, which happens at once.
+/// How many clients may wait to be accepted.
 pub const BACKLOG: u16 = 16;
 
 /// How long a call waits before it is looked whether the connection was reset meanwhile, and how long
@@ -77,8 +77,8 @@ struct Connection {
 }
 
 /// Connects each client of `listener` to `target`, and passes bytes on as `options` tell. Records the
-/// socket calls in `log`, and shows in `report` what happens. Ends only if it fails: if the listening
-/// socket is broken, or nothing can be shown.
+/// socket calls in `log`, and shows in `report` what happens. Ends only if it fails: if the system
+/// cannot wait for clients, or nothing can be shown.
 pub fn run(
     mut listener: ListeningSocket,
     target: Endpoint,

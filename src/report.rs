@@ -203,21 +203,22 @@ impl Report {
         self.tell(event)
     }
 
+    /// Returns whether notices go above a prompt, so that one can take the place of another.
+    #[must_use]
+    pub fn can_renew(&self) -> bool {
+        self.prompt.is_some() && io::stderr().is_terminal()
+    }
+
     /// Shows `event`, a state that lasts for a while, on one row above the prompt, where the next one
-    /// takes its place and [`Event::ConnectedTo`] removes it. Without a prompt, reports it as any other.
-    /// The transcript has it when it `begins`. Fails as [`Report::show`] does.
+    /// takes its place and [`Event::ConnectedTo`] removes it. Call it if [`Report::can_renew`]. The
+    /// transcript has it when it `begins`. Fails as [`Report::show`] does.
     pub fn renew(&mut self, event: &Event<'_>, begins: bool) -> io::Result<()> {
-        match &self.prompt {
-            Some(prompt) if io::stderr().is_terminal() => {
-                if !self.quiet {
-                    let text = event.to_string();
-                    let text = Untrusted(text.as_bytes()).visible_line(terminal_columns() - 1);
-                    prompt.set_status(Some(text));
-                }
-                if begins { self.record(event) } else { Ok(()) }
-            }
-            _ => self.show(event),
+        if let Some(prompt) = self.prompt.as_ref().filter(|_| !self.quiet) {
+            let text = event.to_string();
+            let text = Untrusted(text.as_bytes()).visible_line(terminal_columns() - 1);
+            prompt.set_status(Some(text));
         }
+        if begins { self.record(event) } else { Ok(()) }
     }
 
     fn tell(&mut self, event: &Event<'_>) -> io::Result<()> {

@@ -4,9 +4,10 @@ mod common;
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 
-use common::terminal::Terminal;
-use common::{Piped, accept, echo, expect_bytes, free_port, leave, raw_server, signal};
+use common::terminal::{Setup, Terminal};
+use common::{Piped, accept, echo, expect_bytes, free_port, leave, program, raw_server, signal};
 use nix::sys::signal::Signal;
 
 /// Breaks a connection as the death of its host's program does.
@@ -99,6 +100,26 @@ fn at_a_terminal_the_row_of_the_tries_goes_with_the_waiting() {
     let screen = terminal.screen();
     assert_eq!(screen.matches("Trying again").count(), 1, "{screen}");
     terminal.finish(1);
+}
+
+/// Where notices go to a file, each try is told there once.
+#[test]
+fn tries_that_are_told_elsewhere_are_told_once() {
+    let folder = common::home();
+    let file = folder.path().join("notices");
+    let mut command = Command::new("sh");
+    let script = "exec \"$0\" connect \"$1\" --retry=3s 2>\"$2\"";
+    let port = free_port().to_string();
+    command.args(["-c", script, program(), &port]).arg(&file);
+    let mut terminal = Setup::program(command).start();
+    assert_eq!(terminal.exit().code(), Some(1));
+    let told = std::fs::read_to_string(file).unwrap();
+    let tries: Vec<usize> = told
+        .lines()
+        .filter_map(|line| line.split_once("(try ")?.1.split(')').next()?.parse().ok())
+        .collect();
+    assert!(tries.len() >= 3, "{told}");
+    assert_eq!(tries, (1..=tries.len()).collect::<Vec<_>>(), "{told}");
 }
 
 #[test]

@@ -391,26 +391,26 @@ impl Highlighter for Helper {
 
 impl Validator for Helper {
     /// Accepts Enter after a command, or if it is our turn and there is something to send.
-    /// Otherwise the line stays, and a message that it is not our turn is shown if it fits.
+    /// Otherwise the line stays, and the reason is shown if it fits: that it is not our turn, or once
+    /// that an empty line is no message.
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         let line = context.input();
         if command::parse(line).is_some() {
             self.prompt.accept_command();
             return Ok(ValidationResult::Valid(None));
         }
-        let mut message = String::new();
-        if !self.told_empty.get() {
-            message.push_str(NOTHING_TYPED);
-        }
         let is_empty = line.trim_matches(['\r', '\n']).is_empty();
-        if self.prompt.peer().is_none() || !is_empty || self.prompt.takes_empty() {
+        let mut message = if self.prompt.peer().is_none() || !is_empty || self.prompt.takes_empty()
+        {
             let Err(awaited) = self.prompt.accept() else {
                 return Ok(ValidationResult::Valid(None));
             };
-            message = awaited.nothing_to_answer();
+            awaited.nothing_to_answer()
+        } else if self.told_empty.replace(true) {
+            String::new()
         } else {
-            self.told_empty.set(true);
-        }
+            NOTHING_TYPED.to_owned()
+        };
         // rustyline would not erase a message that starts a row of its own.
         let used = self.prompt.width() + line.width() + message.len();
         if used >= terminal_columns() || line.contains('\n') {

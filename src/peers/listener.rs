@@ -20,7 +20,8 @@ const CROWDED: Duration = Duration::from_secs(1);
 pub struct Limits {
     /// The maximum number of clients at once; `None` to accept a single client and then no more.
     pub max_clients: Option<u16>,
-    /// How long a client that has the turn may send nothing before the server drops it.
+    /// How long a client that has the turn may send nothing before the server drops it: ten times as
+    /// long within a message.
     pub idle_timeout: Option<Duration>,
     /// How long one of many clients may leave unread what was sent to it, at most 64 KiB at a
     /// time, before the server drops it; 10 s by default.
