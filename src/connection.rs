@@ -206,7 +206,9 @@ impl<S: Stream> Connection<S> {
         if self.outbox.is_empty() {
             write(&mut self.stream, &mut unsent)?;
         }
-        self.outbox.extend_from_slice(unsent);
+        if !unsent.is_empty() {
+            self.outbox.extend_from_slice(unsent);
+        }
         Ok(joined)
     }
 

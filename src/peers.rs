@@ -290,8 +290,8 @@ impl Peers {
                 .is_none_or(|listener| !listener.takes_more(1))
             && self
                 .conversations
-                .values()
-                .all(|only| !only.connection.has_unsent())
+                .first_key_value()
+                .is_some_and(|(_, only)| !only.connection.has_unsent())
     }
 
     /// Waits for the only peer in a blocking read, which saves the system call that waits for

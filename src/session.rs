@@ -244,7 +244,10 @@ impl Session {
     /// Returns the connected peer that has waited longest for an answer.
     #[must_use]
     pub fn asked(&self) -> Option<Peer> {
-        let owed = self.owed.iter().copied().flatten().next();
+        let owed = match self.owed.front() {
+            Some(None) => self.owed.iter().find_map(|owed| *owed),
+            front => front.copied().flatten(),
+        };
         if !self.rules.duplex {
             return owed;
         }
@@ -333,13 +336,11 @@ impl Session {
         }
     }
 
-    /// Handles a part of a message of `peer`, which begins or ends one as `first` and `last` tell.
+    /// Handles a part of a message of `peer`, which begins or ends one as `first` and `last` tell, and
+    /// is not late.
     /// Returns whether to close our side of every connection, and to show only what still arrives:
     /// the message was the last that is expected.
     pub fn heard(&mut self, peer: Peer, text: &[u8], first: bool, last: bool) -> bool {
-        if self.is_late(peer) {
-            return false;
-        }
         let Reply { until, quiet, .. } = &self.rules.reply;
         if first {
             let matches = |until: &Regex| until.is_match(&String::from_utf8_lossy(text));

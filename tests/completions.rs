@@ -117,7 +117,7 @@ fn bash_alone_completes() {
         "source {}; clear; PS1='loaded> '\r",
         committed("socketchat.bash").display()
     ));
-    terminal.expect_text("loaded> ");
+    terminal.expect(&["loaded>"]);
     terminal.type_keys("socketchat connect localh\t");
     terminal.expect_text("socketchat connect localhost");
     terminal.type_keys("\x15socketchat serve --framing=j\t");

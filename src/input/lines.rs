@@ -3,8 +3,9 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
+use std::mem;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,13 +23,10 @@ const REST: Duration = Duration::from_millis(100);
 /// What one read has brought.
 type Chunk = io::Result<Vec<u8>>;
 
-/// Splits the input into lines. A thread reads ahead once the first line is wanted: not every
-/// system can wait for a pipe and a socket together.
+/// Splits the input into lines, which is read once the first line is wanted.
 #[derive(Debug)]
 pub struct Lines {
-    /// What the thread will run; `None` once it has started.
-    reader: Option<Reader>,
-    chunks: Receiver<Chunk>,
+    source: Source,
     buffer: Vec<u8>,
     /// Where the bytes that were not yet returned begin.
     start: usize,
@@ -45,19 +43,37 @@ pub struct Lines {
     error: Option<io::Error>,
 }
 
+/// Where the bytes come from.
+#[derive(Debug)]
+enum Source {
+    /// A file on a disk, whose reader waits for nobody: no thread is needed, and a program that has
+    /// none is faster at every system call.
+    Disk(File),
+    /// What a thread will run. Not every system can wait for a pipe and a socket together.
+    Idle(Reader),
+    /// A thread reads ahead.
+    Thread(Receiver<Chunk>),
+}
+
 impl Lines {
     /// Creates a reader of lines from `input`, which is a terminal if `typed`. Calls `waker` when
     /// bytes have arrived.
     pub(super) fn new(input: File, typed: bool, waker: Arc<Waker>) -> Self {
-        let (sender, chunks) = mpsc::sync_channel(1);
-        Self {
-            reader: Some(Reader {
+        let on_disk = input.metadata().is_ok_and(|input| input.is_file());
+        Self::read(if on_disk {
+            Source::Disk(input)
+        } else {
+            Source::Idle(Reader {
                 input,
                 typed,
-                chunks: sender,
                 waker,
-            }),
-            chunks,
+            })
+        })
+    }
+
+    fn read(source: Source) -> Self {
+        Self {
+            source,
             buffer: Vec::new(),
             start: 0,
             begun: false,
@@ -76,11 +92,9 @@ impl Lines {
 
     /// Returns whether [`Self::next`] returns without waiting.
     pub fn is_ready(&mut self) -> bool {
-        self.start_reading();
         while self.find().is_none() {
-            match self.chunks.try_recv() {
-                Err(TryRecvError::Empty) => return false,
-                chunk => self.add(chunk.ok()),
+            if !self.fill(Some(Duration::ZERO)) {
+                return false;
             }
         }
         true
@@ -90,19 +104,17 @@ impl Lines {
     /// the buffer, and whether it ends the line. Returns `None` at the end of the input. Waits
     /// unless [`Self::is_ready`]. Fails if the input cannot be read.
     pub fn next(&mut self) -> io::Result<Option<(&[u8], bool)>> {
-        self.start_reading();
         let (end, next) = loop {
             if let Some(found) = self.find() {
                 break found;
             }
-            let chunk = self.chunks.recv().ok();
-            self.add(chunk);
+            self.fill(None);
         };
         let last = next > end || self.ended || self.whole;
         if next == self.start && !self.begun {
             return self.error.take().map_or(Ok(None), Err);
         }
-        let start = std::mem::replace(&mut self.start, next);
+        let start = mem::replace(&mut self.start, next);
         self.line = (last && !self.begun).then_some(start);
         self.begun = !last;
         self.number += u64::from(last);
@@ -143,7 +155,6 @@ impl Lines {
     /// Counts the lines that were not returned, and drops them. Waits for at most [`REST`] until
     /// the input ends.
     pub fn count_rest(&mut self) -> Unsent {
-        self.start_reading();
         let until = Instant::now() + REST;
         let mut lines = 0;
         let mut within = false;
@@ -153,10 +164,8 @@ impl Lines {
             within = rest.last().map_or(within, |byte| *byte != b'\n');
             self.start = self.buffer.len();
             let left = until.saturating_duration_since(Instant::now());
-            match self.chunks.recv_timeout(left) {
-                _ if self.ended => break,
-                Err(RecvTimeoutError::Timeout) => break,
-                chunk => self.add(chunk.ok()),
+            if self.ended || left.is_zero() || !self.fill(Some(left)) {
+                break;
             }
         }
         Unsent {
@@ -179,13 +188,31 @@ impl Lines {
         }
     }
 
-    fn start_reading(&mut self) {
-        if let Some(reader) = self.reader.take() {
+    /// Waits for more bytes or the end of the input, for at most `limit`; `None` for as long as it
+    /// takes. Returns whether there were any.
+    fn fill(&mut self, limit: Option<Duration>) -> bool {
+        if let Source::Idle(_) = self.source {
+            let (sender, chunks) = mpsc::sync_channel(1);
+            let idle = mem::replace(&mut self.source, Source::Thread(chunks));
             let thread = thread::Builder::new().name("input".into());
-            if let Err(error) = thread.spawn(move || reader.run()) {
+            if let Source::Idle(reader) = idle
+                && let Err(error) = thread.spawn(move || reader.run(sender))
+            {
                 self.add(Some(Err(error)));
+                return true;
             }
         }
+        let chunk = match &mut self.source {
+            Source::Disk(file) => read(file, &mut vec![0; BUFFER]).transpose(),
+            Source::Idle(_) => None,
+            Source::Thread(chunks) => match limit.map(|limit| chunks.recv_timeout(limit)) {
+                None => chunks.recv().ok(),
+                Some(Err(RecvTimeoutError::Timeout)) => return false,
+                Some(chunk) => chunk.ok(),
+            },
+        };
+        self.add(chunk);
+        true
     }
 
     /// Adds bytes to the buffer; `None` is the end of the input.
@@ -211,33 +238,44 @@ impl Lines {
 struct Reader {
     input: File,
     typed: bool,
-    chunks: SyncSender<Chunk>,
     waker: Arc<Waker>,
 }
 
 impl Reader {
-    /// Reads until the end of the input or of the program.
-    fn run(mut self) {
+    /// Reads into `chunks` until the end of the input or of the program.
+    fn run(mut self, chunks: SyncSender<Chunk>) {
         let mut buffer = vec![0; BUFFER];
-        loop {
-            let chunk = match self.input.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) if self.typed => Ok(without_keys(&buffer[..count])),
-                Ok(count) => Ok(buffer[..count].to_vec()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                // Windows reports the end of a pipe in this way.
-                Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
-                Err(error) => Err(error),
-            };
+        while let Some(chunk) = read(&mut self.input, &mut buffer).transpose() {
             let failed = chunk.is_err();
-            if self.chunks.send(chunk).is_err() || failed {
+            let chunk = chunk.map(|bytes| {
+                if self.typed {
+                    without_keys(&bytes)
+                } else {
+                    bytes
+                }
+            });
+            if chunks.send(chunk).is_err() || failed {
                 break;
             }
             let _ = self.waker.wake();
         }
         // The channel tells the end of the input by being closed.
-        drop(self.chunks);
+        drop(chunks);
         let _ = self.waker.wake();
+    }
+}
+
+/// Returns the next bytes of `input`, or `None` at its end. Uses `buffer`. Fails as read(2) does.
+fn read(input: &mut File, buffer: &mut [u8]) -> io::Result<Option<Vec<u8>>> {
+    loop {
+        return match input.read(buffer) {
+            Ok(0) => Ok(None),
+            Ok(count) => Ok(Some(buffer[..count].to_vec())),
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            // Windows reports the end of a pipe in this way.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(None),
+            Err(error) => Err(error),
+        };
     }
 }
 

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
-use anstyle::Style;
 use mio::Waker;
 
 use super::queue::Queue;
@@ -22,8 +21,9 @@ pub(super) struct Pipe {
     within: bool,
     /// The bytes to write. Kept to reuse the memory.
     bytes: Vec<u8>,
-    /// The last label, and the peer whose messages all have it: most messages have the same one.
-    label: (Option<Peer>, String),
+    /// The peer whose label `bytes` begin with, and the length of it: most messages have the same
+    /// one.
+    label: Option<(Peer, usize)>,
 }
 
 /// The way to stdout. Unbuffered, because std's handle would write line by line.
@@ -52,7 +52,7 @@ impl Pipe {
             exact,
             within: false,
             bytes: Vec::new(),
-            label: (None, String::new()),
+            label: None,
         }
     }
 
@@ -89,11 +89,7 @@ impl Pipe {
         begins: bool,
         part: &Part<'_>,
     ) -> io::Result<()> {
-        self.bytes.clear();
-        if let Some(Label { time, style, event }) = label {
-            self.bytes.extend(time.iter().flat_map(|time| time.bytes()));
-            self.push_label(style, event, part);
-        }
+        self.start_with(label, part);
         let text = part.text();
         let text = text.bytes();
         let within = match text.last() {
@@ -129,17 +125,28 @@ impl Pipe {
         Ok(())
     }
 
-    fn push_label(&mut self, style: Style, event: &Event<'_>, part: &Part<'_>) {
-        let (whose, label) = &mut self.label;
-        let peer = match event {
-            Event::Received(peer, _) if part.name().is_none() => Some(*peer),
+    /// Makes `bytes` the label of `part`.
+    fn start_with(&mut self, label: Option<Label<'_>>, part: &Part<'_>) {
+        let peer = match &label {
+            Some(Label {
+                time: None,
+                event: Event::Received(peer, _),
+                ..
+            }) if part.name().is_none() => Some(*peer),
             _ => None,
         };
-        if peer.is_none() || peer != *whose {
-            *whose = peer;
-            label.clear();
-            push_label(label, style, event);
+        if let Some((whose, length)) = self.label
+            && Some(whose) == peer
+        {
+            self.bytes.truncate(length);
+            return;
         }
-        self.bytes.extend_from_slice(label.as_bytes());
+        self.bytes.clear();
+        if let Some(Label { time, style, event }) = label {
+            let mut text = time.unwrap_or_default();
+            push_label(&mut text, style, event);
+            self.bytes.extend_from_slice(text.as_bytes());
+        }
+        self.label = peer.map(|peer| (peer, self.bytes.len()));
     }
 }

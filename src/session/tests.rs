@@ -70,16 +70,12 @@ fn tell(session: &mut Session, input: Cause<'_>) -> Vec<Action> {
             vec![]
         }
         Cause::Part { peer, last } => {
-            let show = if session.is_late(peer) {
-                ShowLate
+            if session.is_late(peer) {
+                vec![ShowLate]
+            } else if session.heard(peer, b"text", true, last) {
+                vec![Show, Close]
             } else {
-                Show
-            };
-            let closes = session.heard(peer, b"text", true, last);
-            if closes {
-                vec![show, Close]
-            } else {
-                vec![show]
+                vec![Show]
             }
         }
         Cause::Line { text, last, to } => match session.line(text, last, to) {

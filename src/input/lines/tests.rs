@@ -9,11 +9,25 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The lines of `input`, and what waits for the thread that reads them.
+/// The lines of `input`, read by a thread, and what waits for it.
 fn reading(input: File, typed: bool) -> (Lines, Poll) {
     let poll = Poll::new().unwrap();
+    let waker = Arc::new(Waker::new(poll.registry(), Token(0)).unwrap());
+    let reader = Reader {
+        input,
+        typed,
+        waker,
+    };
+    (Lines::read(Source::Idle(reader)), poll)
+}
+
+/// The lines of `input`, read as a file on a disk.
+fn on_disk(input: File) -> Lines {
+    let poll = Poll::new().unwrap();
     let waker = Waker::new(poll.registry(), Token(0)).unwrap();
-    (Lines::new(input, typed, Arc::new(waker)), poll)
+    let lines = Lines::new(input, false, Arc::new(waker));
+    assert!(matches!(lines.source, Source::Disk(_)));
+    lines
 }
 
 fn file(text: &[u8]) -> File {
@@ -25,14 +39,11 @@ fn file(text: &[u8]) -> File {
 
 /// The lines of what the thread would have read in these chunks.
 fn chunked<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Lines, Feed) {
-    let (mut lines, _) = reading(file(b""), false);
     let (feed, receiver) = mpsc::sync_channel(100);
-    lines.reader = None;
-    lines.chunks = receiver;
     for chunk in chunks {
         feed.send(Ok(chunk.to_vec())).unwrap();
     }
-    (lines, feed)
+    (Lines::read(Source::Thread(receiver)), feed)
 }
 
 /// What the thread would send into; the input ends when it is dropped.
@@ -65,7 +76,9 @@ fn all(lines: &mut Lines) -> (Vec<Vec<u8>>, usize) {
 }
 
 fn lines_of(text: &[u8]) -> (Vec<Vec<u8>>, usize) {
-    all(&mut reading(file(text), false).0)
+    let lines = all(&mut reading(file(text), false).0);
+    assert!(lines == all(&mut on_disk(file(text))));
+    lines
 }
 
 #[test]
@@ -133,14 +146,16 @@ fn nothing_is_given_out_before_the_line_has_ended() {
 
 #[test]
 fn the_waker_tells_that_lines_have_come() {
-    let mut poll = Poll::new().unwrap();
+    let (mut lines, mut poll) = reading(file(b"a\n"), false);
     // A waker that is dropped takes back that it was called.
-    let waker = Arc::new(Waker::new(poll.registry(), Token(0)).unwrap());
-    let mut lines = Lines::new(file(b"a\n"), false, Arc::clone(&waker));
+    let _waker = match &lines.source {
+        Source::Idle(reader) => Arc::clone(&reader.waker),
+        source => panic!("{source:?}"),
+    };
     let mut events = Events::with_capacity(1);
     // Nothing is read before it is wanted.
     poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
-    assert!(events.is_empty() && lines.reader.is_some());
+    assert!(events.is_empty());
     while !lines.is_ready() {
         poll.poll(&mut events, Some(Duration::from_mins(1)))
             .unwrap();
@@ -165,8 +180,31 @@ fn what_came_before_an_error_is_given_out() {
 fn an_input_that_cannot_be_read_is_an_error() {
     let path = tempfile::NamedTempFile::new().unwrap();
     let input = OpenOptions::new().write(true).open(&path).unwrap();
-    let (mut lines, _poll) = reading(input, false);
+    let (mut lines, _poll) = reading(input.try_clone().unwrap(), false);
     assert!(lines.next().is_err());
+    assert!(on_disk(input).next().is_err());
+}
+
+#[test]
+fn a_file_on_a_disk_is_read_without_waiting() {
+    let mut lines = on_disk(file(b"a\nb"));
+    for text in ["a", "b"] {
+        assert!(lines.is_ready());
+        assert_eq!(next(&mut lines), Some(line(text)));
+    }
+    assert!(lines.is_ready());
+    assert_eq!(next(&mut lines), None);
+}
+
+#[test]
+fn the_rest_of_a_file_on_a_disk_is_counted() {
+    let mut lines = on_disk(file(&[&b"a\n"[..], &b"b\n".repeat(BUFFER), b"c"].concat()));
+    assert_eq!(next(&mut lines), Some(line("a")));
+    let rest = Unsent {
+        lines: BUFFER + 1,
+        more: false,
+    };
+    assert_eq!(lines.count_rest(), rest);
 }
 
 #[test]

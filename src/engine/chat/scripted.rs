@@ -1,6 +1,7 @@
 //! Answers the peers as a script says.
 
-use super::{Chat, show};
+use super::Chat;
+use crate::engine::show;
 use crate::event::{Event, Failure, Peer};
 use crate::framing::Framing;
 

@@ -1,0 +1,595 @@
+//! One run of the engine: a conversation, or those with many clients, to their end.
+
+mod operator;
+mod scripted;
+mod waits;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::mem;
+use std::time::{Duration, Instant};
+
+use memchr::memchr;
+
+use self::waits::not_utf8;
+use super::{Engine, Unanswered, next, show, tell_not_sent};
+use crate::connection::Part;
+use crate::endpoint::Address;
+use crate::event::{Awaited, Event, Failure, Hint, Parting, Peer};
+use crate::explain::Standing;
+use crate::framing::Oddity;
+use crate::input::{Input, Kind, Typed};
+use crate::peers::{Arrival, News, Peers};
+use crate::sanitize::Untrusted;
+use crate::session::{AtEnd, Ending, Entered, Gone, Rules, Session};
+
+/// The maximum number of clients to accept before others get their turn.
+const ACCEPTED: usize = 16;
+
+/// The maximum number of lines to send before the peers get their turn: a file has always more.
+const SENT: usize = 64;
+
+/// How long an answer may take until the user is told that no newline is sent.
+const NO_ANSWER: Duration = Duration::from_secs(3);
+
+/// One run of the engine.
+pub(super) struct Chat<'a> {
+    engine: &'a mut Engine,
+    session: Session,
+    peers: &'a mut Peers,
+    /// The call that the user was told that the program stands in, and when.
+    stands: Option<(Standing, Instant)>,
+    /// The hints of `--explain` that were given: each is given once.
+    hinted: Vec<mem::Discriminant<Hint>>,
+    /// The lines that a command stands for, and whom they go to.
+    orders: VecDeque<(Peer, String)>,
+    /// What has arrived of messages that a script will answer.
+    message: BTreeMap<Peer, Vec<u8>>,
+    /// When our last line was sent.
+    reply_from: Instant,
+    /// When our last line was sent, or the last part of the reply to it came.
+    news_from: Instant,
+    /// Whether the user is to be told what can be done about it, if no answer comes, or no end.
+    hints: bool,
+    /// Whether the user was told that the peer sends newlines; `None` if that is not to be told.
+    told_newline: Option<bool>,
+}
+
+/// How the conversation ended, or `None` if it continues.
+type Step = Result<Option<Ending>, Failure>;
+
+impl<'a> Chat<'a> {
+    /// Creates a conversation of the user of `engine` with `peers` by `rules`.
+    pub(super) fn new(engine: &'a mut Engine, peers: &'a mut Peers, rules: Rules) -> Self {
+        let is_raw = !rules.framing.marks_the_end();
+        let is_typed = engine.kind != Kind::Program;
+        let hints = is_raw || rules.reply.until.is_some() && !rules.reply.is_timed();
+        Self {
+            engine,
+            peers,
+            stands: None,
+            hinted: Vec::new(),
+            orders: VecDeque::new(),
+            message: BTreeMap::new(),
+            reply_from: Instant::now(),
+            news_from: Instant::now(),
+            hints: hints && is_typed,
+            told_newline: (is_raw && is_typed && !rules.duplex).then_some(false),
+            session: Session::new(rules),
+        }
+    }
+
+    /// Converses until the conversation ends. Returns how it ended; fails as [`Engine::run`] does.
+    pub(super) fn run(&mut self) -> Result<Ending, Failure> {
+        if let Some(address) = self.peers.address(Peer::Server).cloned() {
+            self.join(Peer::Server, &address)?;
+        }
+        loop {
+            if let Some(ending) = self.take_time()? {
+                return Ok(ending);
+            }
+            if self.engine.explains() {
+                // A send that would block returns, and is told to wait.
+                let registry = self.engine.poll.registry();
+                self.peers.watch(registry).map_err(Failure::Accept)?;
+            }
+            if let Some(ending) = self.take_input()? {
+                return Ok(ending);
+            }
+            if let Some(ending) = self.take_news()? {
+                return Ok(ending);
+            }
+        }
+    }
+
+    /// Handles the user's input. Lines of a program are read only when they are wanted.
+    fn take_input(&mut self) -> Step {
+        if mem::take(&mut self.engine.stopped) {
+            return self.interrupt();
+        }
+        let mut sent = 0;
+        // What was sent makes its peer ready, so that the next wait is none.
+        while sent < SENT {
+            let wants_line = self.wants_line();
+            let ordered = self.next_order();
+            let engine = &mut *self.engine;
+            let report = &mut engine.report;
+            let Some(typed) = ordered.or_else(|| next(&mut engine.input, wants_line)) else {
+                return Ok(None);
+            };
+            let (text, last, to) = match typed {
+                Typed::Line { text, last, to } => (text, last, to),
+                Typed::Command(command) => {
+                    if let Some(ending) = self.obey(command)? {
+                        return Ok(Some(ending));
+                    }
+                    continue;
+                }
+                Typed::EndOfInput => {
+                    if let Some(ending) = self.end_of_input()? {
+                        return Ok(Some(ending));
+                    }
+                    continue;
+                }
+                Typed::Interrupt => return self.interrupt(),
+                Typed::Notice(notice) => {
+                    show(report, &notice)?;
+                    continue;
+                }
+                Typed::Failed(error) => return Err(Failure::Input(error)),
+            };
+            report.leave_plain_prompt();
+            let text = &*text;
+            let peer = match self.session.line(text, last, to) {
+                Entered::Send(peer) => peer,
+                Entered::SendAll => {
+                    for peer in self.session.peers() {
+                        if self.peers.send(peer, text, last).is_some() {
+                            show(report, &Event::Sent { peer, text, last })?;
+                        }
+                    }
+                    self.session.sent(last);
+                    sent += 1;
+                    continue;
+                }
+                Entered::Blank => {
+                    if let Some(Input::Lines(lines)) = &engine.input
+                        && engine.kind == Kind::Program
+                    {
+                        show(report, &Event::LeftOut(lines.number()))?;
+                    }
+                    continue;
+                }
+                Entered::NotSent => {
+                    engine.lost_words |= engine.kind == Kind::Program;
+                    tell_not_sent(report, text)?;
+                    continue;
+                }
+                Entered::Bye(peer) => {
+                    self.peers.remove(peer);
+                    if let Some(ending) = self.closed(peer)? {
+                        return Ok(Some(ending));
+                    }
+                    continue;
+                }
+            };
+            match self.peers.send(peer, text, last) {
+                Some(joined) => {
+                    self.session.sent(last);
+                    sent += 1;
+                    if self.session.reply().is_timed() || self.hints {
+                        self.reply_from = Instant::now();
+                        self.news_from = self.reply_from;
+                    }
+                    if engine.unanswered == Unanswered::InPipe {
+                        engine.unanswered = Unanswered::Nothing;
+                        show(report, &Event::SentAgain(&String::from_utf8_lossy(text)))?;
+                    }
+                    show(report, &Event::Sent { peer, text, last })?;
+                    if joined && !mem::replace(&mut engine.told_joined, true) {
+                        show(report, &Event::Joined(self.session.framing()))?;
+                    }
+                }
+                None if self.session.not_sent(last) => engine.put_back(),
+                // It is counted among the lines that were not sent.
+                None if engine.kind == Kind::Program && peer == Peer::Server => engine.put_back(),
+                None => {
+                    engine.lost_words |= engine.kind == Kind::Program;
+                    tell_not_sent(report, text)?;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the next line that a command stands for, and has it go to its peer.
+    fn next_order(&mut self) -> Option<Typed<'static>> {
+        let (peer, text) = self.orders.pop_front()?;
+        self.session.choose(peer);
+        Some(Typed::Line {
+            text: text.into_bytes().into(),
+            last: true,
+            to: Some(peer),
+        })
+    }
+
+    /// Returns whether the next line of the user can be sent.
+    fn wants_line(&self) -> bool {
+        // The peer may not yet have accepted the previous part of a long line. Reading the next
+        // part only then bounds the memory, and lets news of the peer through meanwhile.
+        if !self.session.wants_line() {
+            return false;
+        }
+        if self.session.is_duplex() {
+            return self.session.peers().all(|peer| self.peers.can_send(peer));
+        }
+        let asked = self.session.asked();
+        asked.is_none_or(|peer| self.peers.can_send(peer))
+    }
+
+    /// Handles the end of the user's input.
+    fn end_of_input(&mut self) -> Step {
+        let at_end = self.session.end_of_input();
+        let is_typed = self.engine.kind != Kind::Program;
+        if at_end == AtEnd::Wait || at_end == AtEnd::Close && self.session.is_duplex() && is_typed {
+            self.engine.show(&Event::LastAnswer)?;
+        }
+        match at_end {
+            AtEnd::Close => self.close().map(Some),
+            AtEnd::Wait => Ok(None),
+            AtEnd::End => Ok(Some(Ending::EndOfInput)),
+        }
+    }
+
+    /// Tells that we have ended the conversation with `peer`.
+    fn closed(&mut self, peer: Peer) -> Step {
+        if let Some(prompt) = &self.engine.prompt {
+            prompt.roster().leave(peer);
+        }
+        let goes_on = self.session.goes_on();
+        self.engine.show(&Event::Closed { peer, goes_on })?;
+        Ok((!goes_on).then_some(Ending::Bye))
+    }
+
+    /// Adds a peer that has connected, at `address`.
+    fn join(&mut self, peer: Peer, address: &Address) -> Result<(), Failure> {
+        self.session.joined(peer);
+        let script = self.engine.script.clone();
+        if let Some(greeting) = script.as_ref().and_then(|script| script.greeting()) {
+            self.session.give_turn(peer);
+            self.recite(peer, greeting)?;
+        }
+        if let Some(prompt) = &self.engine.prompt {
+            prompt.roster().join(peer, address.clone());
+            if !mem::replace(&mut self.engine.told_welcome, true) {
+                self.engine.show(&Event::Welcome)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn interrupt(&mut self) -> Step {
+        self.engine.tell_unsent()?;
+        Ok(Some(Ending::Interrupted))
+    }
+
+    /// Waits for news of the peers and handles it.
+    fn take_news(&mut self) -> Step {
+        self.accept()?;
+        self.ask()?;
+        if self.engine.explains() {
+            if self.waits_for_single() || !self.peers.are_ready() {
+                self.tell_wait()?;
+            }
+            if self.peers.has_datagram() {
+                self.hint(Hint::Datagram)?;
+            }
+        }
+        let silent = self.silence_due();
+        let single = self.waits_for_single() && silent.is_none();
+        if !single {
+            self.wait(self.reply_due().into_iter().chain(silent).min())?;
+        }
+        // Each ready peer is handled once before the user's input is looked at again.
+        let count = if single { 1 } else { self.peers.begin_round() };
+        for _ in 0..count {
+            if self.engine.report.is_full() {
+                break;
+            }
+            let session = &self.session;
+            let news = if single {
+                self.peers.wait_for_single()
+            } else {
+                self.peers.next(|peer| session.is_ours(peer))
+            };
+            if !matches!(news, News::Nothing) {
+                self.stands = None;
+            }
+            match news {
+                News::Nothing => {}
+                News::Part {
+                    peer,
+                    part,
+                    first_oddity,
+                    ends,
+                } => {
+                    if let Some(oddity) = &part.oddity
+                        && (first_oddity || *oddity != Oddity::Json)
+                    {
+                        self.engine.show(&Event::Odd {
+                            oddity,
+                            first: first_oddity,
+                        })?;
+                    }
+                    let late = self.session.is_late(peer);
+                    self.engine.show(&received(late, peer, &part))?;
+                    if self.told_newline == Some(false) && is_line(part.text().bytes()) {
+                        self.told_newline = Some(true);
+                        self.engine.show(&Event::EndsWithNewline)?;
+                    }
+                    let hint = self.engine.explains().then(|| not_utf8(part.text()));
+                    // What ends without a mark has been answered.
+                    self.hints &= self.session.framing().marks_the_end();
+                    if self.session.reply().quiet.is_some() || self.hints {
+                        self.news_from = Instant::now();
+                    }
+                    let text = part.text();
+                    if self.engine.script.is_some() {
+                        let message = self.message.entry(peer).or_default();
+                        let room = self.session.framing().limit() - message.len();
+                        message.extend(text.bytes().iter().take(room));
+                    }
+                    let ends = part.last && (ends || self.session.answers_blindly(peer));
+                    if let Some(prompt) = &self.engine.prompt {
+                        let name = part.name().map(Untrusted::bytes);
+                        prompt.roster().spoke(peer, name);
+                    }
+                    if !late && self.session.heard(peer, text.bytes(), part.first, ends) {
+                        return self.close().map(Some);
+                    }
+                    if ends {
+                        self.follow_script(peer)?;
+                    }
+                    if let Some(hint) = hint.flatten() {
+                        self.hint(hint)?;
+                    }
+                }
+                News::Stalled(peer, so_far) => {
+                    let framing = self.session.framing();
+                    self.engine.show(&Event::Unended(peer, framing, so_far))?;
+                }
+                News::Gone(peer, parting) => {
+                    let step = self.gone(peer, parting);
+                    self.peers.remove(peer);
+                    if let Some(ending) = step? {
+                        return Ok(Some(ending));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns whether the only event to wait for is that the only peer sends something.
+    fn waits_for_single(&self) -> bool {
+        !self.engine.signals.are_reported()
+            // An answer to a peer that does not read must not block.
+            && !self.engine.has_script()
+            && !self.session.wants_line()
+            && self.peers.is_single()
+            && self.reply_due().is_none()
+    }
+
+    /// Returns when something is to be done if no more comes of the server's reply.
+    fn reply_due(&self) -> Option<Instant> {
+        let reply = self.session.reply();
+        if !(self.hints || reply.is_timed()) || !self.session.is_waited_for(Peer::Server) {
+            return None;
+        }
+        let quiet = reply.quiet.map(|quiet| self.news_from + quiet);
+        let timeout = reply.timeout.map(|timeout| self.reply_from + timeout);
+        let hint = self.hints.then(|| self.news_from + NO_ANSWER);
+        quiet.into_iter().chain(timeout).chain(hint).min()
+    }
+
+    /// Ends the server's reply if it is time for that.
+    fn take_time(&mut self) -> Step {
+        if self.silence_due().is_some_and(|due| due <= Instant::now())
+            && let Awaited::TurnOf(peer) = self.session.awaited()
+        {
+            self.hint(Hint::Silent(peer))?;
+        }
+        if self.reply_due().is_none_or(|due| due > Instant::now()) {
+            return Ok(None);
+        }
+        let reply = self.session.reply();
+        let has_passed = |from: Instant, limit: &Duration| from.elapsed() >= *limit;
+        let is_quiet = reply
+            .quiet
+            .filter(|quiet| has_passed(self.news_from, quiet));
+        let late = reply
+            .timeout
+            .filter(|limit| has_passed(self.reply_from, limit));
+        match (is_quiet, late) {
+            (Some(_), _) => {}
+            (None, Some(limit)) if self.engine.kind == Kind::Program => {
+                let line = self.engine.input.as_ref().and_then(Input::last);
+                self.engine.tell_unsent_lines()?;
+                return Err(Failure::NoReply { line, limit });
+            }
+            (None, Some(limit)) => self.engine.show(&Event::NoReply(limit))?,
+            (None, None) => {
+                self.hints = false;
+                self.engine
+                    .show(if self.session.framing().marks_the_end() {
+                        &Event::NoEndOfReply
+                    } else {
+                        &Event::NoNewline
+                    })?;
+                return Ok(None);
+            }
+        }
+        if self.session.reply_ended(Peer::Server) {
+            return self.close().map(Some);
+        }
+        Ok(None)
+    }
+
+    /// Waits for a peer or the user, at most until the time `until`.
+    fn wait(&mut self, until: Option<Instant>) -> Result<(), Failure> {
+        let registry = self.engine.poll.registry();
+        self.peers.watch(registry).map_err(Failure::Accept)?;
+        let due = if self.peers.are_ready() && !self.engine.report.is_full() {
+            Some(Instant::now())
+        } else {
+            self.peers.deadline().into_iter().chain(until).min()
+        };
+        self.engine.wait(due)?;
+        for event in &self.engine.events {
+            self.peers.report(event);
+        }
+        if due.is_some() {
+            self.peers.expire(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Accepts waiting clients, within the limits, and not so many that others wait for long.
+    fn accept(&mut self) -> Result<(), Failure> {
+        for _ in 0..ACCEPTED {
+            let Some(accepted) = self.peers.accept() else {
+                break;
+            };
+            match accepted {
+                Arrival::Client(peer, address) => {
+                    self.engine.show(&Event::ConnectionFrom(peer, &address))?;
+                    self.join(peer, &address)?;
+                }
+                Arrival::Refused(ip, Some(why)) => self.engine.show(&Event::Refused(ip, why))?,
+                Arrival::Refused(_, None) => {}
+                Arrival::Crowded(error) => self.engine.show(&Event::Crowded(&error))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Updates the prompt.
+    fn ask(&mut self) -> Result<(), Failure> {
+        let engine = &mut *self.engine;
+        engine.report.explain().map_err(Failure::Output)?;
+        if engine.kind == Kind::Program {
+            return Ok(());
+        }
+        engine.asked = self.session.wants_line();
+        let prompt = self.session.prompt();
+        if prompt.peer.is_some() && engine.unanswered == Unanswered::OnPrompt {
+            engine.unanswered = Unanswered::Nothing;
+            engine.show(&Event::NotAnswered)?;
+        }
+        match &engine.prompt {
+            Some(shared) => shared.set_turn(prompt, self.session.awaited()),
+            None => engine.report.show_plain_prompt(prompt),
+        }
+        Ok(())
+    }
+
+    /// Handles that the conversation with `peer` has ended for the reason `parting`.
+    fn gone(&mut self, peer: Peer, parting: Parting) -> Step {
+        self.message.remove(&peer);
+        if let Some(prompt) = &self.engine.prompt {
+            prompt.roster().leave(peer);
+        }
+        match self.session.gone(peer, &parting) {
+            Gone::GoesOn => {
+                self.engine.show(&Event::Gone(peer, &parting))?;
+                return Ok(None);
+            }
+            Gone::Ends { owes_reply } => {
+                self.engine.show(&Event::Gone(peer, &parting))?;
+                return self.engine.end_with(peer, owes_reply).map(Some);
+            }
+            Gone::Fails => {
+                self.engine.tell_unsent()?;
+                if peer == Peer::Server {
+                    self.engine.tell_unsent_lines()?;
+                }
+            }
+            Gone::Retries { put_back: true } => {
+                self.engine.put_back();
+                if self.engine.kind == Kind::Program && self.engine.unanswered != Unanswered::Torn {
+                    self.engine.unanswered = Unanswered::InPipe;
+                }
+            }
+            Gone::Retries { put_back: false } => {}
+        }
+        let error = match parting {
+            Parting::Lost(error) => error,
+            _ => io::Error::other("it was closed in our turn"),
+        };
+        Err(match self.engine.unanswered {
+            Unanswered::Torn => Failure::LostWithMessage(peer, error),
+            Unanswered::Nothing | Unanswered::OnPrompt | Unanswered::InPipe => {
+                Failure::Lost(peer, error)
+            }
+        })
+    }
+
+    /// Closes our side of every connection at the end of the input, and shows what the peers still
+    /// send: a reply may consist of several messages. Fails if a connection breaks without turns: with
+    /// them, the last reply told that everything had arrived.
+    fn close(&mut self) -> Result<Ending, Failure> {
+        let mut lost = None;
+        let limit = self.peers.close().map(|limit| Instant::now() + limit);
+        loop {
+            for _ in 0..self.peers.begin_round() {
+                if self.engine.report.is_full() {
+                    break;
+                }
+                match self.peers.next(|_| false) {
+                    News::Part { peer, part, .. } => {
+                        let late = self.session.is_late(peer);
+                        self.engine.show(&received(late, peer, &part))?;
+                    }
+                    News::Gone(peer, parting) => {
+                        match parting {
+                            Parting::Stuck(_) => {
+                                self.engine.lost_words = true;
+                                self.engine.show(&Event::Gone(peer, &parting))?;
+                            }
+                            Parting::Lost(error) if self.session.is_duplex() => {
+                                lost = Some(Failure::NotTaken(peer, error));
+                            }
+                            Parting::Lost(_) | Parting::Left | Parting::Idle(_) => {}
+                        }
+                        self.peers.remove(peer);
+                    }
+                    News::Stalled(..) | News::Nothing => {}
+                }
+            }
+            if self.peers.is_empty() || limit.is_some_and(|limit| limit <= Instant::now()) {
+                return lost.map_or(Ok(Ending::EndOfInput), Err);
+            }
+            self.wait(limit)?;
+            while let Some(typed) = next(&mut self.engine.input, false) {
+                self.engine.stopped |= matches!(typed, Typed::Interrupt);
+            }
+            if self.engine.stopped {
+                return Ok(Ending::Interrupted);
+            }
+        }
+    }
+}
+
+/// Returns the event that `part` of a message of `peer` has arrived, `late` or in time.
+fn received<'a>(late: bool, peer: Peer, part: &'a Part<'a>) -> Event<'a> {
+    if late {
+        Event::Late(peer, part)
+    } else {
+        Event::Received(peer, part)
+    }
+}
+
+/// Returns whether `text` is one line with its newline.
+fn is_line(text: &[u8]) -> bool {
+    memchr(b'\n', text).is_some_and(|at| at + 1 == text.len())
+}
