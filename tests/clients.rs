@@ -70,6 +70,23 @@ fn keep_open_serves_one_after_another_and_keeps_the_tutorials_words() {
 }
 
 #[test]
+fn clients_that_are_accepted_together_are_heard_in_the_order_in_which_they_came() {
+    let (mut server, port) = Piped::serve(&["--max-clients", "9", "--backlog", "9"]);
+    signal(server.id(), Signal::SIGSTOP);
+    let clients: Vec<_> = (1..=9)
+        .map(|number| {
+            let mut client = raw_client(port);
+            client.write_all(number.to_string().as_bytes()).unwrap();
+            client
+        })
+        .collect();
+    signal(server.id(), Signal::SIGCONT);
+    let shown = |number: u8| format!("Received from client #{number}: {number}\n");
+    server.expect((1..=9).map(shown).collect::<String>());
+    drop(clients);
+}
+
+#[test]
 fn whoever_has_waited_longest_is_answered_first() {
     let (mut server, port) = Piped::serve(&["--max-clients", "3"]);
     let mut clients: Vec<_> = (1..=3)

@@ -1,0 +1,336 @@
+//! The conversation with one peer: when it is looked at, and how it ends.
+
+use std::collections::VecDeque;
+use std::io;
+use std::mem;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::News;
+use crate::connection::{Connection, Progress};
+use crate::event::{Parting, Peer};
+use crate::framing::{Framing, Oddity, RAW_QUIET};
+use crate::socket::Socket;
+
+/// How many times the idle timeout a client may be silent within a message.
+const WITHIN_MESSAGE: u32 = 10;
+
+/// The conversation with one peer.
+#[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each has one meaning")]
+pub(super) struct Conversation {
+    pub(super) connection: Connection<Socket>,
+    /// Why the conversation is over. Reported after everything that was received before.
+    pub(super) fault: Option<Parting>,
+    /// Whether the peer has sent something odd.
+    odd: bool,
+    /// Since when the peer may accept what was sent to it or, in its turn, send something.
+    pub(super) active: Instant,
+    /// When the peer was found to have closed its side in our turn.
+    pub(super) left: Option<Instant>,
+    pub(super) is_registered: bool,
+    pub(super) is_queued: bool,
+    /// Whether the peer has left, and its next message waits for our answer to the one before.
+    pub(super) is_held: bool,
+    /// The entry of this conversation in [`Peers::timers`].
+    pub(super) timer: Option<Instant>,
+}
+
+/// The peers to look at next.
+#[derive(Debug, Default)]
+pub(super) struct Queues {
+    /// Those that are there.
+    pub(super) present: VecDeque<Peer>,
+    /// Those of many that have closed their side. However much they have left unread, they hold
+    /// nobody up: only one of them is looked at in a round.
+    pub(super) departed: VecDeque<Peer>,
+}
+
+/// How conversations end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ends {
+    /// How long to wait, after a peer closed its side in our turn, for our answer: the peer may
+    /// have half-closed only, and still read it.
+    pub grace: Duration,
+    /// How long a peer may send nothing after we have closed our side; `None` for as long as it
+    /// likes.
+    pub linger: Option<Duration>,
+    /// Whether there are no turns: what a peer sends is handed out at any time.
+    pub duplex: bool,
+    /// Whether every message gets an answer, as a program gives it, even if the peer is gone. Then
+    /// one of many that has left has its next message handed out when the one before is answered.
+    pub answered: bool,
+    /// Whether the caller reconnects when the connection is lost. Then it matters whether a peer
+    /// that closed the connection has received our last message.
+    pub retries: bool,
+}
+
+/// What applies to every conversation.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Rules {
+    pub(super) ends: Ends,
+    /// How long a peer that has the turn may send nothing.
+    pub(super) idle_timeout: Option<Duration>,
+    /// How long a peer may take to accept what was sent to it; `None` for as long as it likes.
+    pub(super) stuck_timeout: Option<Duration>,
+    /// Whether we close our side of a connection when everything is sent.
+    pub(super) closing: bool,
+}
+
+impl Conversation {
+    pub(super) fn new(connection: Connection<Socket>) -> Self {
+        Self {
+            connection,
+            fault: None,
+            odd: false,
+            active: Instant::now(),
+            left: None,
+            is_registered: false,
+            is_queued: false,
+            is_held: false,
+            timer: None,
+        }
+    }
+
+    /// Returns the IP address of the peer.
+    pub(super) fn ip(&self) -> Option<IpAddr> {
+        self.connection.stream().peer().ip()
+    }
+
+    /// Adds `peer`, whose conversation this is, to the peers to look at, unless it is one of them.
+    pub(super) fn queue(&mut self, peer: Peer, queues: &mut Queues) {
+        if mem::replace(&mut self.is_queued, true) {
+            return;
+        }
+        if is_one_of_many(peer) && self.connection.has_left() {
+            queues.departed.push_back(peer);
+        } else {
+            queues.present.push_back(peer);
+        }
+    }
+
+    /// Sends and receives what is possible without waiting. Sets `is_queued` if there may be more
+    /// to do.
+    pub(super) fn step(&mut self, peer: Peer, ours: bool, rules: Rules) -> Progress {
+        self.is_queued = false;
+        self.is_held = false;
+        if self.flush(rules) {
+            return Progress::Pending;
+        }
+        if rules.closing {
+            // Fails only if the peer is gone.
+            let _ = self.connection.close();
+        }
+        let held = rules.ends.answered
+            && is_one_of_many(peer)
+            && self.connection.framing().marks_the_end()
+            && !rules.closing;
+        let step = if ours && (self.fault.is_none() || held) {
+            self.look_ahead(held, rules)
+        } else {
+            self.take_in(rules)
+        };
+        // The other peers come first.
+        let found = matches!(step, Progress::Part | Progress::Stalled);
+        self.is_queued = found || self.connection.can_read();
+        step
+    }
+
+    /// Advances to the next part that the peer sent. Waits only if the stream is blocking.
+    pub(super) fn advance(&mut self) -> Progress {
+        self.connection.advance().unwrap_or_else(|error| {
+            self.fail(error);
+            self.advance()
+        })
+    }
+
+    /// Advances in the peer's turn. Drops a peer that has been idle for too long.
+    fn take_in(&mut self, rules: Rules) -> Progress {
+        let sends = self.connection.can_read();
+        let step = self.advance();
+        if step == Progress::Closed && !rules.closing {
+            if rules.ends.duplex && self.fault.is_none() && !self.has_left(rules) {
+                return Progress::Pending;
+            }
+            if rules.ends.retries && !rules.ends.duplex {
+                return self.take_leave();
+            }
+        }
+        if let Some(timeout) = self.idle_timeout(rules) {
+            let now = Instant::now();
+            if sends || step == Progress::Part {
+                self.active = now;
+            } else if step == Progress::Pending && self.active + timeout <= now {
+                return self.drop_peer(Parting::Idle(timeout));
+            }
+        }
+        step
+    }
+
+    /// Handles that the peer has closed its side in its own turn: it left, unless the connection
+    /// then breaks, because it closed before our last message had arrived.
+    fn take_leave(&mut self) -> Progress {
+        let now = Instant::now();
+        if self.fault.is_none() && self.connection.stream().is_gone() {
+            let error = io::ErrorKind::ConnectionReset.into();
+            self.fault = Some(Parting::Lost(error));
+        } else if self.fault.is_none() && *self.left.get_or_insert(now) + RAW_QUIET > now {
+            return Progress::Pending;
+        }
+        Progress::Closed
+    }
+
+    /// Receives in our turn. If the framing has a delimiter, what arrives is kept for the peer's
+    /// turn; without one, it can only be the rest of the peer's last message. Once the peer has
+    /// left, everything is handed out, unless it is `held` to its turns.
+    fn look_ahead(&mut self, held: bool, rules: Rules) -> Progress {
+        if self.fault.is_none() && !self.has_left(rules) {
+            if self.connection.framing().marks_the_end() {
+                if let Err(error) = self.connection.read_ahead() {
+                    self.fail(error);
+                    return self.look_ahead(held, rules);
+                }
+            } else if self.connection.can_read()
+                || self.connection.has_next()
+                || self.connection.is_overdue()
+            {
+                let step = self.advance();
+                if step != Progress::Closed || self.fault.is_some() {
+                    return step;
+                }
+            }
+            if !self.has_left(rules) {
+                return Progress::Pending;
+            }
+        }
+        self.is_held = held && self.connection.has_next();
+        if self.is_held {
+            return Progress::Pending;
+        }
+        self.advance()
+    }
+
+    /// Returns whether the peer closed its side in our turn at least `rules.ends.grace` ago.
+    fn has_left(&mut self, rules: Rules) -> bool {
+        if !self.connection.has_left() {
+            return false;
+        }
+        let now = Instant::now();
+        *self.left.get_or_insert(now) + rules.ends.grace <= now
+    }
+
+    /// Sends what the peer has not accepted before. Returns whether some of it is still left, and
+    /// nothing else is to be done.
+    fn flush(&mut self, rules: Rules) -> bool {
+        if !self.connection.has_unsent() || self.fault.is_some() {
+            return false;
+        }
+        if let Err(error) = self.connection.flush() {
+            self.fail(error);
+            return false;
+        }
+        let now = Instant::now();
+        if !self.connection.has_unsent() {
+            self.active = now;
+            return false;
+        }
+        if let Some(timeout) = rules.stuck_timeout
+            && self.active + timeout <= now
+        {
+            self.drop_peer(Parting::Stuck(timeout));
+            return false;
+        }
+        true
+    }
+
+    /// Returns when to look at the peer again even if nothing arrives.
+    pub(super) fn deadline(&self, ours: bool, rules: Rules) -> Option<Instant> {
+        if self.connection.has_unsent() && self.fault.is_none() {
+            return Some(self.active + rules.stuck_timeout?);
+        }
+        if self.is_held {
+            // Our answer is waited for.
+            return None;
+        }
+        if ours {
+            let left = self.left.map(|since| since + rules.ends.grace);
+            // Without an end mark, quiet ends what has come late.
+            let late = !self.connection.framing().marks_the_end();
+            let quiet = self.connection.deadline().filter(|_| late);
+            return left.into_iter().chain(quiet).min();
+        }
+        let idle = self
+            .idle_timeout(rules)
+            .map(|timeout| self.active + timeout);
+        let grace = if rules.ends.duplex {
+            rules.ends.grace
+        } else {
+            RAW_QUIET
+        };
+        let left = self.left.map(|since| since + grace);
+        let quiet = self.connection.deadline();
+        quiet.into_iter().chain(idle).chain(left).min()
+    }
+
+    /// Returns what `step` found about `peer`. `late` is passed to [`Connection::part`].
+    pub(super) fn news(&mut self, peer: Peer, step: Progress, late: bool) -> News<'_> {
+        let ends = self.fault.is_none();
+        let news = match step {
+            Progress::Part => self.connection.part(late).map(|part| News::Part {
+                peer,
+                first_oddity: match part.oddity {
+                    None => false,
+                    Some(Oddity::LongJson) => true,
+                    Some(_) => !mem::replace(&mut self.odd, true),
+                },
+                part,
+                ends,
+            }),
+            Progress::Pending => None,
+            Progress::Stalled => {
+                let so_far = self.connection.unended();
+                so_far.map(|so_far| News::Stalled(peer, so_far))
+            }
+            Progress::Closed => Some(News::Gone(peer, self.fault.take().unwrap_or(Parting::Left))),
+        };
+        news.unwrap_or(News::Nothing)
+    }
+
+    /// Records that the connection is broken. What was received before is still handed out.
+    pub(super) fn fail(&mut self, error: io::Error) {
+        self.fault.get_or_insert(match error.kind() {
+            io::ErrorKind::BrokenPipe => Parting::Left,
+            _ => Parting::Lost(error),
+        });
+        // Fails only if the connection is closed already.
+        let _ = self.connection.close();
+    }
+
+    /// Returns how long the peer may send nothing: longer within a message.
+    fn idle_timeout(&self, rules: Rules) -> Option<Duration> {
+        let timeout = rules.idle_timeout?;
+        Some(match self.connection.unended() {
+            Some(_) => timeout.saturating_mul(WITHIN_MESSAGE),
+            None => timeout,
+        })
+    }
+
+    /// Ends the conversation for the reason `parting`, which a program is told under json, and reads
+    /// nothing more.
+    fn drop_peer(&mut self, parting: Parting) -> Progress {
+        if let Some(farewell) = parting.farewell()
+            && self.connection.framing() == Framing::Json
+        {
+            // Fails only if the connection is gone.
+            let _ = self.connection.send(farewell.as_bytes(), true);
+        }
+        self.fault = Some(parting);
+        self.connection.abandon();
+        self.advance()
+    }
+}
+
+/// Returns whether there may be other peers beside `peer`.
+pub(super) fn is_one_of_many(peer: Peer) -> bool {
+    matches!(peer, Peer::Numbered(_))
+}
