@@ -71,7 +71,7 @@ fn keep_open_serves_one_after_another_and_keeps_the_tutorials_words() {
 
 #[test]
 fn clients_that_are_accepted_together_are_heard_in_the_order_in_which_they_came() {
-    let (mut server, port) = Piped::serve(&["--max-clients", "9", "--backlog", "9"]);
+    let (server, port) = Piped::serve(&["--max-clients", "9", "--backlog", "9"]);
     signal(server.id(), Signal::SIGSTOP);
     let clients: Vec<_> = (1..=9)
         .map(|number| {
