@@ -115,10 +115,7 @@ pub fn parse<'a, R: BufRead>(
 }
 
 /// Reads the records of the file at `path`, and returns notices of the lines that are none.
-fn read_records(
-    path: &Path,
-    mut reader: impl BufRead,
-) -> io::Result<(Vec<Record<'static>>, Vec<String>)> {
+fn read_records(path: &Path, mut reader: impl BufRead) -> io::Result<(Vec<Record>, Vec<String>)> {
     let (mut records, mut bad, mut untold) = (Vec::new(), Vec::new(), 0_u64);
     let mut line = Vec::new();
     for number in 1.. {

@@ -1,6 +1,5 @@
 //! Writes the events of a conversation to a file as JSON Lines, and defines their format.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -21,16 +20,12 @@ const MAX_TEXT: usize = 64 * 1024;
 
 /// A line of a transcript.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record<'a> {
+pub struct Record {
     /// When the event happened, or a call was made.
     #[serde(with = "rfc3339")]
     pub time: SystemTime,
     /// When a call returned, if that was later.
-    #[serde(
-        default,
-        with = "rfc3339::option",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, with = "rfc3339", skip_serializing_if = "Option::is_none")]
     pub ended: Option<SystemTime>,
     /// What happened.
     pub event: Kind,
@@ -45,13 +40,13 @@ pub struct Record<'a> {
     pub client: Option<u32>,
     /// The sender's name in a message.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<Cow<'a, str>>,
+    pub name: Option<String>,
     /// The length of the text of a message in bytes, including what is cut off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
     /// The text of a message or notice. Invalid UTF-8 is replaced by U+FFFD.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub text: Option<Cow<'a, str>>,
+    pub text: Option<String>,
     /// Whether the text is only the beginning of the message.
     #[serde(default, skip_serializing_if = "Not::not")]
     pub cut: bool,
@@ -60,10 +55,10 @@ pub struct Record<'a> {
     pub late: bool,
     /// A socket call, as `--explain` shows it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub call: Option<Cow<'a, str>>,
+    pub call: Option<String>,
     /// The result of the socket call.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub result: Option<Cow<'a, str>>,
+    pub result: Option<String>,
 }
 
 /// The kind of an event.
@@ -92,50 +87,33 @@ pub enum Kind {
     Call,
 }
 
-/// The times of a transcript: RFC 3339, UTC, in microseconds.
+/// The times of a transcript: RFC 3339, UTC, in microseconds. A time may be an `Option`.
 mod rfc3339 {
-    use std::borrow::Cow;
     use std::time::SystemTime;
 
     use serde::de::{Deserialize as _, Deserializer, Error as _};
     use serde::ser::Serializer;
 
-    pub(super) fn serialize<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(&humantime::format_rfc3339_micros(*time))
+    pub(super) fn serialize<S: Serializer>(
+        time: &(impl Into<Option<SystemTime>> + Copy),
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match (*time).into() {
+            Some(time) => to.collect_str(&humantime::format_rfc3339_micros(time)),
+            None => to.serialize_none(),
+        }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
-        let text = Cow::<str>::deserialize(from)?;
-        humantime::parse_rfc3339(&text).map_err(D::Error::custom)
-    }
-
-    /// The same for a time that may be missing.
-    pub(super) mod option {
-        use std::time::SystemTime;
-
-        use serde::de::Deserializer;
-        use serde::ser::Serializer;
-
-        #[allow(clippy::ref_option, reason = "serde calls it so")]
-        pub(in super::super) fn serialize<S: Serializer>(
-            time: &Option<SystemTime>,
-            to: S,
-        ) -> Result<S::Ok, S::Error> {
-            match time {
-                Some(time) => super::serialize(time, to),
-                None => to.serialize_none(),
-            }
-        }
-
-        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
-            from: D,
-        ) -> Result<Option<SystemTime>, D::Error> {
-            super::deserialize(from).map(Some)
-        }
+    pub(super) fn deserialize<'de, D: Deserializer<'de>, T: From<SystemTime>>(
+        from: D,
+    ) -> Result<T, D::Error> {
+        let text = String::deserialize(from)?;
+        let time = humantime::parse_rfc3339(&text).map_err(D::Error::custom)?;
+        Ok(time.into())
     }
 }
 
-impl Record<'_> {
+impl Record {
     /// Creates a record of `event`, now, without further fields.
     fn new(event: Kind) -> Self {
         Self {
@@ -152,18 +130,6 @@ impl Record<'_> {
             late: false,
             call: None,
             result: None,
-        }
-    }
-
-    /// Creates a record of `event` that concerns `peer`, with its address if known.
-    fn about(event: Kind, peer: Peer, address: Option<Address>) -> Self {
-        Self {
-            peer: address,
-            client: match peer {
-                Peer::Numbered(number) => Some(number),
-                Peer::Client | Peer::Server => None,
-            },
-            ..Self::new(event)
         }
     }
 }
@@ -202,8 +168,6 @@ struct PeerState {
 pub struct Transcript {
     path: PathBuf,
     file: File,
-    /// The current line. Kept to reuse its memory.
-    line: Vec<u8>,
     peers: BTreeMap<Peer, PeerState>,
 }
 
@@ -215,7 +179,6 @@ impl Transcript {
         Ok(Self {
             path,
             file,
-            line: Vec::new(),
             peers: BTreeMap::new(),
         })
     }
@@ -235,8 +198,8 @@ impl Transcript {
                 ended: Some(noted.ended).filter(|ended| *ended > noted.time),
                 peer: noted.peer.clone(),
                 client: noted.client,
-                call: Some((&noted.call.call).into()),
-                result: Some((&noted.call.result).into()),
+                call: Some(noted.call.call.clone()),
+                result: Some(noted.call.result.clone()),
                 ..Record::new(Kind::Call)
             }),
             Event::Listening(address) => self.write(&Record {
@@ -250,28 +213,23 @@ impl Transcript {
             Event::Received(peer, part) => self.received(*peer, part, false),
             Event::Late(peer, part) => self.received(*peer, part, true),
             Event::Sent { peer, text, last } => {
-                let state = self.peers.entry(*peer).or_default();
-                state.sent.add(text);
+                let sent = &mut self.peers.entry(*peer).or_default().sent;
+                sent.add(text);
                 if !last {
                     return Ok(());
                 }
-                let (address, message) = (state.address.clone(), mem::take(&mut state.sent));
-                self.write_message(Kind::Sent, *peer, address, &message)
+                let message = mem::take(sent);
+                self.write_message(Kind::Sent, *peer, message)
             }
             // A relay stands in for the server.
             Event::Relayed(number, Relayed::Passed(way, bytes)) => {
-                let peer = Peer::Numbered(*number);
-                let address = self
-                    .peers
-                    .get(&peer)
-                    .and_then(|state| state.address.clone());
-                let mut message = Message::default();
-                message.add(bytes);
                 let kind = match way {
                     Way::ToServer => Kind::Received,
                     Way::ToClient => Kind::Sent,
                 };
-                self.write_message(kind, peer, address, &message)
+                let mut message = Message::default();
+                message.add(bytes);
+                self.write_message(kind, Peer::Numbered(*number), message)
             }
             // The answer is recorded as sent, the call when it has returned, and the end of a
             // conversation when both sides have closed it. What is only said is not recorded.
@@ -279,14 +237,12 @@ impl Transcript {
             | Event::Stands(_)
             | Event::Hint(_)
             | Event::Relayed(_, Relayed::Held(..) | Relayed::Closed(_)) => Ok(()),
-            Event::Gone(peer, Parting::Left) => {
-                self.gone(Kind::Left, *peer, Some(event.to_string()))
-            }
+            Event::Gone(peer, Parting::Left) => self.gone(Kind::Left, *peer, Some(event)),
             Event::Gone(peer, _)
             | Event::TryingAgain {
                 failure: Failure::Lost(peer, _),
                 ..
-            } => self.gone(Kind::Lost, *peer, Some(event.to_string())),
+            } => self.gone(Kind::Lost, *peer, Some(event)),
             Event::Closed { peer, .. } => self.gone(Kind::Closed, *peer, None),
             Event::Ended => {
                 while let Some((peer, _)) = self.peers.first_key_value() {
@@ -295,13 +251,13 @@ impl Transcript {
                 Ok(())
             }
             Event::Failed(Failure::Lost(peer, _) | Failure::LostWithMessage(peer, _)) => {
-                self.gone(Kind::Error, *peer, Some(event.to_string()))
+                self.gone(Kind::Error, *peer, Some(event))
             }
             _ => {
                 let is_error = matches!(event, Event::Failed(_));
                 let kind = if is_error { Kind::Error } else { Kind::Notice };
                 self.write(&Record {
-                    text: Some(event.to_string().into()),
+                    text: Some(event.to_string()),
                     ..Record::new(kind)
                 })
             }
@@ -317,72 +273,81 @@ impl Transcript {
         self.peers.entry(peer).or_default().address = Some(address.clone());
         self.write(&Record {
             local: local.cloned(),
-            ..Record::about(Kind::Connected, peer, Some(address.clone()))
+            ..self.about(Kind::Connected, peer)
         })
     }
 
     fn received(&mut self, peer: Peer, part: &Part<'_>, late: bool) -> io::Result<()> {
-        let state = self.peers.entry(peer).or_default();
-        let address = state.address.clone();
+        let message = &mut self.peers.entry(peer).or_default().received;
         // Our answer has ended a late message, whose last part was not marked as such.
-        if part.first && state.received.bytes > 0 {
-            let ended = mem::take(&mut state.received);
-            self.write_message(Kind::Received, peer, address.clone(), &ended)?;
+        if part.first && message.bytes > 0 {
+            let ended = mem::take(message);
+            self.write_message(Kind::Received, peer, ended)?;
         }
         let message = &mut self.peers.entry(peer).or_default().received;
         message.add(part.text().bytes());
         message.late |= late;
         if part.first {
-            message.name = part
-                .name()
-                .map(|name| String::from_utf8_lossy(name.bytes()).into_owned());
+            let name = part.name();
+            message.name = name.map(|name| String::from_utf8_lossy(name.bytes()).into_owned());
         }
         if !part.last {
             return Ok(());
         }
-        let ended = mem::take(message);
-        self.write_message(Kind::Received, peer, address, &ended)
+        let message = mem::take(message);
+        self.write_message(Kind::Received, peer, message)
     }
 
-    /// Writes a line of `kind` that ends the connection to `peer`, after its incomplete
-    /// messages.
-    fn gone(&mut self, kind: Kind, peer: Peer, text: Option<String>) -> io::Result<()> {
-        let state = self.peers.remove(&peer).unwrap_or_default();
-        for (kind, message) in [(Kind::Received, state.received), (Kind::Sent, state.sent)] {
+    /// Writes a line of `kind` that ends the connection to `peer`, with the text of `event`, after its
+    /// incomplete messages.
+    fn gone(&mut self, kind: Kind, peer: Peer, event: Option<&Event<'_>>) -> io::Result<()> {
+        let state = self.peers.entry(peer).or_default();
+        let (received, sent) = (mem::take(&mut state.received), mem::take(&mut state.sent));
+        for (kind, message) in [(Kind::Received, received), (Kind::Sent, sent)] {
             if message.bytes > 0 {
-                self.write_message(kind, peer, state.address.clone(), &message)?;
+                self.write_message(kind, peer, message)?;
             }
         }
+        let record = Record {
+            text: event.map(ToString::to_string),
+            ..self.about(kind, peer)
+        };
+        self.peers.remove(&peer);
+        self.write(&record)
+    }
+
+    fn write_message(&mut self, kind: Kind, peer: Peer, message: Message) -> io::Result<()> {
         self.write(&Record {
-            text: text.map(Into::into),
-            ..Record::about(kind, peer, state.address)
+            name: message.name,
+            bytes: Some(message.bytes),
+            cut: message.bytes > message.text.len() as u64,
+            text: Some(String::from_utf8_lossy(&message.text).into_owned()),
+            late: message.late,
+            ..self.about(kind, peer)
         })
     }
 
-    fn write_message(
-        &mut self,
-        kind: Kind,
-        peer: Peer,
-        address: Option<Address>,
-        message: &Message,
-    ) -> io::Result<()> {
-        self.write(&Record {
-            name: message.name.as_deref().map(Cow::Borrowed),
-            bytes: Some(message.bytes),
-            cut: message.bytes > message.text.len() as u64,
-            text: Some(String::from_utf8_lossy(&message.text)),
-            late: message.late,
-            ..Record::about(kind, peer, address)
-        })
+    /// Returns a record of `event` that concerns `peer`, without further fields.
+    fn about(&self, event: Kind, peer: Peer) -> Record {
+        Record {
+            peer: self
+                .peers
+                .get(&peer)
+                .and_then(|state| state.address.clone()),
+            client: match peer {
+                Peer::Numbered(number) => Some(number),
+                Peer::Client | Peer::Server => None,
+            },
+            ..Record::new(event)
+        }
     }
 
     /// Writes `record`. Makes a single write call, so that no line is incomplete if the program is
     /// killed.
-    fn write(&mut self, record: &Record<'_>) -> io::Result<()> {
-        self.line.clear();
-        serde_json::to_writer(&mut self.line, record)?;
-        self.line.push(b'\n');
-        self.file.write_all(&self.line)
+    fn write(&mut self, record: &Record) -> io::Result<()> {
+        let mut line = serde_json::to_vec(record)?;
+        line.push(b'\n');
+        self.file.write_all(&line)
     }
 }
 

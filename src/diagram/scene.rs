@@ -112,7 +112,7 @@ impl Scene {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Happening<'a> {
     pub(super) time: SystemTime,
-    pub(super) record: &'a Record<'a>,
+    pub(super) record: &'a Record,
     /// The participants by their places, of which the server has the last.
     pub(super) writer: usize,
     pub(super) peer: Option<usize>,

@@ -32,7 +32,7 @@ impl Participant {
 struct Entry {
     /// Where the event stands among the others.
     rank: Rank,
-    record: Record<'static>,
+    record: Record,
     writer: Participant,
     /// The other participant, and the connection. `None` if the record concerns the writer only.
     peer: Option<(Participant, usize)>,
@@ -68,7 +68,7 @@ struct PeerCalls {
 impl Calls {
     /// Adds the call in `record`, which stands at this place in its file. Returns its rank: that of a
     /// call that waits for the other side is the time at which it returned.
-    fn add(&mut self, record: &Record<'_>, place: usize) -> Rank {
+    fn add(&mut self, record: &Record, place: usize) -> Rank {
         let call = record.call.as_deref().unwrap_or_default();
         let name = call.split('(').next().unwrap_or_default();
         let waits = matches!(name, "recv" | "accept");
@@ -95,7 +95,7 @@ impl Calls {
     /// Takes what the calls tell of the event in `record`, which stands at this place in its file: its
     /// rank, and the number of bytes of a message on the wire, which is more than its text where its end
     /// is marked. `is_server` tells whether a server has recorded it.
-    fn take(&mut self, record: &Record<'_>, place: usize, is_server: bool) -> (Rank, u64) {
+    fn take(&mut self, record: &Record, place: usize, is_server: bool) -> (Rank, u64) {
         let own = (record.time, 2 * place + 1);
         let is_connected = record.event == Kind::Connected;
         let peer = record.peer.as_ref().filter(|_| !is_connected);
@@ -150,7 +150,7 @@ impl Connection {
 
 impl Story {
     /// Merges the records of one or more files, each in its own order.
-    pub(super) fn new(files: Vec<Vec<Record<'static>>>) -> Self {
+    pub(super) fn new(files: Vec<Vec<Record>>) -> Self {
         let mut story = Self {
             entries: Vec::new(),
             names: HashMap::from([(Participant::Server, "server".into())]),
@@ -173,7 +173,7 @@ impl Story {
     }
 
     /// Adds the records of a file. `client` stands for its writer where that is no server.
-    fn add_file(&mut self, client: Participant, records: Vec<Record<'static>>) {
+    fn add_file(&mut self, client: Participant, records: Vec<Record>) {
         let mut events = records.iter().map(|record| record.event);
         let role = events.find(|event| matches!(event, Kind::Listening | Kind::Connected));
         // Both ends may write to the same file, so the writer can change with every record.
@@ -412,7 +412,7 @@ impl Entry {
 /// Returns the text and the length in bytes of the message in `record`, as a framing of lines
 /// transmits it: without a line end of its own, and with spaces for newlines. They are the same for
 /// the sender's and the receiver's record of a message.
-fn message<'a>(record: &'a Record<'_>) -> (Cow<'a, str>, u64) {
+fn message(record: &Record) -> (Cow<'_, str>, u64) {
     let text = record.text.as_deref().unwrap_or_default();
     let line = text.trim_end_matches(['\r', '\n']);
     let line_end = (text.len() - line.len()) as u64;
@@ -457,7 +457,7 @@ mod tests {
     use super::*;
 
     /// A record of a message of `bytes` bytes.
-    fn record(text: &str, bytes: usize) -> Record<'static> {
+    fn record(text: &str, bytes: usize) -> Record {
         let json = format!(
             "{{\"time\":\"2026-11-24T10:00:00Z\",\"event\":\"sent\",\"text\":{text:?},\
              \"bytes\":{bytes}}}"
