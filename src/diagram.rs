@@ -13,7 +13,7 @@ use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use self::scene::Scene;
-use self::story::Story;
+use self::story::Entry;
 use crate::event::Failure;
 use crate::sanitize::Untrusted;
 use crate::transcript::Record;
@@ -25,60 +25,42 @@ const LONGEST: usize = 1 << 20;
 const TOLD: usize = 10;
 
 /// A row of the diagram. Participants are indices into [`Diagram::participants`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    /// An arrow from one participant to another.
-    Arrow {
-        from: usize,
-        to: usize,
-        label: Label,
-    },
-    /// A note beside a participant.
-    Note { at: usize, text: String },
+struct Step {
+    /// The participants that an arrow goes from and to, which are the same for a note.
+    from: usize,
+    to: usize,
+    sort: Sort,
+    /// The text of a message or a note.
+    text: String,
+    /// What an arrow stands for, or the length of its message. Empty for a note.
+    detail: String,
 }
 
-/// What an arrow stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Label {
+/// What a step shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sort {
     Connect,
-    /// A message; `bytes` is its full length.
-    Message {
-        text: String,
-        bytes: u64,
-    },
+    Message,
     Close,
-    /// A connect or close of one of several clients, described with the client's name.
-    Described(String),
+    /// What a program tells.
+    Note,
 }
 
-impl Label {
-    /// Returns the text of a message, which is empty for other labels.
-    fn text(&self) -> &str {
-        match self {
-            Self::Message { text, .. } => text,
-            _ => "",
-        }
-    }
-
-    /// Returns what happened, or the length of a message.
-    fn detail(&self) -> String {
-        match self {
-            Self::Connect => "connects".into(),
-            Self::Message { bytes: 1, .. } => "1 byte".into(),
-            Self::Message { bytes, .. } => format!("{bytes} bytes"),
-            Self::Close => "closes".into(),
-            Self::Described(detail) => detail.clone(),
-        }
+/// Returns what stands on an arrow or in a note.
+fn caption(text: &str, detail: &str) -> String {
+    match (text, detail) {
+        ("", caption) | (caption, "") => caption.into(),
+        _ => format!("{text} ({detail})"),
     }
 }
 
 /// A sequence diagram.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Diagram {
     /// The names of the participants from left to right. The server is last.
     participants: Vec<String>,
-    steps: Vec<Step>,
-    scene: Scene,
+    /// In chronological order.
+    entries: Vec<Entry>,
 }
 
 /// Reads `files`, the transcripts of one or more participants of the same conversation, and parses
@@ -91,7 +73,7 @@ pub fn read(files: &[PathBuf]) -> Result<(Diagram, Vec<String>), Failure> {
             File::open(path).map_err(|error| Failure::ReadTranscript(path.clone(), error))?;
         readers.push((path.as_path(), BufReader::new(file)));
     }
-    parse(readers).map_err(|(path, error)| Failure::ReadTranscript(path, error))
+    parse(readers)
 }
 
 /// Parses transcripts, each the content of the file at its path. Returns the diagram, and
@@ -102,21 +84,30 @@ pub fn read(files: &[PathBuf]) -> Result<(Diagram, Vec<String>), Failure> {
 /// them.
 pub fn parse<'a, R: BufRead>(
     files: impl IntoIterator<Item = (&'a Path, R)>,
-) -> Result<(Diagram, Vec<String>), (PathBuf, io::Error)> {
+) -> Result<(Diagram, Vec<String>), Failure> {
     let mut bad = Vec::new();
     let mut records = Vec::new();
     for (path, reader) in files {
-        let (of_file, bad_of_file) =
-            read_records(path, reader).map_err(|error| (path.to_owned(), error))?;
-        records.push(of_file);
-        bad.extend(bad_of_file);
+        let of_file = read_records(path, reader, &mut bad);
+        let failed = |error| Failure::ReadTranscript(path.to_owned(), error);
+        records.push(of_file.map_err(failed)?);
     }
-    Ok((Story::new(records).into_diagram(), bad))
+    let (participants, entries) = story::merge(records);
+    let diagram = Diagram {
+        participants,
+        entries,
+    };
+    Ok((diagram, bad))
 }
 
-/// Reads the records of the file at `path`, and returns notices of the lines that are none.
-fn read_records(path: &Path, mut reader: impl BufRead) -> io::Result<(Vec<Record>, Vec<String>)> {
-    let (mut records, mut bad, mut untold) = (Vec::new(), Vec::new(), 0_u64);
+/// Returns the records of the file at `path`, and adds notices of the lines that are none to `bad`.
+fn read_records(
+    path: &Path,
+    mut reader: impl BufRead,
+    bad: &mut Vec<String>,
+) -> io::Result<Vec<Record>> {
+    let (mut records, mut bad_count) = (Vec::new(), 0);
+    let path = path.display();
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
@@ -124,18 +115,16 @@ fn read_records(path: &Path, mut reader: impl BufRead) -> io::Result<(Vec<Record
         if reader.by_ref().take(limit).read_until(b'\n', &mut line)? == 0 {
             break;
         }
+        let text = String::from_utf8_lossy(&line);
         let reason = if line.len() > LONGEST {
-            if line.last() != Some(&b'\n') {
+            if !line.ends_with(b"\n") {
                 reader.skip_until(b'\n')?;
             }
             "it is too long".into()
+        } else if text.trim().is_empty() {
+            continue;
         } else {
-            let text = String::from_utf8_lossy(&line);
-            let text = text.trim();
-            if text.is_empty() {
-                continue;
-            }
-            match serde_json::from_str(text) {
+            match serde_json::from_str(text.trim()) {
                 Ok(record) => {
                     records.push(record);
                     continue;
@@ -143,32 +132,36 @@ fn read_records(path: &Path, mut reader: impl BufRead) -> io::Result<(Vec<Record
                 Err(error) => error.to_string(),
             }
         };
-        if bad.len() == TOLD {
-            untold += 1;
-            continue;
+        bad_count += 1;
+        if bad_count <= TOLD {
+            // serde_json's position is wrong here: it counts lines from this line.
+            let reason = reason.split(" at line ").next().unwrap_or_default();
+            let reason = Untrusted(reason.as_bytes()).visible_line(80);
+            bad.push(format!(
+                "{path}:{number}: left out, as it is no line of a transcript: {reason}"
+            ));
         }
-        // serde_json's position is wrong here: it counts lines from this line.
-        let reason = reason.split(" at line ").next().unwrap_or_default();
-        bad.push(format!(
-            "{}:{number}: left out, as it is no line of a transcript: {}",
-            path.display(),
-            Untrusted(reason.as_bytes()).visible_line(80)
-        ));
     }
-    if untold > 0 {
-        bad.push(format!(
-            "{}: {untold} more lines are left out",
-            path.display()
-        ));
+    if bad_count > TOLD {
+        let untold = bad_count - TOLD;
+        bad.push(format!("{path}: {untold} more lines are left out"));
     }
-    Ok((records, bad))
+    Ok(records)
 }
 
 impl Diagram {
+    fn steps(&self) -> impl Iterator<Item = Step> {
+        self.entries.iter().filter_map(Entry::step)
+    }
+
+    fn scene(&self) -> Scene {
+        Scene::new(&self.participants, &self.entries)
+    }
+
     /// Returns whether the diagram shows nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.steps.is_empty()
+        self.steps().next().is_none()
     }
 
     /// Draws the diagram with characters, for a terminal of `columns` columns. Returns it with a
@@ -181,13 +174,13 @@ impl Diagram {
     /// Returns the picture as SVG, a file of its own.
     #[must_use]
     pub fn svg(&self) -> String {
-        svg::file(&self.scene)
+        svg::file(&self.scene())
     }
 
     /// Returns a page of HTML that steps through the picture. It needs nothing else.
     #[must_use]
     pub fn html(&self) -> String {
-        html::page(&self.scene)
+        html::page(&self.scene())
     }
 
     /// Returns the Mermaid source of the diagram, which other programs render.

@@ -132,6 +132,32 @@ impl Record {
             result: None,
         }
     }
+
+    /// Returns the text, which is empty if there is none.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.text.as_deref().unwrap_or_default()
+    }
+
+    /// Returns the socket call and its result, which are empty if there are none.
+    #[must_use]
+    pub fn call(&self) -> [&str; 2] {
+        [&self.call, &self.result].map(|text| text.as_deref().unwrap_or_default())
+    }
+
+    /// Returns the name of the socket call.
+    #[must_use]
+    pub fn call_name(&self) -> &str {
+        let [call, _] = self.call();
+        call.split_once('(').map_or(call, |(name, _)| name)
+    }
+
+    /// Returns the number that the result of the socket call begins with, as that of bytes does.
+    #[must_use]
+    pub fn count(&self) -> Option<u64> {
+        let [_, result] = self.call();
+        result.split(' ').next()?.parse().ok()
+    }
 }
 
 /// A message, assembled from its parts.

@@ -4,15 +4,10 @@ use maud::{DOCTYPE, PreEscaped, html};
 
 use super::scene::Scene;
 use super::svg;
-use crate::language::Language;
 use crate::words;
 
 /// Returns `scene` as a page, which needs no other file.
 pub(super) fn page(scene: &Scene) -> String {
-    let language = match Language::current() {
-        Language::En => "en",
-        Language::De => "de",
-    };
     let title = words!("A conversation over sockets", "Ein Gespräch über Sockets");
     let style = PreEscaped(concat!(
         include_str!("page.css"),
@@ -22,7 +17,7 @@ pub(super) fn page(scene: &Scene) -> String {
     let last = scene.moments.len();
     let markup = html! {
         (DOCTYPE)
-        html lang=(language) {
+        html lang=(words!("en", "de")) {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
@@ -42,7 +37,7 @@ pub(super) fn page(scene: &Scene) -> String {
                     p id="caption" aria-live="polite" {}
                 }
                 main {
-                    (svg::picture(scene, None))
+                    (PreEscaped(svg::picture(scene, "")))
                     table {
                         caption { (words!("The same as a table", "Dasselbe als Tabelle")) }
                         thead {

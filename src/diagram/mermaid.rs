@@ -1,6 +1,6 @@
 //! Draws a diagram as Mermaid source: <https://mermaid.js.org/syntax/sequenceDiagram.html>.
 
-use super::{Diagram, Label, Step};
+use super::{Diagram, Sort, Step, caption};
 use crate::sanitize::Untrusted;
 
 /// The maximum width of a text in columns. The rest is cut off.
@@ -12,24 +12,16 @@ pub(super) fn draw(diagram: &Diagram) -> String {
     for (index, name) in diagram.participants.iter().enumerate() {
         source += &format!("    participant p{index} as {}\n", escape(name));
     }
-    for step in &diagram.steps {
-        match step {
-            Step::Arrow { from, to, label } => {
-                let arrow = match label {
-                    Label::Connect | Label::Described(_) => "-->>",
-                    Label::Message { .. } => "->>",
-                    Label::Close => "--x",
-                };
-                let caption = match (label.text(), label.detail()) {
-                    ("", detail) => detail,
-                    (text, detail) => format!("{text} ({detail})"),
-                };
-                source += &format!("    p{from}{arrow}p{to}: {}\n", escape(&caption));
-            }
-            Step::Note { at, text } => {
-                source += &format!("    Note over p{at}: {}\n", escape(text));
-            }
-        }
+    for step in diagram.steps() {
+        let Step { from, to, .. } = step;
+        let ends = match step.sort {
+            Sort::Connect => format!("p{from}-->>p{to}"),
+            Sort::Message => format!("p{from}->>p{to}"),
+            Sort::Close => format!("p{from}--xp{to}"),
+            Sort::Note => format!("Note over p{from}"),
+        };
+        let caption = caption(&step.text, &step.detail);
+        source += &format!("    {ends}: {}\n", escape(&caption));
     }
     source
 }

@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 use std::mem;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use super::story::Entry;
 use crate::endpoint::Address;
 use crate::sanitize::Untrusted;
 use crate::transcript::{Kind, Record};
@@ -21,31 +22,25 @@ const CALL: usize = 60;
 /// stand for all the others.
 const CLIENTS: usize = 3;
 
-/// How many milliseconds a call must last to count as one that a program stands in.
-const STANDS: u128 = 1;
+/// How long a call must last to count as one that a program stands in.
+const STANDS: Duration = Duration::from_millis(1);
 
 /// A picture.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(super) struct Scene {
-    /// From left to right: each client with its kernel, and then the server's kernel and the server.
-    pub(super) lanes: Vec<Lane>,
+    /// The names of programs and kernels. From left to right: each client with its kernel, and then
+    /// the server's kernel and the server.
+    pub(super) lanes: Vec<String>,
     /// From top to bottom.
     pub(super) moments: Vec<Moment>,
     pub(super) bars: Vec<Bar>,
 }
 
-/// A program or a kernel.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Lane {
-    pub(super) name: String,
-    pub(super) is_kernel: bool,
-}
-
-/// Something that happens.
-#[derive(Debug, PartialEq, Eq)]
+/// A call or its return between a program and its kernel, a packet from one kernel to another, or a
+/// note beside a program.
+#[derive(Debug)]
 pub(super) struct Moment {
     time: SystemTime,
-    pub(super) kind: Sort,
     /// The lanes that it goes from and to, which are the same for a note.
     pub(super) from: usize,
     pub(super) to: usize,
@@ -58,19 +53,8 @@ pub(super) struct Moment {
     pub(super) gauge: Option<Gauge>,
 }
 
-/// What kind of thing happens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sort {
-    /// A call of a program to its kernel, or its return.
-    Call,
-    /// A packet from one kernel to the other.
-    Packet,
-    /// What a program tells.
-    Note,
-}
-
 /// What a kernel holds.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Gauge {
     pub(super) lane: usize,
     pub(super) text: String,
@@ -79,7 +63,7 @@ pub(super) struct Gauge {
 }
 
 /// A call that a program stands in, from one moment to another.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Bar {
     pub(super) lane: usize,
     pub(super) first: usize,
@@ -89,17 +73,33 @@ pub(super) struct Bar {
 }
 
 impl Scene {
-    /// Returns what happens in the moment with this index, as a sentence.
+    /// Draws up the scene of these participants, the last of which is the server.
+    pub(super) fn new(names: &[String], entries: &[Entry]) -> Self {
+        let mut builder = Builder::new(names);
+        for entry in entries.iter().filter(|e| e.record.event == Kind::Call) {
+            builder.participants[entry.writer].is_explained = true;
+        }
+        for entry in entries {
+            builder.add(entry);
+        }
+        let mut scene = builder.scene;
+        for (mut bar, ended) in builder.begun {
+            let after = scene.moments.partition_point(|moment| moment.time <= ended);
+            bar.last = after.saturating_sub(1).max(bar.first);
+            scene.bars.push(bar);
+        }
+        scene
+    }
+
+    /// Returns what happens in the moment, as a sentence.
     pub(super) fn caption(&self, moment: &Moment) -> String {
-        let name = |lane: usize| &self.lanes[lane].name;
-        let mut caption = if moment.from == moment.to {
-            format!("{}: {}", name(moment.from), moment.label)
-        } else {
-            let (from, to) = (name(moment.from), name(moment.to));
-            format!("{from} \u{2192} {to}: {}", moment.label)
-        };
+        let mut caption = self.lanes[moment.from].clone();
+        if moment.from != moment.to {
+            caption += &format!(" \u{2192} {}", self.lanes[moment.to]);
+        }
+        caption += &format!(": {}", moment.label);
         if let Some(gauge) = &moment.gauge {
-            caption += &format!("; {}: {}", name(gauge.lane), gauge.text);
+            caption += &format!("; {}: {}", self.lanes[gauge.lane], gauge.text);
         }
         if !moment.is_observed {
             caption += words!(" (inferred)", " (erschlossen)");
@@ -108,46 +108,14 @@ impl Scene {
     }
 }
 
-/// A record of a transcript, and what is known about it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Happening<'a> {
-    pub(super) time: SystemTime,
-    pub(super) record: &'a Record,
-    /// The participants by their places, of which the server has the last.
-    pub(super) writer: usize,
-    pub(super) peer: Option<usize>,
-    /// Whether the other participant has recorded that the connection was opened or closed.
-    pub(super) is_repeated: bool,
-    /// Whether the other participant has recorded the message as sent.
-    pub(super) is_hidden: bool,
-    /// The number of bytes of a message on the wire.
-    pub(super) wire: u64,
-    /// Whether the other participant has written a transcript too.
-    pub(super) peer_writes: bool,
-}
-
-impl Happening<'_> {
-    /// Returns the place of the client that is concerned, or that of the server if none is.
-    fn client(&self) -> usize {
-        self.writer.min(self.peer.unwrap_or(self.writer))
-    }
-
-    /// Returns whether it is about a Unix socket, to which no packets go.
-    fn is_local(&self) -> bool {
-        matches!(self.record.peer, Some(Address::Unix(_)))
-    }
-}
-
 /// Draws up a scene, one record after another.
-#[derive(Debug)]
-pub(super) struct Builder {
+struct Builder {
     scene: Scene,
     /// The bars that have no end yet, and when they end.
     begun: Vec<(Bar, SystemTime)>,
-    names: Vec<String>,
-    server: usize,
     /// By their places.
     participants: Vec<Participant>,
+    server: usize,
     /// What goes from one participant to another.
     ways: HashMap<(usize, usize), Way>,
     /// The connections that wait to be accepted, and how many may.
@@ -156,16 +124,16 @@ pub(super) struct Builder {
 }
 
 /// What is known about a program.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Participant {
+struct Participant {
+    name: String,
     /// Whether it has recorded its calls.
-    pub(super) is_explained: bool,
+    is_explained: bool,
     /// The moment after which it has made no call that is known.
     idle: Option<usize>,
 }
 
 /// What is known about a direction.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Way {
     /// The bytes in the receive buffer.
     unread: u64,
@@ -176,78 +144,43 @@ struct Way {
 
 impl Builder {
     /// Creates a scene without moments of these participants, the last of which is the server.
-    pub(super) fn new(names: &[String], participants: Vec<Participant>) -> Self {
-        let server = names.len() - 1;
-        let names = names
-            .iter()
-            .map(|name| Untrusted(name.as_bytes()).visible_line(TEXT));
-        let names: Vec<_> = names.collect();
-        let mut lanes = Vec::new();
-        for (place, name) in names.iter().enumerate() {
-            let is_client = place != server;
-            if is_client && place >= CLIENTS {
-                continue;
-            }
-            let is_shared = is_client && place + 1 == CLIENTS && server > CLIENTS;
-            let (program, kernel) = if is_shared {
+    fn new(names: &[String]) -> Self {
+        let participants = names.iter().map(|name| Participant {
+            name: short(name),
+            is_explained: false,
+            idle: None,
+        });
+        let mut builder = Self {
+            scene: Scene::default(),
+            begun: Vec::new(),
+            participants: participants.collect(),
+            server: names.len() - 1,
+            ways: HashMap::new(),
+            backlog: 0,
+            capacity: None,
+        };
+        let clients = 0..builder.server.min(CLIENTS);
+        for place in clients.chain([builder.server]) {
+            let name = &builder.participants[place].name;
+            let (program, kernel) = if builder.is_shared(place) {
                 let program = words!("other clients", "andere Clients");
                 let kernel = words!("their kernels", "ihre Kernel");
                 (program.to_owned(), kernel.to_owned())
             } else {
                 (name.clone(), say!("{name}'s kernel", "{name}-Kernel"))
             };
-            let program = Lane {
-                name: program,
-                is_kernel: false,
-            };
-            let kernel = Lane {
-                name: kernel,
-                is_kernel: true,
-            };
-            if is_client {
-                lanes.extend([program, kernel]);
+            builder.scene.lanes.extend(if place == builder.server {
+                [kernel, program]
             } else {
-                lanes.extend([kernel, program]);
-            }
+                [program, kernel]
+            });
         }
-        Self {
-            scene: Scene {
-                lanes,
-                ..Scene::default()
-            },
-            begun: Vec::new(),
-            names,
-            server,
-            participants,
-            ways: HashMap::new(),
-            backlog: 0,
-            capacity: None,
-        }
-    }
-
-    /// Returns the scene.
-    pub(super) fn finish(mut self) -> Scene {
-        for (mut bar, ended) in self.begun {
-            let moments = &self.scene.moments;
-            let after = moments.partition_point(|moment| moment.time <= ended);
-            bar.last = after.saturating_sub(1).max(bar.first);
-            self.scene.bars.push(bar);
-        }
-        self.scene
+        builder
     }
 
     /// Returns whether the lanes of the participant at `place` stand for several clients.
     fn is_shared(&self, place: usize) -> bool {
         self.server > CLIENTS && place != self.server && place + 1 >= CLIENTS
-    }
-
-    /// Returns which pair of lanes is that of the participant at `place`.
-    fn pair(&self, place: usize) -> usize {
-        if place == self.server {
-            self.server.min(CLIENTS)
-        } else {
-            place.min(CLIENTS - 1)
-        }
     }
 
     fn explains(&self, place: usize) -> bool {
@@ -258,66 +191,74 @@ impl Builder {
         self.ways.entry((from, to)).or_default()
     }
 
-    fn program(&self, place: usize) -> usize {
-        2 * self.pair(place) + usize::from(place == self.server)
+    /// Returns the lanes of the program and the kernel of the participant at `place`.
+    fn lanes(&self, place: usize) -> (usize, usize) {
+        if place == self.server {
+            let kernel = 2 * self.server.min(CLIENTS);
+            (kernel + 1, kernel)
+        } else {
+            let program = 2 * place.min(CLIENTS - 1);
+            (program, program + 1)
+        }
     }
 
     fn kernel(&self, place: usize) -> usize {
-        2 * self.pair(place) + usize::from(place != self.server)
+        self.lanes(place).1
     }
 
-    /// Adds what `happening` tells, and what follows from it.
-    pub(super) fn add(&mut self, happening: Happening<'_>) {
-        let Happening {
-            record,
-            writer,
-            peer,
-            ..
-        } = happening;
-        match (record.event, peer) {
-            (Kind::Call, _) => self.add_call(happening),
+    /// Adds what `entry` tells, and what follows from it.
+    fn add(&mut self, entry: &Entry) {
+        let (record, writer) = (&entry.record, entry.writer);
+        match (record.event, entry.peer) {
+            (Kind::Call, _) => self.add_call(entry),
             (Kind::Listening, _) => {
-                self.calls(happening, writer, true, "listen()");
+                self.calls(entry, writer, true, "listen()");
                 self.show_backlog();
             }
-            (Kind::Connected, Some(peer)) => self.connect(happening, peer),
-            (Kind::Sent, Some(peer)) => self.send(happening, writer, peer, happening.peer_writes),
+            (Kind::Connected, Some(peer)) => self.connect(entry, peer),
+            (Kind::Sent, Some(peer)) => self.send(entry, writer, peer),
             (Kind::Received, Some(peer)) => {
-                if !happening.is_hidden && !happening.peer_writes {
-                    self.send(happening, peer, writer, true);
+                if !entry.peer_writes {
+                    self.send(entry, peer, writer);
                 }
                 if self.explains(writer) {
                     // Its calls follow.
-                    self.way(peer, writer).missing = happening.wire;
+                    self.way(peer, writer).missing = entry.wire;
                 } else {
-                    self.receive(happening, writer, peer, true);
+                    self.receive(entry, peer, writer);
                 }
             }
-            (Kind::Left | Kind::Lost | Kind::Closed, Some(peer)) => self.close(happening, peer),
+            (Kind::Closed, Some(peer)) => self.end(entry, writer, peer),
+            (Kind::Left | Kind::Lost, Some(peer)) => {
+                self.end(entry, peer, writer);
+                if !self.explains(writer) {
+                    self.returns(entry, writer, true, read_end(record));
+                }
+            }
             _ => {
-                let text = record.text.as_deref().unwrap_or_default();
-                let lane = self.program(writer);
-                self.push(happening, Sort::Note, (lane, lane), true, short(text));
+                let (program, _) = self.lanes(writer);
+                self.push(entry, program, program, true, &short(record.text()));
             }
         }
     }
 
-    /// Adds a moment. Where there are several clients, it says which is concerned.
+    /// Adds a moment, and returns its index. Where there are several clients, the label says which is
+    /// concerned.
     fn push(
         &mut self,
-        happening: Happening<'_>,
-        kind: Sort,
-        (from, to): (usize, usize),
+        entry: &Entry,
+        from: usize,
+        to: usize,
         is_observed: bool,
-        mut label: String,
-    ) {
-        let client = happening.client();
+        label: &str,
+    ) -> usize {
+        let client = entry.writer.min(entry.peer.unwrap_or(entry.writer));
+        let mut label = label.to_owned();
         if self.server > 1 && client != self.server {
-            label += &format!(" ({})", self.names[client]);
+            label += &format!(" ({})", self.participants[client].name);
         }
         self.scene.moments.push(Moment {
-            time: happening.time,
-            kind,
+            time: entry.rank.0,
             from,
             to,
             label,
@@ -325,44 +266,41 @@ impl Builder {
             is_observed,
             gauge: None,
         });
+        self.scene.moments.len() - 1
     }
 
     /// Adds a call of the participant at `place`.
-    fn calls(&mut self, happening: Happening<'_>, place: usize, observed: bool, call: &str) {
-        let way = (self.program(place), self.kernel(place));
-        self.push(happening, Sort::Call, way, observed, call.into());
-        self.rest(place);
+    fn calls(&mut self, entry: &Entry, place: usize, is_observed: bool, call: &str) {
+        let (program, kernel) = self.lanes(place);
+        let moment = self.push(entry, program, kernel, is_observed, call);
+        self.participants[place].idle = Some(moment);
     }
 
     /// Adds the return of a call of the participant at `place`. The program stood in it since its last
     /// one, as far as is known.
-    fn returns(&mut self, happening: Happening<'_>, place: usize, observed: bool, call: &str) {
-        let way = (self.kernel(place), self.program(place));
-        self.push(happening, Sort::Call, way, observed, call.into());
-        if !self.explains(place)
+    fn returns(&mut self, entry: &Entry, place: usize, is_observed: bool, call: &str) {
+        let (program, kernel) = self.lanes(place);
+        let last = self.push(entry, kernel, program, is_observed, call);
+        let idle = self.participants[place].idle.replace(last);
+        if let Some(first) = idle
+            && !self.explains(place)
             && !self.is_shared(place)
-            && let Some(first) = self.participants[place].idle
         {
             let name = call.split(['(', ' ']).next().unwrap_or_default();
             self.scene.bars.push(Bar {
-                lane: way.1,
+                lane: program,
                 first,
-                last: self.scene.moments.len() - 1,
+                last,
                 call: format!("{name}()"),
                 is_observed: false,
             });
         }
-        self.rest(place);
     }
 
-    fn rest(&mut self, place: usize) {
-        self.participants[place].idle = self.scene.moments.len().checked_sub(1);
-    }
-
-    /// Adds a packet from one participant's kernel to another's, which nobody observes.
-    fn packet(&mut self, happening: Happening<'_>, from: usize, to: usize, label: &str) {
-        let way = (self.kernel(from), self.kernel(to));
-        self.push(happening, Sort::Packet, way, false, label.into());
+    /// Adds a packet from one participant's kernel to another's, which nobody observes. Returns the
+    /// index of its moment.
+    fn packet(&mut self, entry: &Entry, from: usize, to: usize, label: &str) -> usize {
+        self.push(entry, self.kernel(from), self.kernel(to), false, label)
     }
 
     fn gauge(&mut self, lane: usize, text: String, is_warning: bool) {
@@ -376,17 +314,15 @@ impl Builder {
     }
 
     fn show_backlog(&mut self) {
-        let count = self.backlog;
         let capacity = self.capacity.map_or("?".into(), |most| most.to_string());
-        let lane = self.kernel(self.server);
-        self.gauge(lane, format!("backlog {count} / {capacity}"), false);
+        let text = format!("backlog {} / {capacity}", self.backlog);
+        self.gauge(self.kernel(self.server), text, false);
     }
 
     /// Shows how many bytes from `from` the kernel of `to` holds. If the program of `to` has just
     /// `read` all of a message, the others are what it takes for the next one.
     fn show_buffer(&mut self, from: usize, to: usize, read: bool) {
         let count = self.way(from, to).unread;
-        let lane = self.kernel(to);
         let is_left = read && count > 0;
         let text = if is_left {
             say!(
@@ -396,53 +332,37 @@ impl Builder {
         } else {
             say!("buffer {count} B", "Puffer {count} B")
         };
-        self.gauge(lane, text, is_left);
+        self.gauge(self.kernel(to), text, is_left);
     }
 
     /// Adds a call that was recorded itself.
-    fn add_call(&mut self, happening: Happening<'_>) {
-        let Happening {
-            record,
-            writer,
-            peer,
-            ..
-        } = happening;
-        let call = record.call.as_deref().unwrap_or_default();
-        let result = record.result.as_deref().unwrap_or_default();
-        let name = call.split('(').next().unwrap_or_default();
-        let count: Option<u64> = result
-            .split(' ')
-            .next()
-            .and_then(|count| count.parse().ok());
+    fn add_call(&mut self, entry: &Entry) {
+        let (record, writer) = (&entry.record, entry.writer);
+        let count = record.count();
         let safe = |text: &str| Untrusted(text.as_bytes()).visible_line(CALL);
-        let label = match count {
-            Some(count) => format!("{} \u{2192} {count}", safe(call)),
-            None => format!("{} \u{2192} {}", safe(call), safe(result)),
-        };
-        match (name, peer) {
+        let [call, result] = record.call();
+        let result = count.map_or_else(|| safe(result), |count| count.to_string());
+        let label = format!("{} \u{2192} {result}", safe(call));
+        match (record.call_name(), entry.peer) {
             ("listen", _) => {
-                let backlog: String = call.chars().filter(char::is_ascii_digit).collect();
+                let digits = call.chars().filter(char::is_ascii_digit);
+                let backlog = digits.collect::<String>().parse::<u64>();
                 // Linux lets one more wait than was asked for.
-                self.capacity = backlog
-                    .parse()
-                    .ok()
-                    .map(|backlog: u64| backlog.saturating_add(1));
+                self.capacity = backlog.ok().map(|backlog| backlog.saturating_add(1));
                 return;
             }
-            ("accept", _) => {
-                self.returns(happening, writer, true, &label);
-                self.backlog = self.backlog.saturating_sub(1);
-                self.show_backlog();
+            ("shutdown", Some(peer)) => {
+                self.calls(entry, writer, true, &label);
+                self.end(entry, writer, peer);
+                return;
             }
+            ("accept", _) => self.accept(entry, true, writer, &label),
             ("recv", Some(peer)) => {
-                if count == Some(0) && !self.way(peer, writer).is_closed {
-                    if !self.explains(peer) {
-                        self.calls(happening, peer, happening.peer_writes, "close()");
-                    }
-                    self.end(happening, (peer, writer), true, false);
+                if count == Some(0) {
+                    self.end(entry, peer, writer);
                 }
-                self.returns(happening, writer, true, &label);
-                if let Some(count) = count.filter(|count| *count > 0) {
+                self.returns(entry, writer, true, &label);
+                if let Some(count @ 1..) = count {
                     let way = self.way(peer, writer);
                     way.unread = way.unread.saturating_sub(count);
                     way.missing = way.missing.saturating_sub(count);
@@ -450,32 +370,25 @@ impl Builder {
                     self.show_buffer(peer, writer, is_whole);
                 }
             }
-            ("shutdown", Some(peer)) => {
-                self.calls(happening, writer, true, &label);
-                self.end(happening, (writer, peer), happening.peer_writes, false);
-            }
-            ("connect" | "send", _) => {
-                self.calls(happening, writer, true, &label);
-            }
+            ("connect" | "send", _) => self.calls(entry, writer, true, &label),
             _ => return,
         }
-        if name != "shutdown" && !self.is_shared(writer) {
-            self.stand(happening, name);
+        if !self.is_shared(writer) {
+            self.stand(entry);
         }
     }
 
-    /// Adds a bar for the call with this `name`, of which the last moment tells, if the program stood
-    /// in it.
-    fn stand(&mut self, happening: Happening<'_>, name: &str) {
-        let record = happening.record;
-        let ended = record.ended.unwrap_or(record.time);
-        let lasted = ended.duration_since(record.time).unwrap_or_default();
-        if lasted.as_millis() < STANDS {
+    /// Adds a bar for the call of `entry`, of which the last moment tells, if the program stood in it.
+    fn stand(&mut self, entry: &Entry) {
+        let began = entry.record.time;
+        let ended = entry.record.ended.unwrap_or(began);
+        if ended.duration_since(began).unwrap_or_default() < STANDS {
             return;
         }
+        let name = entry.record.call_name();
         let last = self.scene.moments.len() - 1;
         let mut bar = Bar {
-            lane: self.program(happening.writer),
+            lane: self.lanes(entry.writer).0,
             first: last,
             last,
             call: format!("{name}()"),
@@ -483,38 +396,28 @@ impl Builder {
         };
         if matches!(name, "accept" | "recv") {
             // The moment is the one at which the call returned.
-            let began = |moment: &Moment| moment.time < record.time;
-            let first = self.scene.moments[..last].partition_point(began);
-            bar.first = first.saturating_sub(1);
+            let before = self.scene.moments[..last].partition_point(|moment| moment.time < began);
+            bar.first = before.saturating_sub(1);
             self.scene.bars.push(bar);
         } else {
             self.begun.push((bar, ended));
         }
     }
 
-    fn connect(&mut self, happening: Happening<'_>, peer: usize) {
-        let writer = happening.writer;
-        let (client, server) = (writer.min(peer), self.server);
-        let is_server = writer == server;
-        if !happening.is_repeated {
+    fn connect(&mut self, entry: &Entry, peer: usize) {
+        let (client, server) = (entry.writer.min(peer), self.server);
+        let is_server = entry.writer == server;
+        if !entry.is_repeated {
             if !self.explains(client) {
-                self.calls(
-                    happening,
-                    client,
-                    !is_server || happening.peer_writes,
-                    "connect()",
-                );
+                let is_observed = !is_server || entry.peer_writes;
+                self.calls(entry, client, is_observed, "connect()");
             }
             *self.way(client, server) = Way::default();
             *self.way(server, client) = Way::default();
-            if !happening.is_local() {
-                for (from, to, label) in [
-                    (client, server, "SYN"),
-                    (server, client, "SYN-ACK"),
-                    (client, server, "ACK"),
-                ] {
-                    self.packet(happening, from, to, label);
-                }
+            if !is_local(&entry.record) {
+                self.packet(entry, client, server, "SYN");
+                self.packet(entry, server, client, "SYN-ACK");
+                self.packet(entry, client, server, "ACK");
             }
             self.backlog += 1;
             self.show_backlog();
@@ -522,99 +425,81 @@ impl Builder {
         let accepts = if is_server {
             !self.explains(server)
         } else {
-            !happening.is_repeated && !happening.peer_writes
+            !entry.is_repeated && !entry.peer_writes
         };
         if accepts {
-            self.returns(happening, server, is_server, "accept()");
-            self.backlog = self.backlog.saturating_sub(1);
-            self.show_backlog();
+            self.accept(entry, is_server, server, "accept()");
         }
     }
 
-    /// Adds that a message went `from` one participant `to` another, who `receives` it by a record of
-    /// its own, or else at once.
-    fn send(&mut self, happening: Happening<'_>, from: usize, to: usize, receives: bool) {
-        let text = happening.record.text.as_deref().unwrap_or_default();
-        let is_observed = happening.writer == from;
-        if !is_observed || !self.explains(from) {
-            self.calls(happening, from, is_observed, "send()");
+    /// Adds that the participant at `place` accepts a connection.
+    fn accept(&mut self, entry: &Entry, is_observed: bool, place: usize, call: &str) {
+        self.returns(entry, place, is_observed, call);
+        self.backlog = self.backlog.saturating_sub(1);
+        self.show_backlog();
+    }
+
+    /// Adds that a message went `from` one participant `to` another, who receives it by a record of its
+    /// own, or else at once.
+    fn send(&mut self, entry: &Entry, from: usize, to: usize) {
+        let text = entry.record.text();
+        let is_own = entry.writer == from;
+        if !is_own || !self.explains(from) {
+            self.calls(entry, from, is_own, "send()");
         }
-        let bytes = happening.wire;
-        let label = format!("\"{}\" ({bytes} B)", short(text));
-        self.packet(happening, from, to, &label);
+        let label = format!("\"{}\" ({} B)", short(text), entry.wire);
+        let packet = self.packet(entry, from, to, &label);
         let hex = text.bytes().take(HEX).map(|byte| format!("{byte:02x}"));
-        if let Some(moment) = self.scene.moments.last_mut() {
-            moment.hex = hex.collect::<Vec<_>>().join(" ");
-            if text.len() > HEX {
-                moment.hex += " \u{2026}";
-            }
-        }
+        let more = (text.len() > HEX).then(|| "\u{2026}".into());
+        self.scene.moments[packet].hex = hex.chain(more).collect::<Vec<_>>().join(" ");
         let way = self.way(from, to);
-        way.unread = way.unread.saturating_add(bytes);
+        way.unread = way.unread.saturating_add(entry.wire);
         self.show_buffer(from, to, false);
-        if !receives {
-            self.receive(happening, to, from, false);
+        if is_own && !entry.peer_writes {
+            self.receive(entry, from, to);
         }
     }
 
     /// Adds that the participant at `to` has read a message of the one at `from`.
-    fn receive(&mut self, happening: Happening<'_>, to: usize, from: usize, observed: bool) {
-        let bytes = happening.wire;
-        let label = format!("recv() \u{2192} {bytes} B");
-        self.returns(happening, to, observed, &label);
+    fn receive(&mut self, entry: &Entry, from: usize, to: usize) {
+        let label = format!("recv() \u{2192} {} B", entry.wire);
+        self.returns(entry, to, entry.writer == to, &label);
         let way = self.way(from, to);
-        way.unread = way.unread.saturating_sub(bytes);
+        way.unread = way.unread.saturating_sub(entry.wire);
         self.show_buffer(from, to, true);
     }
 
-    /// Adds the packet that ends what goes from one participant to the other, unless it was added, and
-    /// that the other reads the end, unless it has recorded that.
-    fn end(
-        &mut self,
-        happening: Happening<'_>,
-        way: (usize, usize),
-        is_recorded: bool,
-        is_lost: bool,
-    ) {
-        let (from, to) = way;
+    /// Adds that the participant at `from` closes its side, unless that was added, and that the other
+    /// reads the end, unless it records that.
+    fn end(&mut self, entry: &Entry, from: usize, to: usize) {
         if mem::replace(&mut self.way(from, to).is_closed, true) {
             return;
         }
-        let label = match is_lost {
-            _ if happening.is_local() => words!("end", "Ende"),
-            true => "RST",
-            false => "FIN",
-        };
-        self.packet(happening, from, to, label);
-        if !is_recorded {
-            self.returns(happening, to, false, read_end(is_lost));
+        let record = &entry.record;
+        let is_own = entry.writer == from;
+        if !self.explains(from) {
+            self.calls(entry, from, is_own || entry.peer_writes, "close()");
         }
-    }
-
-    fn close(&mut self, happening: Happening<'_>, peer: usize) {
-        let writer = happening.writer;
-        let is_lost = happening.record.event == Kind::Lost;
-        let (leaver, other) = match happening.record.event {
-            Kind::Closed => (writer, peer),
-            _ => (peer, writer),
+        let label = match record.event {
+            _ if is_local(record) => words!("end", "Ende"),
+            Kind::Lost => "RST",
+            _ => "FIN",
         };
-        let is_own = leaver == writer;
-        let is_first = !self.way(leaver, other).is_closed;
-        if is_first && !self.explains(leaver) {
-            let is_observed = is_own || happening.peer_writes;
-            self.calls(happening, leaver, is_observed, "close()");
-        }
-        let is_recorded = !is_own || happening.peer_writes;
-        self.end(happening, (leaver, other), is_recorded, is_lost);
-        if !is_own && !self.explains(other) {
-            self.returns(happening, other, true, read_end(is_lost));
+        self.packet(entry, from, to, label);
+        if is_own && !entry.peer_writes {
+            self.returns(entry, to, false, read_end(record));
         }
     }
 }
 
+/// Returns whether `record` is about a Unix socket, to which no packets go.
+fn is_local(record: &Record) -> bool {
+    matches!(record.peer, Some(Address::Unix(_)))
+}
+
 /// Returns the call with which a program learns that the other side has ended.
-fn read_end(is_lost: bool) -> &'static str {
-    if is_lost {
+fn read_end(record: &Record) -> &'static str {
+    if record.event == Kind::Lost {
         words!("recv() \u{2192} error", "recv() \u{2192} Fehler")
     } else {
         "recv() \u{2192} 0 B"

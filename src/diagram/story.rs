@@ -1,64 +1,47 @@
-//! Merges transcripts into one chronological diagram.
+//! Merges transcripts into one chronological story.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
+use std::iter;
 use std::mem;
 use std::time::SystemTime;
 
-use super::scene::{self, Happening};
-use super::{Diagram, Label, Step};
+use super::{Sort, Step};
 use crate::endpoint::Address;
 use crate::transcript::{Kind, Record};
 
-/// A participant of the conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Participant {
-    /// The client that wrote the file with this index.
-    Writer(usize),
-    /// A client without a file, by its connection.
-    Client(usize),
-    Server,
-}
-
-impl Participant {
-    /// Returns 0 for a client and 1 for the server.
-    fn side(self) -> usize {
-        usize::from(self == Self::Server)
-    }
-}
-
 /// A record and whom it concerns.
-struct Entry {
+#[derive(Debug)]
+pub(super) struct Entry {
     /// Where the event stands among the others.
-    rank: Rank,
-    record: Record,
-    writer: Participant,
-    /// The other participant, and the connection. `None` if the record concerns the writer only.
-    peer: Option<(Participant, usize)>,
-    /// Whether the transcript of the other participant does not have the message.
+    pub(super) rank: Rank,
+    pub(super) record: Record,
+    /// The participant that has written the record.
+    pub(super) writer: usize,
+    /// The other participant. `None` if the record concerns the writer only.
+    pub(super) peer: Option<usize>,
+    /// The number of the connection between them.
+    connection: Option<usize>,
+    /// Whether the other participant has recorded the connection too.
+    pub(super) peer_writes: bool,
+    /// Whether the transcript of the other participant should have the message, and does not.
     is_unmatched: bool,
-    /// Whether the other participant has sent the same message, which is drawn.
-    is_hidden: bool,
+    /// Whether the other participant has recorded the same, which is drawn.
+    pub(super) is_repeated: bool,
     /// The number of bytes of a message on the wire, as far as that is known.
-    wire: u64,
+    pub(super) wire: u64,
 }
 
 /// The order of what happened: by time, and of two records of a file at the same time by their
 /// places in it. What made a call return stands before the call.
 type Rank = (SystemTime, usize);
 
-/// The calls of a file that are followed by the records of what they did, by the peer. Under `None`
-/// are those that have no peer yet, `connect` and `accept`.
+/// The calls of a file that concern a peer, and are followed by the records of what they did.
 #[derive(Default)]
-struct Calls(HashMap<Option<Address>, PeerCalls>);
-
-/// The calls that concern a peer.
-#[derive(Default)]
-struct PeerCalls {
+struct Calls {
     /// When the last `send` or `connect` began.
     begun: Option<Rank>,
-    /// Where the last `accept` stands, or the first `recv` since the last message.
+    /// What stands just before the last `accept`, or the first `recv` since the last message.
     returned: Option<Rank>,
     /// The numbers of bytes that were sent and received since the last message in that direction.
     sent: u64,
@@ -69,62 +52,56 @@ impl Calls {
     /// Adds the call in `record`, which stands at this place in its file. Returns its rank: that of a
     /// call that waits for the other side is the time at which it returned.
     fn add(&mut self, record: &Record, place: usize) -> Rank {
-        let call = record.call.as_deref().unwrap_or_default();
-        let name = call.split('(').next().unwrap_or_default();
-        let waits = matches!(name, "recv" | "accept");
-        let time = record.ended.filter(|_| waits).unwrap_or(record.time);
-        let rank = (time, 2 * place + 1);
-        let result = record.result.as_deref().unwrap_or_default();
-        let count = result.split(' ').next().map(str::parse);
-        let count: u64 = count.and_then(Result::ok).unwrap_or_default();
-        let calls = self.0.entry(record.peer.clone()).or_default();
+        let count = record.count().unwrap_or_default();
+        let name = record.call_name();
         match name {
-            "recv" => calls.received = calls.received.saturating_add(count),
-            "send" => calls.sent = calls.sent.saturating_add(count),
+            "recv" => self.received = self.received.saturating_add(count),
+            "send" => self.sent = self.sent.saturating_add(count),
             _ => {}
         }
-        if waits {
-            // Several calls may receive a message.
-            calls.returned.get_or_insert(rank);
-        } else if matches!(name, "send" | "connect") {
-            calls.begun = Some(rank);
+        let began = (record.time, 2 * place + 1);
+        match name {
+            "recv" | "accept" => {
+                let returned = record.ended.unwrap_or(record.time);
+                // Several calls may receive a message.
+                self.returned.get_or_insert((returned, 2 * place));
+                return (returned, 2 * place + 1);
+            }
+            "send" | "connect" => self.begun = Some(began),
+            _ => {}
         }
-        rank
+        began
     }
 
-    /// Takes what the calls tell of the event in `record`, which stands at this place in its file: its
-    /// rank, and the number of bytes of a message on the wire, which is more than its text where its end
-    /// is marked. `is_server` tells whether a server has recorded it.
-    fn take(&mut self, record: &Record, place: usize, is_server: bool) -> (Rank, u64) {
-        let own = (record.time, 2 * place + 1);
-        let is_connected = record.event == Kind::Connected;
-        let peer = record.peer.as_ref().filter(|_| !is_connected);
-        let mut none = PeerCalls::default();
-        let calls = self.0.get_mut(&peer.cloned()).unwrap_or(&mut none);
+    /// Takes what the calls tell of the event in `record`: its rank, and the number of bytes of a
+    /// message on the wire, which is more than its text where its end is marked. Both are `None` or 0 if
+    /// they tell nothing. `is_server` tells whether a server has recorded it.
+    fn take(&mut self, record: &Record, is_server: bool) -> (Option<Rank>, u64) {
         // What a call does starts with the call; what makes one return comes before it.
-        let rank = match record.event {
-            Kind::Sent => calls.begun.take(),
-            Kind::Connected if !is_server => calls.begun.take(),
-            Kind::Received | Kind::Left | Kind::Lost | Kind::Connected => {
-                let returned = calls.returned.take();
-                returned.map(|(time, place)| (time, place - 1))
-            }
-            _ => None,
-        };
-        let count = match record.event {
-            Kind::Sent => mem::take(&mut calls.sent),
-            Kind::Received => mem::take(&mut calls.received),
-            _ => 0,
-        };
-        let bytes = record.bytes.unwrap_or_default();
-        (rank.unwrap_or(own), if count > 0 { count } else { bytes })
+        match record.event {
+            Kind::Sent => (self.begun.take(), mem::take(&mut self.sent)),
+            Kind::Received => (self.returned.take(), mem::take(&mut self.received)),
+            Kind::Connected if !is_server => (self.begun.take(), 0),
+            Kind::Connected | Kind::Left | Kind::Lost => (self.returned.take(), 0),
+            _ => (None, 0),
+        }
     }
 }
 
-/// The records of all transcripts of a conversation, in chronological order.
-pub(super) struct Story {
+/// The server's number among the participants.
+const SERVER: usize = 0;
+
+/// Returns 0 for a client and 1 for the server.
+fn side(participant: usize) -> usize {
+    usize::from(participant == SERVER)
+}
+
+/// The records of all transcripts of a conversation.
+struct Story {
     entries: Vec<Entry>,
-    names: HashMap<Participant, String>,
+    /// The names of the participants: the server, the clients that have written the files, and those
+    /// without a file. Empty if nothing is known of one.
+    names: Vec<String>,
     /// The numbers of the connections, by the client's address, and by the client's number if it
     /// has no address of its own.
     numbers: HashMap<(Address, Option<u32>), usize>,
@@ -135,101 +112,104 @@ pub(super) struct Story {
 /// What is known about a connection.
 #[derive(Default)]
 struct Connection {
-    /// The client that has written a file.
-    writer: Option<Participant>,
+    client: Option<usize>,
     /// Whether there are records of the client, and of the server.
     is_recorded: [bool; 2],
 }
 
-impl Connection {
-    /// Returns whether both sides have recorded it.
-    fn has_both(&self) -> bool {
-        self.is_recorded == [true; 2]
+/// Merges the records of one or more files, each in its own order. Returns the names of the
+/// participants, the clients in the order of their first entries and the server last, and all entries
+/// in chronological order.
+pub(super) fn merge(files: Vec<Vec<Record>>) -> (Vec<String>, Vec<Entry>) {
+    let mut story = Story {
+        entries: Vec::new(),
+        names: vec![String::new(); files.len() + 1],
+        numbers: HashMap::new(),
+        connections: Vec::new(),
+    };
+    story.names[SERVER] = "server".into();
+    let files: Vec<_> = iter::zip(1.., files).collect();
+    for (client, records) in &files {
+        let connected = records.iter().filter(|r| r.event == Kind::Connected);
+        for local in connected.filter_map(|record| record.local.as_ref()) {
+            let connection = story.connection(local, None);
+            story.connections[connection].client = Some(*client);
+        }
     }
+    for (client, records) in files {
+        story.add_file(client, records);
+    }
+    story.pair_messages();
+    story.entries.sort_by_key(|entry| entry.rank);
+    story.find_repetitions();
+    story.arrange()
 }
 
 impl Story {
-    /// Merges the records of one or more files, each in its own order.
-    pub(super) fn new(files: Vec<Vec<Record>>) -> Self {
-        let mut story = Self {
-            entries: Vec::new(),
-            names: HashMap::from([(Participant::Server, "server".into())]),
-            numbers: HashMap::new(),
-            connections: Vec::new(),
-        };
-        for (file, records) in files.iter().enumerate() {
-            let connected = records.iter().filter(|r| r.event == Kind::Connected);
-            for local in connected.filter_map(|record| record.local.as_ref()) {
-                let connection = story.connection(local, None);
-                story.connections[connection].writer = Some(Participant::Writer(file));
-            }
-        }
-        for (file, records) in files.into_iter().enumerate() {
-            story.add_file(Participant::Writer(file), records);
-        }
-        story.pair_messages();
-        story.entries.sort_by_key(|entry| entry.rank);
-        story
-    }
-
     /// Adds the records of a file. `client` stands for its writer where that is no server.
-    fn add_file(&mut self, client: Participant, records: Vec<Record>) {
+    fn add_file(&mut self, client: usize, records: Vec<Record>) {
         let mut events = records.iter().map(|record| record.event);
         let role = events.find(|event| matches!(event, Kind::Listening | Kind::Connected));
         // Both ends may write to the same file, so the writer can change with every record.
         let mut writer = match role {
-            Some(Kind::Listening) => Participant::Server,
+            Some(Kind::Listening) => SERVER,
             _ => client,
         };
         // The address of the client at either end of a connection, by the peer's address.
-        let mut connections = HashMap::new();
-        let mut calls = Calls::default();
+        let mut at_clients = HashMap::new();
+        // Those that made a connection have no peer yet.
+        let mut calls: HashMap<_, Calls> = HashMap::new();
         for (place, record) in records.into_iter().enumerate() {
-            let mut rank = (record.time, 2 * place + 1);
-            let mut peer = None;
-            let mut wire = 0;
-            if record.event == Kind::Call {
-                rank = calls.add(&record, place);
+            let is_call = record.event == Kind::Call;
+            let is_connected = record.event == Kind::Connected;
+            let at_client = record.peer.as_ref().and_then(|peer| {
+                if is_connected {
+                    let at_client = record.local.as_ref().unwrap_or(peer);
+                    at_clients.insert(peer.clone(), at_client.clone());
+                }
                 // A call may be recorded before its connection, whose client is then unknown.
-                let known = record.peer.as_ref().and_then(|peer| connections.get(peer));
-                if let Some(at_client) = known.cloned() {
-                    let connection = self.connection(&at_client, record.client);
-                    peer = Some(if writer == Participant::Server {
-                        (self.client(connection, record.client), connection)
-                    } else {
-                        (Participant::Server, connection)
-                    });
+                let known = at_clients.get(peer).cloned();
+                known.or_else(|| (!is_call).then(|| peer.clone()))
+            });
+            if record.event == Kind::Listening {
+                writer = SERVER;
+            }
+            let (mut peer, mut connection) = (None, None);
+            if let Some(at_client) = at_client {
+                if !is_call {
+                    let is_server = record.peer.as_ref() == Some(&at_client);
+                    writer = if is_server { SERVER } else { client };
                 }
-            } else if let Some(address) = &record.peer {
-                if record.event == Kind::Connected {
-                    let at_client = record.local.as_ref().unwrap_or(address);
-                    connections.insert(address.clone(), at_client.clone());
-                }
-                let at_client = connections.get(address).unwrap_or(address);
-                let is_server = at_client == address;
-                let connection = self.connection(at_client, record.client);
-                (writer, peer) = if is_server {
-                    let client = self.client(connection, record.client);
-                    (Participant::Server, Some((client, connection)))
+                let number = self.connection(&at_client, record.client);
+                connection = Some(number);
+                peer = Some(if writer == SERVER {
+                    self.client(number, record.client)
                 } else {
-                    (client, Some((Participant::Server, connection)))
-                };
-                (rank, wire) = calls.take(&record, place, is_server);
-            } else if record.event == Kind::Listening {
-                writer = Participant::Server;
+                    SERVER
+                });
+                self.connections[number].is_recorded[side(writer)] = true;
             }
-            self.names.entry(writer).or_insert("client".into());
-            if let Some((_, connection)) = peer {
-                self.connections[connection].is_recorded[writer.side()] = true;
+            if self.names[writer].is_empty() {
+                self.names[writer] = "client".into();
             }
+            let calls = calls.entry(record.peer.clone().filter(|_| !is_connected));
+            let calls = calls.or_default();
+            let (rank, count) = match &record.peer {
+                _ if is_call => (Some(calls.add(&record, place)), 0),
+                Some(_) => calls.take(&record, writer == SERVER),
+                None => (None, 0),
+            };
+            let bytes = record.bytes.unwrap_or_default();
             self.entries.push(Entry {
-                rank,
+                rank: rank.unwrap_or((record.time, 2 * place + 1)),
                 record,
                 writer,
                 peer,
+                connection,
+                peer_writes: false,
                 is_unmatched: false,
-                is_hidden: false,
-                wire,
+                is_repeated: false,
+                wire: if count > 0 { count } else { bytes },
             });
         }
     }
@@ -246,155 +226,145 @@ impl Story {
     }
 
     /// Returns the client of `connection`, and names it by its number if it has no name yet.
-    fn client(&mut self, connection: usize, number: Option<u32>) -> Participant {
-        let writer = self.connections[connection].writer;
-        let client = writer.unwrap_or(Participant::Client(connection));
-        let name = || number.map_or("client".into(), |number| format!("client #{number}"));
-        self.names.entry(client).or_insert_with(name);
+    fn client(&mut self, connection: usize, number: Option<u32>) -> usize {
+        let client = *self.connections[connection].client.get_or_insert_with(|| {
+            self.names.push(String::new());
+            self.names.len() - 1
+        });
+        if self.names[client].is_empty() {
+            let named = number.map(|number| format!("client #{number}"));
+            self.names[client] = named.unwrap_or("client".into());
+        }
         client
     }
 
     /// Matches the sent with the received messages of each connection that has a transcript
     /// of both peers.
     fn pair_messages(&mut self) {
-        // Of each connection what the client has sent, and the server.
-        let mut directions = Vec::new();
-        directions.resize_with(self.connections.len(), <[[Vec<usize>; 2]; 2]>::default);
-        for (index, entry) in self.entries.iter().enumerate() {
-            let Some((_, connection)) = entry.peer else {
+        // What was sent and what was received, by the connection and the sender's side.
+        let mut directions: HashMap<_, [Vec<usize>; 2]> = HashMap::new();
+        for (index, entry) in self.entries.iter_mut().enumerate() {
+            let Some(connection) = entry.connection else {
                 continue;
             };
-            let writer = entry.writer.side();
-            let (sender, record) = match entry.record.event {
-                Kind::Sent => (writer, 0),
-                Kind::Received => (1 - writer, 1),
+            entry.peer_writes = self.connections[connection].is_recorded == [true; 2];
+            let (sender, list) = match entry.record.event {
+                Kind::Sent => (side(entry.writer), 0),
+                Kind::Received => (1 - side(entry.writer), 1),
                 _ => continue,
             };
-            directions[connection][sender][record].push(index);
+            if entry.peer_writes {
+                entry.is_unmatched = true;
+                directions.entry((connection, sender)).or_default()[list].push(index);
+            }
         }
-        let connections = self.connections.iter().zip(directions);
-        let recorded_twice = connections.filter(|(connection, _)| connection.has_both());
-        for [sent, received] in recorded_twice.flat_map(|(_, directions)| directions) {
+        for [sent, received] in directions.into_values() {
             let message = |index: &usize| message(&self.entries[*index].record);
             let pairs = pairs(
                 &sent.iter().map(message).collect::<Vec<_>>(),
                 &received.iter().map(message).collect::<Vec<_>>(),
             );
-            for index in sent.iter().chain(&received) {
-                self.entries[*index].is_unmatched = true;
-            }
             for (sent_index, received_index) in pairs {
-                let arrival = &mut self.entries[received[received_index]];
-                arrival.is_hidden = true;
-                let (arrived, wire) = (arrival.rank, arrival.wire);
-                let departure = &mut self.entries[sent[sent_index]];
+                let Ok([departure, arrival]) = self
+                    .entries
+                    .get_disjoint_mut([sent[sent_index], received[received_index]])
+                else {
+                    continue;
+                };
                 departure.is_unmatched = false;
-                departure.rank = departure.rank.min(arrived);
+                departure.rank = departure.rank.min(arrival.rank);
                 // Both are what one of them has counted, if only one has.
-                departure.wire = departure.wire.max(wire);
-                let wire = departure.wire;
-                self.entries[received[received_index]].wire = wire;
+                departure.wire = departure.wire.max(arrival.wire);
+                arrival.wire = departure.wire;
+                arrival.is_repeated = true;
             }
         }
     }
 
-    /// Returns the diagram, with the clients in the order of their first entries.
-    pub(super) fn into_diagram(self) -> Diagram {
-        let mut participants = Vec::new();
-        let mut places = HashMap::new();
-        let peer = |entry: &Entry| entry.peer.map(|(peer, _)| peer);
-        let concerned = |entry| peer(entry).into_iter().chain([entry.writer]);
-        let server = [Participant::Server];
-        let clients = self.entries.iter().flat_map(concerned);
-        for participant in clients.filter(|p| *p != server[0]).chain(server) {
-            places.entry(participant).or_insert_with(|| {
-                participants.push(self.names[&participant].clone());
-                participants.len() - 1
-            });
-        }
-        // Both peers record that a connection is opened or closed, and a client may use the same
-        // address again. This counts how often each has recorded each.
-        let mut recorded = vec![[[0; 2]; 2]; self.connections.len()];
-        let mut is_repeated = |entry: &Entry| {
-            let Some((_, connection)) = entry.peer else {
-                return false;
-            };
+    /// Finds the records of an opened or closed connection that the other participant has recorded
+    /// before.
+    fn find_repetitions(&mut self) {
+        // A client may use the same address again, so this counts how often each has recorded each.
+        let mut recorded: HashMap<_, [usize; 2]> = HashMap::new();
+        for entry in &mut self.entries {
             let is_close = match entry.record.event {
-                Kind::Connected => 0,
-                Kind::Left | Kind::Lost | Kind::Closed | Kind::Error => 1,
-                _ => return false,
+                Kind::Connected => false,
+                Kind::Left | Kind::Lost | Kind::Closed | Kind::Error => true,
+                _ => continue,
             };
-            let counts: &mut [usize; 2] = &mut recorded[connection][is_close];
-            let writer = entry.writer.side();
-            counts[writer] += 1;
-            counts[1 - writer] >= counts[writer]
-        };
-        let calls = self.entries.iter().filter(|e| e.record.event == Kind::Call);
-        let mut programs = vec![scene::Participant::default(); participants.len()];
-        for entry in calls {
-            programs[places[&entry.writer]].is_explained = true;
-        }
-        let mut steps = Vec::new();
-        let mut scene = scene::Builder::new(&participants, programs);
-        for entry in &self.entries {
-            let writer = places[&entry.writer];
-            let peer = peer(entry).map(|peer| places[&peer]);
-            let is_repeated = is_repeated(entry);
-            scene.add(Happening {
-                time: entry.rank.0,
-                record: &entry.record,
-                writer,
-                peer,
-                is_repeated,
-                is_hidden: entry.is_hidden,
-                wire: entry.wire,
-                peer_writes: entry
-                    .peer
-                    .is_some_and(|(_, c)| self.connections[c].has_both()),
-            });
-            if !entry.is_hidden && !is_repeated {
-                steps.extend(entry.step(writer, peer));
+            if let Some(connection) = entry.connection {
+                let counts = recorded.entry((connection, is_close)).or_default();
+                let writer = side(entry.writer);
+                counts[writer] += 1;
+                entry.is_repeated = counts[1 - writer] >= counts[writer];
             }
         }
-        Diagram {
-            participants,
-            steps,
-            scene: scene.finish(),
+    }
+
+    /// Numbers the participants by their places. Returns their names, and the entries.
+    fn arrange(mut self) -> (Vec<String>, Vec<Entry>) {
+        let mut names = Vec::new();
+        let mut places = HashMap::new();
+        let concerned = |entry: &Entry| entry.peer.into_iter().chain([entry.writer]);
+        let clients = self.entries.iter().flat_map(concerned);
+        for participant in clients.filter(|p| *p != SERVER).chain([SERVER]) {
+            places.entry(participant).or_insert_with(|| {
+                names.push(mem::take(&mut self.names[participant]));
+                names.len() - 1
+            });
         }
+        for entry in &mut self.entries {
+            entry.writer = places[&entry.writer];
+            entry.peer = entry.peer.map(|peer| places[&peer]);
+        }
+        (names, self.entries)
     }
 }
 
 impl Entry {
-    /// Returns the step that shows the entry, or `None` if it is not shown. The writer stands
-    /// `at` this place, and the other participant at `peer`.
-    fn step(&self, at: usize, peer: Option<usize>) -> Option<Step> {
-        let arrow = |from, to, label| Step::Arrow { from, to, label };
-        let record = &self.record;
-        Some(match (record.event, peer) {
+    /// Returns the step that shows the entry, or `None` if it is not shown.
+    pub(super) fn step(&self) -> Option<Step> {
+        let (record, at) = (&self.record, self.writer);
+        let (from, to, sort) = match (record.event, self.peer) {
+            _ if self.is_repeated => return None,
             // The client connects, whoever records it. The server is last.
-            (Kind::Connected, Some(peer)) => arrow(at.min(peer), at.max(peer), Label::Connect),
-            (Kind::Sent, Some(peer)) => arrow(at, peer, self.message()),
-            (Kind::Received, Some(peer)) => arrow(peer, at, self.message()),
-            (Kind::Left, Some(peer)) => arrow(peer, at, Label::Close),
-            (Kind::Closed, Some(peer)) => arrow(at, peer, Label::Close),
-            _ => Step::Note {
-                at,
-                text: match record.event {
-                    Kind::Call => {
-                        let call = record.call.as_deref().unwrap_or_default();
-                        let result = record.result.as_deref().unwrap_or_default();
-                        format!("{call} -> {result}")
-                    }
-                    Kind::Listening => format!("listens on {}", record.local.as_ref()?),
-                    _ => record.text.as_deref()?.to_owned(),
-                },
-            },
+            (Kind::Connected, Some(peer)) => (at.min(peer), at.max(peer), Sort::Connect),
+            (Kind::Sent, Some(peer)) => (at, peer, Sort::Message),
+            (Kind::Received, Some(peer)) => (peer, at, Sort::Message),
+            (Kind::Left, Some(peer)) => (peer, at, Sort::Close),
+            (Kind::Closed, Some(peer)) => (at, peer, Sort::Close),
+            _ => (at, at, Sort::Note),
+        };
+        let (text, detail) = match sort {
+            Sort::Connect => (String::new(), "connects".into()),
+            Sort::Message => {
+                let bytes = record.bytes.unwrap_or(record.text().len() as u64);
+                let plural = if bytes == 1 { "" } else { "s" };
+                (self.message(), format!("{bytes} byte{plural}"))
+            }
+            Sort::Close => (String::new(), "closes".into()),
+            Sort::Note => (self.note()?, String::new()),
+        };
+        Some(Step {
+            from,
+            to,
+            sort,
+            text,
+            detail,
         })
     }
 
-    fn message(&self) -> Label {
+    fn note(&self) -> Option<String> {
         let record = &self.record;
-        let text = record.text.as_deref().unwrap_or_default();
+        match record.event {
+            Kind::Call => Some(record.call().join(" -> ")),
+            Kind::Listening => Some(format!("listens on {}", record.local.as_ref()?)),
+            _ => record.text.clone(),
+        }
+    }
+
+    fn message(&self) -> String {
+        let record = &self.record;
         let prefix = match record.event {
             Kind::Sent if self.is_unmatched => "sent, but not so received: ",
             _ if self.is_unmatched => "received, but not so sent: ",
@@ -402,27 +372,19 @@ impl Entry {
             _ => "",
         };
         let suffix = if record.cut { " ..." } else { "" };
-        Label::Message {
-            text: format!("{prefix}{text}{suffix}"),
-            bytes: record.bytes.unwrap_or(text.len() as u64),
-        }
+        format!("{prefix}{}{suffix}", record.text())
     }
 }
 
 /// Returns the text and the length in bytes of the message in `record`, as a framing of lines
 /// transmits it: without a line end of its own, and with spaces for newlines. They are the same for
 /// the sender's and the receiver's record of a message.
-fn message(record: &Record) -> (Cow<'_, str>, u64) {
-    let text = record.text.as_deref().unwrap_or_default();
+fn message(record: &Record) -> (String, u64) {
+    let text = record.text();
     let line = text.trim_end_matches(['\r', '\n']);
     let line_end = (text.len() - line.len()) as u64;
     let bytes = record.bytes.unwrap_or(text.len() as u64);
-    let line = if line.contains('\n') {
-        line.replace('\n', " ").into()
-    } else {
-        line.into()
-    };
-    (line, bytes.saturating_sub(line_end))
+    (line.replace('\n', " "), bytes.saturating_sub(line_end))
 }
 
 /// Matches each element of `sent`, in order, with the next equal element of `received`, if there is
@@ -435,15 +397,12 @@ fn pairs<T: Eq + Hash>(sent: &[T], received: &[T]) -> Vec<(usize, usize)> {
     let mut next = 0;
     let mut pairs = Vec::new();
     for (index, element) in sent.iter().enumerate() {
-        let Some(places) = places.get_mut(element) else {
-            continue;
-        };
-        while let Some(place) = places.pop_front() {
-            if place >= next {
-                pairs.push((index, place));
-                next = place + 1;
-                break;
-            }
+        let places = places.get_mut(element);
+        let place = places
+            .and_then(|places| iter::from_fn(|| places.pop_front()).find(|place| *place >= next));
+        if let Some(place) = place {
+            pairs.push((index, place));
+            next = place + 1;
         }
     }
     pairs

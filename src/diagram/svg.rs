@@ -1,16 +1,11 @@
 //! Draws a scene as SVG.
 
-use std::borrow::Cow;
-
 use maud::{Markup, PreEscaped, html};
 
-use super::scene::{Bar, Gauge, Lane, Moment, Scene, Sort};
+use super::scene::{Bar, Gauge, Moment, Scene};
 use crate::sanitize::Untrusted;
 use crate::words;
 use crate::wrap::max_width;
-
-/// The style of a picture, light and dark.
-const STYLE: &str = include_str!("picture.css");
 
 /// Distances, in pixels: of a program from its kernel, of the server's kernel from the others, of a
 /// client from another's kernel, of the first lane from the edge, of two moments, of the first moment
@@ -31,23 +26,21 @@ const LABEL: usize = 28;
 
 /// Returns `scene` as a file.
 pub(super) fn file(scene: &Scene) -> String {
-    let header = PreEscaped("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    let style = PreEscaped(STYLE);
-    let markup = html! { (header) (picture(scene, Some(style))) };
-    markup.into_string() + "\n"
+    let picture = picture(scene, include_str!("picture.css"));
+    format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{picture}\n")
 }
 
-/// Returns `scene` as an element of SVG, with this `style` unless the page around it has one.
-pub(super) fn picture(scene: &Scene, style: Option<PreEscaped<&str>>) -> Markup {
-    let width = x(scene, scene.lanes.len().saturating_sub(1)) + EDGE;
+/// Returns `scene` as an element of SVG, with this `style` unless it is empty.
+pub(super) fn picture(scene: &Scene, style: &str) -> String {
+    let width = x(scene, scene.lanes.len() - 1) + EDGE;
     let bottom = y(scene.moments.len());
     let height = bottom + 2 * ROW;
-    html! {
+    let picture = html! {
         svg xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (width) " " (height) }
             width=(width) height=(height) role="img"
             aria-label=(words!("What the programs and their kernels did", "Was die Programme und ihre Kernel taten")) {
-            @if let Some(style) = style {
-                style { (style) }
+            @if !style.is_empty() {
+                style { (PreEscaped(style)) }
             }
             defs {
                 marker id="head" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="11" markerHeight="11"
@@ -57,19 +50,20 @@ pub(super) fn picture(scene: &Scene, style: Option<PreEscaped<&str>>) -> Markup 
                 }
             }
             rect class="page" width=(width) height=(height) {}
-            @for (index, lane) in scene.lanes.iter().enumerate() {
-                (lifeline(x(scene, index), bottom, lane))
-            }
+            @for lane in 0..scene.lanes.len() { (lifeline(scene, lane, bottom)) }
             @for bar in &scene.bars { (bar_of(scene, bar)) }
             @for (index, moment) in scene.moments.iter().enumerate() {
                 g data-step=(index + 1) {
-                    title { (text(&scene.caption(moment))) }
-                    (moment_of(scene, index, moment))
+                    title { (scene.caption(moment)) }
+                    (moment_of(scene, y(index), moment))
                 }
             }
             (legend(bottom + ROW))
         }
-    }
+    };
+    // XML has no place for these (XML 1.0, section 2.2), and [`crate::sanitize`] leaves them.
+    let picture = picture.into_string();
+    picture.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }
 
 /// Returns the position of a lane. Each program stands beside its kernel.
@@ -89,12 +83,23 @@ fn y(moment: usize) -> usize {
     TOP + moment * ROW
 }
 
-fn lifeline(x: usize, bottom: usize, lane: &Lane) -> Markup {
-    let class = if lane.is_kernel { "kernel" } else { "program" };
+/// Returns whether a lane stands at the left of its pair, as a client and the server's kernel do.
+fn is_left(lane: usize) -> bool {
+    lane.is_multiple_of(2)
+}
+
+fn lifeline(scene: &Scene, lane: usize, bottom: usize) -> Markup {
+    let x = x(scene, lane);
+    let is_server = lane + 2 >= scene.lanes.len();
+    let class = if is_left(lane) == is_server {
+        "kernel"
+    } else {
+        "program"
+    };
     html! {
         g class=(class) {
             rect class="name" x=(x - 80) y="14" width="160" height="30" rx="6" {}
-            text x=(x) y="34" text-anchor="middle" { (text(&lane.name)) }
+            text x=(x) y="34" text-anchor="middle" { (scene.lanes[lane]) }
             line class="life" x1=(x) y1="44" x2=(x) y2=(bottom) {}
         }
     }
@@ -104,90 +109,76 @@ fn bar_of(scene: &Scene, bar: &Bar) -> Markup {
     let x = x(scene, bar.lane);
     let (top, bottom) = (y(bar.first) + 8, y(bar.last).max(y(bar.first) + 20));
     // The bar of a server stands at its right, so that no arrow crosses its name.
-    let is_last = bar.lane + 1 == scene.lanes.len();
-    let (at, anchor) = if is_last {
-        (x + 10, "start")
-    } else {
+    let (at, anchor) = if is_left(bar.lane) {
         (x - 10, "end")
+    } else {
+        (x + 10, "start")
     };
     html! {
-        g class=(class("bar", bar.is_observed)) data-from=(bar.first + 1) data-to=(bar.last + 1) {
+        g class={ "bar " (how(bar.is_observed)) } data-from=(bar.first + 1) data-to=(bar.last + 1) {
             rect x=(x - 6) y=(top) width="12" height=(bottom - top) rx="3" {}
-            text x=(at) y=(usize::midpoint(top, bottom) + 4) text-anchor=(anchor) { (text(&bar.call)) }
+            text x=(at) y=(usize::midpoint(top, bottom) + 4) text-anchor=(anchor) { (bar.call) }
         }
     }
 }
 
-fn moment_of(scene: &Scene, index: usize, moment: &Moment) -> Markup {
-    let arrow = match moment.kind {
-        Sort::Note => return note(scene, index, moment),
-        Sort::Call => call(scene, index, moment),
-        Sort::Packet => packet(scene, index, moment),
-    };
-    let slant = if moment.kind == Sort::Packet {
-        SLANT
-    } else {
-        0
-    };
+fn moment_of(scene: &Scene, y: usize, moment: &Moment) -> Markup {
+    let (from, to) = (x(scene, moment.from), x(scene, moment.to));
+    if from == to {
+        return note(from, y, moment);
+    }
+    let is_call = moment.from / 2 == moment.to / 2;
+    let slant = if is_call { 0 } else { SLANT };
+    let kind = if is_call { "call " } else { "packet " };
     html! {
-        (arrow)
+        g class={ (kind) (how(moment.is_observed)) } {
+            line x1=(from) y1=(y) x2=(to) y2=(y + slant) marker-end="url(#head)" {}
+            (if is_call { call(from, to, y, moment) } else { packet(from, to, y, moment) })
+        }
         @if let Some(gauge) = &moment.gauge {
-            (gauge_of(scene, y(index) + slant + 7, gauge))
+            (gauge_of(scene, y + slant + 7, gauge))
         }
     }
 }
 
 /// A note stands beside its program, on the side of the kernel.
-fn note(scene: &Scene, index: usize, moment: &Moment) -> Markup {
-    let x = x(scene, moment.from);
-    let (at, anchor) = if moment.from.is_multiple_of(2) {
+fn note(x: usize, y: usize, moment: &Moment) -> Markup {
+    let (at, anchor) = if is_left(moment.from) {
         (x + 12, "start")
     } else {
         (x - 12, "end")
     };
-    html! {
-        text class="note" x=(at) y=(y(index) + 4) text-anchor=(anchor) { (text(&moment.label)) }
-    }
+    html! { text class="note" x=(at) y=(y + 4) text-anchor=(anchor) { (moment.label) } }
 }
 
 /// A call is a level arrow. A result for which there is no room behind the call stands below it.
-fn call(scene: &Scene, index: usize, moment: &Moment) -> Markup {
-    let y = y(index);
-    let (from, to) = (x(scene, moment.from), x(scene, moment.to));
+fn call(from: usize, to: usize, y: usize, moment: &Moment) -> Markup {
     let middle = usize::midpoint(from, to);
-    let result = moment.label.find(" \u{2192} ");
-    let result = result.filter(|_| max_width(&moment.label) > LABEL);
+    let is_long = max_width(&moment.label) > LABEL;
+    let result = moment.label.find(" \u{2192} ").filter(|_| is_long);
     let (call, result) = moment.label.split_at(result.unwrap_or(moment.label.len()));
     let fit = |text: &str| Untrusted(text.as_bytes()).visible_line(LABEL);
     html! {
-        g class=(class("call", moment.is_observed)) {
-            line x1=(from) y1=(y) x2=(to) y2=(y) marker-end="url(#head)" {}
-            text x=(middle) y=(y - 5) text-anchor="middle" { (text(&fit(call))) }
-            @if !result.is_empty() {
-                text x=(middle) y=(y + 15) text-anchor="middle" { (text(&fit(result.trim()))) }
-            }
+        text x=(middle) y=(y - 5) text-anchor="middle" { (fit(call)) }
+        @if !result.is_empty() {
+            text x=(middle) y=(y + 15) text-anchor="middle" { (fit(result.trim())) }
         }
     }
 }
 
 /// A packet takes time, so that its arrow slants. What it holds stands where all packets pass: the text
 /// in the middle, and the bytes nearer to its sender, where the arrow is higher.
-fn packet(scene: &Scene, index: usize, moment: &Moment) -> Markup {
-    let y = y(index);
-    let (from, to) = (x(scene, moment.from), x(scene, moment.to));
+fn packet(from: usize, to: usize, y: usize, moment: &Moment) -> Markup {
     let server = from.max(to);
     let middle = server - NETWORK / 2;
     let (left, right) = (server - NETWORK * 2 / 3, server - NETWORK / 3);
     let hex = if from < to { left } else { right };
     // How far down the arrow is there.
-    let down = |x: usize| x.abs_diff(from) * SLANT / to.abs_diff(from).max(1);
+    let down = |x: usize| x.abs_diff(from) * SLANT / to.abs_diff(from);
     html! {
-        g class=(class("packet", moment.is_observed)) {
-            line x1=(from) y1=(y) x2=(to) y2=(y + SLANT) marker-end="url(#head)" {}
-            text x=(middle) y=(y + down(middle) - 16) text-anchor="middle" { (text(&moment.label)) }
-            @if !moment.hex.is_empty() {
-                text class="hex" x=(hex) y=(y + down(hex) + 18) text-anchor="middle" { (moment.hex) }
-            }
+        text x=(middle) y=(y + down(middle) - 16) text-anchor="middle" { (moment.label) }
+        @if !moment.hex.is_empty() {
+            text class="hex" x=(hex) y=(y + down(hex) + 18) text-anchor="middle" { (moment.hex) }
         }
     }
 }
@@ -195,22 +186,16 @@ fn packet(scene: &Scene, index: usize, moment: &Moment) -> Markup {
 /// The gauge stands between the two kernels, where no call crosses it.
 fn gauge_of(scene: &Scene, y: usize, gauge: &Gauge) -> Markup {
     let width = max_width(&gauge.text) * CHAR / 4 + 12;
-    let is_at_server = gauge.lane.is_multiple_of(2);
     let x = x(scene, gauge.lane);
-    let left = if is_at_server {
+    let left = if is_left(gauge.lane) {
         x.saturating_sub(width + 8)
     } else {
         x + 8
     };
-    let class = if gauge.is_warning {
-        "gauge warning"
-    } else {
-        "gauge"
-    };
     html! {
-        g class=(class) {
+        g class={ "gauge" (if gauge.is_warning { " warning" } else { "" }) } {
             rect x=(left) y=(y) width=(width) height="17" rx="3" {}
-            text x=(left + width / 2) y=(y + 13) text-anchor="middle" { (text(&gauge.text)) }
+            text x=(left + width / 2) y=(y + 13) text-anchor="middle" { (gauge.text) }
         }
     }
 }
@@ -231,18 +216,7 @@ fn legend(y: usize) -> Markup {
     }
 }
 
-fn class(kind: &str, is_observed: bool) -> String {
-    let how = if is_observed { "seen" } else { "inferred" };
-    format!("{kind} {how}")
-}
-
-/// Returns `text` without the characters that XML has no place for (XML 1.0, section 2.2), and that
-/// [`crate::sanitize`] leaves.
-fn text(text: &str) -> Cow<'_, str> {
-    // Both begin with this byte, which is rare.
-    if text.as_bytes().contains(&0xef) {
-        text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}").into()
-    } else {
-        text.into()
-    }
+/// Returns the class of what a transcript tells or not.
+fn how(is_observed: bool) -> &'static str {
+    if is_observed { "seen" } else { "inferred" }
 }

@@ -28,10 +28,9 @@ fn parse_texts(texts: &[&str]) -> (Diagram, Vec<String>) {
 fn steps(texts: &[&str]) -> Vec<String> {
     let (diagram, bad) = parse_texts(texts);
     assert_eq!(bad, [""; 0]);
-    let steps = diagram.steps.iter().map(|step| match step {
-        Step::Arrow { label, .. } if label.text().is_empty() => label.detail(),
-        Step::Arrow { label, .. } => label.text().to_owned(),
-        Step::Note { text, .. } => text.clone(),
+    let steps = diagram.steps().map(|step| match step.text {
+        text if text.is_empty() => step.detail,
+        text => text,
     });
     steps.collect()
 }
@@ -137,7 +136,7 @@ fn a_line_of_any_length_is_left_out() {
     let good = line(0, "listening", "\"local\":\"127.0.0.1:5000\"");
     let text = io::Read::chain(Endless(1 << 30), io::Cursor::new(format!("\n{good}")));
     let (diagram, bad) = parse([(Path::new("x"), BufReader::new(text))]).unwrap();
-    assert_eq!(diagram.steps.len(), 1);
+    assert_eq!(diagram.steps().count(), 1);
     assert_eq!(
         bad,
         ["x:1: left out, as it is no line of a transcript: it is too long"]
@@ -150,7 +149,7 @@ fn many_lines_that_are_none_are_counted() {
     let good = line(0, "listening", "\"local\":\"127.0.0.1:5000\"");
     let text = format!("{}{good}", "x\n".repeat(2000));
     let (diagram, bad) = parse([(Path::new("x"), text.as_bytes())]).unwrap();
-    assert_eq!(diagram.steps.len(), 1);
+    assert_eq!(diagram.steps().count(), 1);
     assert_eq!(bad.len(), TOLD + 1);
     assert_eq!(bad[TOLD], "x: 1990 more lines are left out");
 }
@@ -166,10 +165,9 @@ fn with_picture(texts: &[&str], check: impl FnOnce(&roxmltree::Document<'_>)) {
 /// The captions of the moments, in their order.
 fn captions(texts: &[&str]) -> Vec<String> {
     let (diagram, _) = parse_texts(texts);
-    let moments = diagram.scene.moments.iter();
-    moments
-        .map(|moment| diagram.scene.caption(moment))
-        .collect()
+    let scene = diagram.scene();
+    let moments = scene.moments.iter();
+    moments.map(|moment| scene.caption(moment)).collect()
 }
 
 #[test]
@@ -205,12 +203,8 @@ fn a_picture_of_one_transcript_infers_the_other_side() {
 #[test]
 fn bars_show_the_calls_that_wait() {
     let (diagram, _) = parse_texts(&[&of_server()]);
-    let bars: Vec<_> = diagram
-        .scene
-        .bars
-        .iter()
-        .filter(|bar| bar.is_observed)
-        .collect();
+    let scene = diagram.scene();
+    let bars: Vec<_> = scene.bars.iter().filter(|bar| bar.is_observed).collect();
     let calls: Vec<_> = bars.iter().map(|bar| &*bar.call).collect();
     assert_eq!(calls, ["accept()", "recv()", "recv()", "recv()"]);
     // From listen() until the client has come, and so on.
@@ -297,7 +291,7 @@ fn a_bar_of_a_call_starts_where_it_is_made_or_ends_where_it_returns() {
     ]
     .concat();
     let (diagram, _) = parse_texts(&[&text]);
-    let scene = &diagram.scene;
+    let scene = diagram.scene();
     let mut bars: Vec<_> = scene.bars.iter().filter(|bar| bar.is_observed).collect();
     bars.sort_by_key(|bar| bar.first);
     let labels = |index: usize| &*scene.moments[index].label;
@@ -339,11 +333,11 @@ fn many_clients_share_the_lanes_of_the_last() {
     };
     let lanes = |clients: u32| -> Vec<_> {
         let text: String = (1..=clients).flat_map(client).collect();
-        let scene = parse_texts(&[&text]).0.scene;
+        let scene = parse_texts(&[&text]).0.scene();
         let lanes = scene.lanes.len();
         assert!(scene.moments.iter().all(|m| m.from.max(m.to) < lanes));
         assert!(scene.bars.iter().all(|bar| bar.lane < lanes));
-        scene.lanes.into_iter().map(|lane| lane.name).collect()
+        scene.lanes
     };
     assert_eq!(lanes(1)[..2], ["client #1", "client #1's kernel"]);
     assert_eq!(lanes(3)[4..6], ["client #3", "client #3's kernel"]);
@@ -484,8 +478,8 @@ fn what_a_message_leaves_in_the_buffer_is_red() {
         [&*connected, &messages[0], &messages[1]].concat(),
     ] {
         let (diagram, _) = parse_texts(&[&client, &server]);
-        let gauges = diagram
-            .scene
+        let scene = diagram.scene();
+        let gauges = scene
             .moments
             .iter()
             .filter_map(|moment| moment.gauge.as_ref());
