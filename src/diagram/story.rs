@@ -10,13 +10,13 @@ use super::{Sort, Step};
 use crate::endpoint::Address;
 use crate::transcript::{Kind, Record};
 
-/// A record and whom it concerns.
+/// A record and whom it concerns. Participants are numbers, and in the end places: the clients in the
+/// order of their first entries, and then the server.
 #[derive(Debug)]
 pub(super) struct Entry {
     /// Where the event stands among the others.
     pub(super) rank: Rank,
     pub(super) record: Record,
-    /// The participant that has written the record.
     pub(super) writer: usize,
     /// The other participant. `None` if the record concerns the writer only.
     pub(super) peer: Option<usize>,
@@ -24,9 +24,9 @@ pub(super) struct Entry {
     connection: Option<usize>,
     /// Whether the other participant has recorded the connection too.
     pub(super) peer_writes: bool,
-    /// Whether the transcript of the other participant should have the message, and does not.
-    is_unmatched: bool,
-    /// Whether the other participant has recorded the same, which is drawn.
+    /// Whether it has recorded the same message.
+    is_matched: bool,
+    /// Whether it has recorded before that the connection was opened or closed.
     pub(super) is_repeated: bool,
     /// The number of bytes of a message on the wire, as far as that is known.
     pub(super) wire: u64,
@@ -59,23 +59,22 @@ impl Calls {
             "send" => self.sent = self.sent.saturating_add(count),
             _ => {}
         }
-        let began = (record.time, 2 * place + 1);
-        match name {
-            "recv" | "accept" => {
-                let returned = record.ended.unwrap_or(record.time);
-                // Several calls may receive a message.
-                self.returned.get_or_insert((returned, 2 * place));
-                return (returned, 2 * place + 1);
-            }
-            "send" | "connect" => self.begun = Some(began),
-            _ => {}
+        let (began, place) = (record.time, 2 * place + 1);
+        if matches!(name, "recv" | "accept") {
+            let returned = record.ended.unwrap_or(began);
+            // Several calls may receive a message.
+            self.returned.get_or_insert((returned, place - 1));
+            return (returned, place);
         }
-        began
+        if matches!(name, "send" | "connect") {
+            self.begun = Some((began, place));
+        }
+        (began, place)
     }
 
-    /// Takes what the calls tell of the event in `record`: its rank, and the number of bytes of a
-    /// message on the wire, which is more than its text where its end is marked. Both are `None` or 0 if
-    /// they tell nothing. `is_server` tells whether a server has recorded it.
+    /// Takes what the calls tell of the event in `record`, which a server has recorded or not: its rank,
+    /// and the number of bytes of a message on the wire, which is more than its text where its end is
+    /// marked. They are `None` and 0 if the calls do not tell.
     fn take(&mut self, record: &Record, is_server: bool) -> (Option<Rank>, u64) {
         // What a call does starts with the call; what makes one return comes before it.
         match record.event {
@@ -88,7 +87,8 @@ impl Calls {
     }
 }
 
-/// The server's number among the participants.
+/// The server's number among the participants. The numbers of the clients that have written the files
+/// follow, and then those of the connections of other clients.
 const SERVER: usize = 0;
 
 /// Returns 0 for a client and 1 for the server.
@@ -99,49 +99,50 @@ fn side(participant: usize) -> usize {
 /// The records of all transcripts of a conversation.
 struct Story {
     entries: Vec<Entry>,
-    /// The names of the participants: the server, the clients that have written the files, and those
-    /// without a file. Empty if nothing is known of one.
-    names: Vec<String>,
+    names: HashMap<usize, String>,
     /// The numbers of the connections, by the client's address, and by the client's number if it
     /// has no address of its own.
     numbers: HashMap<(Address, Option<u32>), usize>,
     /// By their numbers.
     connections: Vec<Connection>,
+    files: usize,
 }
 
-/// What is known about a connection.
+/// What is known about a connection. Of two values, the first is the client's, or the sender's.
 #[derive(Default)]
 struct Connection {
-    client: Option<usize>,
-    /// Whether there are records of the client, and of the server.
+    client: usize,
+    /// Whether there are records of each side.
     is_recorded: [bool; 2],
+    /// The entries of the messages that each side has sent, by who has recorded them.
+    messages: [[Vec<usize>; 2]; 2],
+    /// How often each side has recorded that it was opened, and closed.
+    opened: [usize; 2],
+    closed: [usize; 2],
 }
 
 /// Merges the records of one or more files, each in its own order. Returns the names of the
-/// participants, the clients in the order of their first entries and the server last, and all entries
-/// in chronological order.
+/// participants by their places, and all entries in chronological order.
 pub(super) fn merge(files: Vec<Vec<Record>>) -> (Vec<String>, Vec<Entry>) {
     let mut story = Story {
         entries: Vec::new(),
-        names: vec![String::new(); files.len() + 1],
+        names: HashMap::from([(SERVER, "server".into())]),
         numbers: HashMap::new(),
         connections: Vec::new(),
+        files: files.len(),
     };
-    story.names[SERVER] = "server".into();
-    let files: Vec<_> = iter::zip(1.., files).collect();
-    for (client, records) in &files {
+    for (client, records) in iter::zip(1.., &files) {
         let connected = records.iter().filter(|r| r.event == Kind::Connected);
         for local in connected.filter_map(|record| record.local.as_ref()) {
             let connection = story.connection(local, None);
-            story.connections[connection].client = Some(*client);
+            story.connections[connection].client = client;
         }
     }
-    for (client, records) in files {
+    for (client, records) in iter::zip(1.., files) {
         story.add_file(client, records);
     }
     story.pair_messages();
     story.entries.sort_by_key(|entry| entry.rank);
-    story.find_repetitions();
     story.arrange()
 }
 
@@ -157,44 +158,33 @@ impl Story {
         };
         // The address of the client at either end of a connection, by the peer's address.
         let mut at_clients = HashMap::new();
-        // Those that made a connection have no peer yet.
+        // By the peer. Those that make a connection have none yet.
         let mut calls: HashMap<_, Calls> = HashMap::new();
         for (place, record) in records.into_iter().enumerate() {
             let is_call = record.event == Kind::Call;
             let is_connected = record.event == Kind::Connected;
+            if record.event == Kind::Listening {
+                writer = SERVER;
+            }
             let at_client = record.peer.as_ref().and_then(|peer| {
                 if is_connected {
-                    let at_client = record.local.as_ref().unwrap_or(peer);
-                    at_clients.insert(peer.clone(), at_client.clone());
+                    let local = record.local.as_ref().unwrap_or(peer);
+                    at_clients.insert(peer.clone(), local.clone());
                 }
                 // A call may be recorded before its connection, whose client is then unknown.
                 let known = at_clients.get(peer).cloned();
                 known.or_else(|| (!is_call).then(|| peer.clone()))
             });
-            if record.event == Kind::Listening {
-                writer = SERVER;
+            if !is_call && at_client.is_some() {
+                let is_server = record.peer == at_client;
+                writer = if is_server { SERVER } else { client };
             }
-            let (mut peer, mut connection) = (None, None);
-            if let Some(at_client) = at_client {
-                if !is_call {
-                    let is_server = record.peer.as_ref() == Some(&at_client);
-                    writer = if is_server { SERVER } else { client };
-                }
-                let number = self.connection(&at_client, record.client);
-                connection = Some(number);
-                peer = Some(if writer == SERVER {
-                    self.client(number, record.client)
-                } else {
-                    SERVER
-                });
-                self.connections[number].is_recorded[side(writer)] = true;
-            }
-            if self.names[writer].is_empty() {
-                self.names[writer] = "client".into();
-            }
-            let calls = calls.entry(record.peer.clone().filter(|_| !is_connected));
-            let calls = calls.or_default();
-            let (rank, count) = match &record.peer {
+            let connection = at_client.map(|address| self.connection(&address, record.client));
+            let peer = connection.map(|number| self.join(number, writer, &record));
+            self.names.entry(writer).or_insert("client".into());
+            let key = record.peer.clone().filter(|_| !is_connected);
+            let calls = calls.entry(key).or_default();
+            let (rank, count) = match peer {
                 _ if is_call => (Some(calls.add(&record, place)), 0),
                 Some(_) => calls.take(&record, writer == SERVER),
                 None => (None, 0),
@@ -207,7 +197,7 @@ impl Story {
                 peer,
                 connection,
                 peer_writes: false,
-                is_unmatched: false,
+                is_matched: false,
                 is_repeated: false,
                 wire: if count > 0 { count } else { bytes },
             });
@@ -220,88 +210,61 @@ impl Story {
         let number = number.filter(|_| matches!(address, Address::Unix(_)));
         let connection = self.numbers.entry((address.clone(), number));
         *connection.or_insert_with(|| {
-            self.connections.push(Connection::default());
+            self.connections.push(Connection {
+                client: 1 + self.files + self.connections.len(),
+                ..Connection::default()
+            });
             self.connections.len() - 1
         })
     }
 
-    /// Returns the client of `connection`, and names it by its number if it has no name yet.
-    fn client(&mut self, connection: usize, number: Option<u32>) -> usize {
-        let client = *self.connections[connection].client.get_or_insert_with(|| {
-            self.names.push(String::new());
-            self.names.len() - 1
-        });
-        if self.names[client].is_empty() {
-            let named = number.map(|number| format!("client #{number}"));
-            self.names[client] = named.unwrap_or("client".into());
+    /// Adds the next entry, the `record` of `writer`, to `connection`. Returns the other participant,
+    /// and names a client by its number if it has no name yet.
+    fn join(&mut self, connection: usize, writer: usize, record: &Record) -> usize {
+        let connection = &mut self.connections[connection];
+        let (entry, side) = (self.entries.len(), side(writer));
+        connection.is_recorded[side] = true;
+        match record.event {
+            Kind::Sent => connection.messages[side][0].push(entry),
+            Kind::Received => connection.messages[1 - side][1].push(entry),
+            _ => {}
         }
-        client
+        if writer != SERVER {
+            return SERVER;
+        }
+        let number = record.client;
+        let name = || number.map_or("client".into(), |number| format!("client #{number}"));
+        self.names.entry(connection.client).or_insert_with(name);
+        connection.client
     }
 
     /// Matches the sent with the received messages of each connection that has a transcript
     /// of both peers.
     fn pair_messages(&mut self) {
-        // What was sent and what was received, by the connection and the sender's side.
-        let mut directions: HashMap<_, [Vec<usize>; 2]> = HashMap::new();
-        for (index, entry) in self.entries.iter_mut().enumerate() {
-            let Some(connection) = entry.connection else {
-                continue;
-            };
-            entry.peer_writes = self.connections[connection].is_recorded == [true; 2];
-            let (sender, list) = match entry.record.event {
-                Kind::Sent => (side(entry.writer), 0),
-                Kind::Received => (1 - side(entry.writer), 1),
-                _ => continue,
-            };
-            if entry.peer_writes {
-                entry.is_unmatched = true;
-                directions.entry((connection, sender)).or_default()[list].push(index);
-            }
-        }
-        for [sent, received] in directions.into_values() {
+        let connections = self.connections.iter().filter(|c| c.has_both());
+        for [sent, received] in connections.flat_map(|connection| &connection.messages) {
             let message = |index: &usize| message(&self.entries[*index].record);
             let pairs = pairs(
                 &sent.iter().map(message).collect::<Vec<_>>(),
                 &received.iter().map(message).collect::<Vec<_>>(),
             );
-            for (sent_index, received_index) in pairs {
-                let Ok([departure, arrival]) = self
-                    .entries
-                    .get_disjoint_mut([sent[sent_index], received[received_index]])
-                else {
-                    continue;
-                };
-                departure.is_unmatched = false;
-                departure.rank = departure.rank.min(arrival.rank);
+            for (departure, arrival) in pairs {
+                let (departure, arrival) = (sent[departure], received[arrival]);
                 // Both are what one of them has counted, if only one has.
-                departure.wire = departure.wire.max(arrival.wire);
-                arrival.wire = departure.wire;
-                arrival.is_repeated = true;
+                let wire = self.entries[departure].wire.max(self.entries[arrival].wire);
+                for index in [departure, arrival] {
+                    self.entries[index].is_matched = true;
+                    self.entries[index].wire = wire;
+                }
+                let arrived = self.entries[arrival].rank;
+                let departed = &mut self.entries[departure].rank;
+                *departed = arrived.min(*departed);
             }
         }
     }
 
-    /// Finds the records of an opened or closed connection that the other participant has recorded
-    /// before.
-    fn find_repetitions(&mut self) {
-        // A client may use the same address again, so this counts how often each has recorded each.
-        let mut recorded: HashMap<_, [usize; 2]> = HashMap::new();
-        for entry in &mut self.entries {
-            let is_close = match entry.record.event {
-                Kind::Connected => false,
-                Kind::Left | Kind::Lost | Kind::Closed | Kind::Error => true,
-                _ => continue,
-            };
-            if let Some(connection) = entry.connection {
-                let counts = recorded.entry((connection, is_close)).or_default();
-                let writer = side(entry.writer);
-                counts[writer] += 1;
-                entry.is_repeated = counts[1 - writer] >= counts[writer];
-            }
-        }
-    }
-
-    /// Numbers the participants by their places. Returns their names, and the entries.
+    /// Numbers the participants by their places, and finds out what the others have recorded. Returns
+    /// the names, and the entries.
     fn arrange(mut self) -> (Vec<String>, Vec<Entry>) {
         let mut names = Vec::new();
         let mut places = HashMap::new();
@@ -309,15 +272,35 @@ impl Story {
         let clients = self.entries.iter().flat_map(concerned);
         for participant in clients.filter(|p| *p != SERVER).chain([SERVER]) {
             places.entry(participant).or_insert_with(|| {
-                names.push(mem::take(&mut self.names[participant]));
+                names.push(self.names[&participant].clone());
                 names.len() - 1
             });
         }
         for entry in &mut self.entries {
+            if let Some(number) = entry.connection {
+                let connection = &mut self.connections[number];
+                entry.peer_writes = connection.has_both();
+                // A client may use the same address again.
+                let counts = match entry.record.event {
+                    Kind::Connected => &mut connection.opened,
+                    Kind::Left | Kind::Lost | Kind::Closed | Kind::Error => &mut connection.closed,
+                    _ => &mut [0; 2],
+                };
+                let writer = side(entry.writer);
+                counts[writer] += 1;
+                entry.is_repeated = counts[1 - writer] >= counts[writer];
+            }
             entry.writer = places[&entry.writer];
             entry.peer = entry.peer.map(|peer| places[&peer]);
         }
         (names, self.entries)
+    }
+}
+
+impl Connection {
+    /// Returns whether both sides have recorded it.
+    fn has_both(&self) -> bool {
+        self.is_recorded == [true; 2]
     }
 }
 
@@ -330,20 +313,23 @@ impl Entry {
             // The client connects, whoever records it. The server is last.
             (Kind::Connected, Some(peer)) => (at.min(peer), at.max(peer), Sort::Connect),
             (Kind::Sent, Some(peer)) => (at, peer, Sort::Message),
+            // It is drawn where it was sent.
+            (Kind::Received, Some(_)) if self.is_matched => return None,
             (Kind::Received, Some(peer)) => (peer, at, Sort::Message),
             (Kind::Left, Some(peer)) => (peer, at, Sort::Close),
             (Kind::Closed, Some(peer)) => (at, peer, Sort::Close),
             _ => (at, at, Sort::Note),
         };
-        let (text, detail) = match sort {
-            Sort::Connect => (String::new(), "connects".into()),
-            Sort::Message => {
-                let bytes = record.bytes.unwrap_or(record.text().len() as u64);
-                let plural = if bytes == 1 { "" } else { "s" };
-                (self.message(), format!("{bytes} byte{plural}"))
+        let (text, detail) = match (sort, record.event) {
+            (Sort::Connect, _) => (String::new(), "connects".into()),
+            (Sort::Close, _) => (String::new(), "closes".into()),
+            (Sort::Message, _) => self.message(),
+            (Sort::Note, Kind::Call) => (record.call().join(" -> "), String::new()),
+            (Sort::Note, Kind::Listening) => {
+                let address = record.local.as_ref()?;
+                (format!("listens on {address}"), String::new())
             }
-            Sort::Close => (String::new(), "closes".into()),
-            Sort::Note => (self.note()?, String::new()),
+            (Sort::Note, _) => (record.text.clone()?, String::new()),
         };
         Some(Step {
             from,
@@ -354,25 +340,21 @@ impl Entry {
         })
     }
 
-    fn note(&self) -> Option<String> {
-        let record = &self.record;
-        match record.event {
-            Kind::Call => Some(record.call().join(" -> ")),
-            Kind::Listening => Some(format!("listens on {}", record.local.as_ref()?)),
-            _ => record.text.clone(),
-        }
-    }
-
-    fn message(&self) -> String {
-        let record = &self.record;
+    /// Returns the text of a message, and its length in words.
+    fn message(&self) -> (String, String) {
+        let (record, text) = (&self.record, self.record.text());
         let prefix = match record.event {
-            Kind::Sent if self.is_unmatched => "sent, but not so received: ",
-            _ if self.is_unmatched => "received, but not so sent: ",
+            Kind::Sent if self.peer_writes && !self.is_matched => "sent, but not so received: ",
+            _ if self.peer_writes && !self.is_matched => "received, but not so sent: ",
             _ if record.late => "late: ",
             _ => "",
         };
-        let suffix = if record.cut { " ..." } else { "" };
-        format!("{prefix}{}{suffix}", record.text())
+        let more = if record.cut { " ..." } else { "" };
+        let length = match record.bytes.unwrap_or(text.len() as u64) {
+            1 => "1 byte".into(),
+            bytes => format!("{bytes} bytes"),
+        };
+        (format!("{prefix}{text}{more}"), length)
     }
 }
 
