@@ -154,6 +154,7 @@ impl Diagram {
         self.entries.iter().filter_map(Entry::step)
     }
 
+    /// Returns the picture of the same.
     fn scene(&self) -> Scene {
         Scene::new(&self.participants, &self.entries)
     }
@@ -162,31 +163,6 @@ impl Diagram {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.steps().next().is_none()
-    }
-
-    /// Draws the diagram with characters, for a terminal of `columns` columns. Returns it with a
-    /// newline at its end.
-    #[must_use]
-    pub fn chars(&self, columns: usize) -> String {
-        chars::draw(self, columns)
-    }
-
-    /// Returns the picture as SVG, a file of its own.
-    #[must_use]
-    pub fn svg(&self) -> String {
-        svg::file(&self.scene())
-    }
-
-    /// Returns a page of HTML that steps through the picture. It needs nothing else.
-    #[must_use]
-    pub fn html(&self) -> String {
-        html::page(&self.scene())
-    }
-
-    /// Returns the Mermaid source of the diagram, which other programs render.
-    #[must_use]
-    pub fn mermaid(&self) -> String {
-        mermaid::draw(self)
     }
 }
 

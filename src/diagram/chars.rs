@@ -18,39 +18,45 @@ const MAX_ROWS: usize = 6;
 /// The maximum number of columns of a text to wrap.
 const MAX_TEXT: usize = 1000;
 
-/// Draws `diagram` for a terminal of `columns` columns.
-pub(super) fn draw(diagram: &Diagram, columns: usize) -> String {
-    let columns = columns.clamp(MIN_COLUMNS, MAX_COLUMNS);
-    let names = &diagram.participants;
-    let server = names.len() - 1;
-    let is_merged = names.len() > (columns / MIN_GAP + 1).max(2);
-    let mut canvas = if is_merged {
-        Canvas::new(&["clients".into(), names[server].clone()], columns)
-    } else {
-        Canvas::new(names, columns)
-    };
-    canvas.add_row(0, "");
-    for mut step in diagram.steps() {
-        if is_merged {
-            // The server is last.
-            let client = &names[step.from.min(step.to)];
-            match step.sort {
-                Sort::Message => step.text = format!("{client}: {}", step.text),
-                Sort::Connect | Sort::Close => step.detail = format!("{client} {}", step.detail),
-                Sort::Note => {}
-            }
-            step.from = usize::from(step.from == server);
-            step.to = usize::from(step.to == server);
-        }
-        let text = Untrusted(step.text.as_bytes()).visible_line(MAX_TEXT);
-        if step.sort == Sort::Note {
-            canvas.draw_note(step.from, &text);
+impl Diagram {
+    /// Draws the diagram with characters, for a terminal of `columns` columns. Returns it with a
+    /// newline at its end.
+    #[must_use]
+    pub fn chars(&self, columns: usize) -> String {
+        let columns = columns.clamp(MIN_COLUMNS, MAX_COLUMNS);
+        let names = &self.participants;
+        let server = names.len() - 1;
+        let is_merged = names.len() > (columns / MIN_GAP + 1).max(2);
+        let mut canvas = if is_merged {
+            Canvas::new(&["clients".into(), names[server].clone()], columns)
         } else {
-            canvas.draw_arrow(step.from, step.to, &text, step.detail);
+            Canvas::new(names, columns)
+        };
+        canvas.add_row(0, "");
+        for mut step in self.steps() {
+            if is_merged {
+                // The server is last.
+                let client = &names[step.from.min(step.to)];
+                match step.sort {
+                    Sort::Message => step.text = format!("{client}: {}", step.text),
+                    Sort::Connect | Sort::Close => {
+                        step.detail = format!("{client} {}", step.detail);
+                    }
+                    Sort::Note => {}
+                }
+                step.from = usize::from(step.from == server);
+                step.to = usize::from(step.to == server);
+            }
+            let text = Untrusted(step.text.as_bytes()).visible_line(MAX_TEXT);
+            if step.sort == Sort::Note {
+                canvas.draw_note(step.from, &text);
+            } else {
+                canvas.draw_arrow(step.from, step.to, &text, step.detail);
+            }
         }
+        canvas.add_row(0, "");
+        canvas.text
     }
-    canvas.add_row(0, "");
-    canvas.text
 }
 
 /// What is drawn so far.

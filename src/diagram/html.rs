@@ -2,65 +2,68 @@
 
 use maud::{DOCTYPE, PreEscaped, html};
 
-use super::scene::Scene;
-use super::svg;
+use super::{Diagram, svg};
 use crate::words;
 
-/// Returns `scene` as a page, which needs no other file.
-pub(super) fn page(scene: &Scene) -> String {
-    let title = words!("A conversation over sockets", "Ein Gespräch über Sockets");
-    let style = PreEscaped(concat!(
-        include_str!("page.css"),
-        include_str!("picture.css")
-    ));
-    let script = PreEscaped(include_str!("page.js"));
-    let last = scene.moments.len();
-    let markup = html! {
-        (DOCTYPE)
-        html lang=(words!("en", "de")) {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) }
-                link rel="icon" href="data:,";
-                style { (style) }
-            }
-            body {
-                header {
-                    h1 { (title) }
-                    div class="controls" {
-                        button id="back" aria-label=(words!("One step back", "Ein Schritt zurück")) { "\u{2190}" }
-                        input id="step" type="range" min="1" max=(last) value=(last)
-                            aria-label=(words!("Step", "Schritt"));
-                        button id="on" aria-label=(words!("One step on", "Ein Schritt weiter")) { "\u{2192}" }
-                    }
-                    p id="caption" aria-live="polite" {}
+impl Diagram {
+    /// Returns a page of HTML that steps through the picture. It needs nothing else.
+    #[must_use]
+    pub fn html(&self) -> String {
+        let scene = self.scene();
+        let title = words!("A conversation over sockets", "Ein Gespräch über Sockets");
+        let style = PreEscaped(concat!(
+            include_str!("page.css"),
+            include_str!("picture.css")
+        ));
+        let script = PreEscaped(include_str!("page.js"));
+        let last = scene.moments.len();
+        let markup = html! {
+            (DOCTYPE)
+            html lang=(words!("en", "de")) {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    title { (title) }
+                    link rel="icon" href="data:,";
+                    style { (style) }
                 }
-                main {
-                    (PreEscaped(svg::picture(scene, "")))
-                    table {
-                        caption { (words!("The same as a table", "Dasselbe als Tabelle")) }
-                        thead {
-                            tr {
-                                th { "#" }
-                                th { (words!("Observed", "Beobachtet")) }
-                                th { (words!("What happens", "Was geschieht")) }
-                            }
+                body {
+                    header {
+                        h1 { (title) }
+                        div class="controls" {
+                            button id="back" aria-label=(words!("One step back", "Ein Schritt zurück")) { "\u{2190}" }
+                            input id="step" type="range" min="1" max=(last) value=(last)
+                                aria-label=(words!("Step", "Schritt"));
+                            button id="on" aria-label=(words!("One step on", "Ein Schritt weiter")) { "\u{2192}" }
                         }
-                        tbody {
-                            @for (index, moment) in scene.moments.iter().enumerate() {
+                        p id="caption" aria-live="polite" {}
+                    }
+                    main {
+                        (PreEscaped(svg::picture(&scene, "")))
+                        table {
+                            caption { (words!("The same as a table", "Dasselbe als Tabelle")) }
+                            thead {
                                 tr {
-                                    td { (index + 1) }
-                                    td { (if moment.is_observed { "\u{2713}" } else { "" }) }
-                                    td { (scene.caption(moment)) }
+                                    th { "#" }
+                                    th { (words!("Observed", "Beobachtet")) }
+                                    th { (words!("What happens", "Was geschieht")) }
+                                }
+                            }
+                            tbody {
+                                @for (index, moment) in scene.moments.iter().enumerate() {
+                                    tr {
+                                        td { (index + 1) }
+                                        td { (if moment.is_observed { "\u{2713}" } else { "" }) }
+                                        td { (scene.caption(moment)) }
+                                    }
                                 }
                             }
                         }
                     }
+                    script { (script) }
                 }
-                script { (script) }
             }
-        }
-    };
-    markup.into_string() + "\n"
+        };
+        markup.into_string() + "\n"
+    }
 }

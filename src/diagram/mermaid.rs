@@ -6,24 +6,27 @@ use crate::sanitize::Untrusted;
 /// The maximum width of a text in columns. The rest is cut off.
 const MAX_TEXT: usize = 200;
 
-/// Returns the Mermaid source of `diagram`.
-pub(super) fn draw(diagram: &Diagram) -> String {
-    let mut source = "sequenceDiagram\n".to_owned();
-    for (index, name) in diagram.participants.iter().enumerate() {
-        source += &format!("    participant p{index} as {}\n", escape(name));
+impl Diagram {
+    /// Returns the Mermaid source of the diagram, which other programs render.
+    #[must_use]
+    pub fn mermaid(&self) -> String {
+        let mut source = "sequenceDiagram\n".to_owned();
+        for (index, name) in self.participants.iter().enumerate() {
+            source += &format!("    participant p{index} as {}\n", escape(name));
+        }
+        for step in self.steps() {
+            let Step { from, to, .. } = step;
+            let ends = match step.sort {
+                Sort::Connect => format!("p{from}-->>p{to}"),
+                Sort::Message => format!("p{from}->>p{to}"),
+                Sort::Close => format!("p{from}--xp{to}"),
+                Sort::Note => format!("Note over p{from}"),
+            };
+            let caption = caption(&step.text, &step.detail);
+            source += &format!("    {ends}: {}\n", escape(&caption));
+        }
+        source
     }
-    for step in diagram.steps() {
-        let Step { from, to, .. } = step;
-        let ends = match step.sort {
-            Sort::Connect => format!("p{from}-->>p{to}"),
-            Sort::Message => format!("p{from}->>p{to}"),
-            Sort::Close => format!("p{from}--xp{to}"),
-            Sort::Note => format!("Note over p{from}"),
-        };
-        let caption = caption(&step.text, &step.detail);
-        source += &format!("    {ends}: {}\n", escape(&caption));
-    }
-    source
 }
 
 /// Makes `text` safe to print, and escapes what is special in Mermaid or HTML.

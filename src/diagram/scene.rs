@@ -109,6 +109,7 @@ impl Scene {
 }
 
 /// Draws up a scene, one record after another.
+#[derive(Default)]
 struct Builder {
     scene: Scene,
     /// The bars that have no end yet, and when they end.
@@ -124,6 +125,7 @@ struct Builder {
 }
 
 /// What is known about a program.
+#[derive(Default)]
 struct Participant {
     name: String,
     /// Whether it has recorded its calls.
@@ -147,33 +149,24 @@ impl Builder {
     fn new(names: &[String]) -> Self {
         let participants = names.iter().map(|name| Participant {
             name: short(name),
-            is_explained: false,
-            idle: None,
+            ..Participant::default()
         });
         let mut builder = Self {
-            scene: Scene::default(),
-            begun: Vec::new(),
             participants: participants.collect(),
             server: names.len() - 1,
-            ways: HashMap::new(),
-            backlog: 0,
-            capacity: None,
+            ..Self::default()
         };
         let clients = 0..builder.server.min(CLIENTS);
         for place in clients.chain([builder.server]) {
             let name = &builder.participants[place].name;
-            let (program, kernel) = if builder.is_shared(place) {
-                let program = words!("other clients", "andere Clients");
-                let kernel = words!("their kernels", "ihre Kernel");
-                (program.to_owned(), kernel.to_owned())
-            } else {
-                (name.clone(), say!("{name}'s kernel", "{name}-Kernel"))
-            };
-            builder.scene.lanes.extend(if place == builder.server {
-                [kernel, program]
-            } else {
-                [program, kernel]
-            });
+            let mut lanes = [name.clone(), say!("{name}'s kernel", "{name}-Kernel")];
+            if builder.is_shared(place) {
+                lanes[0] = words!("other clients", "andere Clients").into();
+                lanes[1] = words!("their kernels", "ihre Kernel").into();
+            } else if place == builder.server {
+                lanes.reverse();
+            }
+            builder.scene.lanes.extend(lanes);
         }
         builder
     }
@@ -183,27 +176,25 @@ impl Builder {
         self.server > CLIENTS && place != self.server && place + 1 >= CLIENTS
     }
 
+    fn program(&self, place: usize) -> usize {
+        if place == self.server {
+            self.scene.lanes.len() - 1
+        } else {
+            2 * place.min(CLIENTS - 1)
+        }
+    }
+
+    fn kernel(&self, place: usize) -> usize {
+        // Each stands beside its program, in a pair.
+        self.program(place) ^ 1
+    }
+
     fn explains(&self, place: usize) -> bool {
         self.participants[place].is_explained
     }
 
     fn way(&mut self, from: usize, to: usize) -> &mut Way {
         self.ways.entry((from, to)).or_default()
-    }
-
-    /// Returns the lanes of the program and the kernel of the participant at `place`.
-    fn lanes(&self, place: usize) -> (usize, usize) {
-        if place == self.server {
-            let kernel = 2 * self.server.min(CLIENTS);
-            (kernel + 1, kernel)
-        } else {
-            let program = 2 * place.min(CLIENTS - 1);
-            (program, program + 1)
-        }
-    }
-
-    fn kernel(&self, place: usize) -> usize {
-        self.lanes(place).1
     }
 
     /// Adds what `entry` tells, and what follows from it.
@@ -236,31 +227,24 @@ impl Builder {
                 }
             }
             _ => {
-                let (program, _) = self.lanes(writer);
-                self.push(entry, program, program, true, &short(record.text()));
+                let program = self.program(writer);
+                self.push(entry, (program, program), true, &short(record.text()));
             }
         }
     }
 
     /// Adds a moment, and returns its index. Where there are several clients, the label says which is
     /// concerned.
-    fn push(
-        &mut self,
-        entry: &Entry,
-        from: usize,
-        to: usize,
-        is_observed: bool,
-        label: &str,
-    ) -> usize {
+    fn push(&mut self, entry: &Entry, way: (usize, usize), is_observed: bool, text: &str) -> usize {
         let client = entry.writer.min(entry.peer.unwrap_or(entry.writer));
-        let mut label = label.to_owned();
+        let mut label = text.to_owned();
         if self.server > 1 && client != self.server {
             label += &format!(" ({})", self.participants[client].name);
         }
         self.scene.moments.push(Moment {
             time: entry.rank.0,
-            from,
-            to,
+            from: way.0,
+            to: way.1,
             label,
             hex: String::new(),
             is_observed,
@@ -271,16 +255,16 @@ impl Builder {
 
     /// Adds a call of the participant at `place`.
     fn calls(&mut self, entry: &Entry, place: usize, is_observed: bool, call: &str) {
-        let (program, kernel) = self.lanes(place);
-        let moment = self.push(entry, program, kernel, is_observed, call);
+        let way = (self.program(place), self.kernel(place));
+        let moment = self.push(entry, way, is_observed, call);
         self.participants[place].idle = Some(moment);
     }
 
     /// Adds the return of a call of the participant at `place`. The program stood in it since its last
     /// one, as far as is known.
     fn returns(&mut self, entry: &Entry, place: usize, is_observed: bool, call: &str) {
-        let (program, kernel) = self.lanes(place);
-        let last = self.push(entry, kernel, program, is_observed, call);
+        let way = (self.kernel(place), self.program(place));
+        let last = self.push(entry, way, is_observed, call);
         let idle = self.participants[place].idle.replace(last);
         if let Some(first) = idle
             && !self.explains(place)
@@ -288,7 +272,7 @@ impl Builder {
         {
             let name = call.split(['(', ' ']).next().unwrap_or_default();
             self.scene.bars.push(Bar {
-                lane: program,
+                lane: way.1,
                 first,
                 last,
                 call: format!("{name}()"),
@@ -300,10 +284,12 @@ impl Builder {
     /// Adds a packet from one participant's kernel to another's, which nobody observes. Returns the
     /// index of its moment.
     fn packet(&mut self, entry: &Entry, from: usize, to: usize, label: &str) -> usize {
-        self.push(entry, self.kernel(from), self.kernel(to), false, label)
+        self.push(entry, (self.kernel(from), self.kernel(to)), false, label)
     }
 
-    fn gauge(&mut self, lane: usize, text: String, is_warning: bool) {
+    /// Shows with the last moment what the kernel of the participant at `place` holds.
+    fn gauge(&mut self, place: usize, text: String, is_warning: bool) {
+        let lane = self.kernel(place);
         if let Some(moment) = self.scene.moments.last_mut() {
             moment.gauge = Some(Gauge {
                 lane,
@@ -316,7 +302,7 @@ impl Builder {
     fn show_backlog(&mut self) {
         let capacity = self.capacity.map_or("?".into(), |most| most.to_string());
         let text = format!("backlog {} / {capacity}", self.backlog);
-        self.gauge(self.kernel(self.server), text, false);
+        self.gauge(self.server, text, false);
     }
 
     /// Shows how many bytes from `from` the kernel of `to` holds. If the program of `to` has just
@@ -332,7 +318,7 @@ impl Builder {
         } else {
             say!("buffer {count} B", "Puffer {count} B")
         };
-        self.gauge(self.kernel(to), text, is_left);
+        self.gauge(to, text, is_left);
     }
 
     /// Adds a call that was recorded itself.
@@ -373,22 +359,21 @@ impl Builder {
             ("connect" | "send", _) => self.calls(entry, writer, true, &label),
             _ => return,
         }
-        if !self.is_shared(writer) {
-            self.stand(entry);
-        }
+        self.stand(entry);
     }
 
     /// Adds a bar for the call of `entry`, of which the last moment tells, if the program stood in it.
     fn stand(&mut self, entry: &Entry) {
         let began = entry.record.time;
         let ended = entry.record.ended.unwrap_or(began);
-        if ended.duration_since(began).unwrap_or_default() < STANDS {
+        let lasted = ended.duration_since(began).unwrap_or_default();
+        if lasted < STANDS || self.is_shared(entry.writer) {
             return;
         }
         let name = entry.record.call_name();
         let last = self.scene.moments.len() - 1;
         let mut bar = Bar {
-            lane: self.lanes(entry.writer).0,
+            lane: self.program(entry.writer),
             first: last,
             last,
             call: format!("{name}()"),

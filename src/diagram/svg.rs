@@ -2,6 +2,7 @@
 
 use maud::{Markup, PreEscaped, html};
 
+use super::Diagram;
 use super::scene::{Bar, Gauge, Moment, Scene};
 use crate::sanitize::Untrusted;
 use crate::words;
@@ -24,10 +25,13 @@ const CHAR: usize = 29;
 /// The maximum number of columns above or below a call's arrow.
 const LABEL: usize = 28;
 
-/// Returns `scene` as a file.
-pub(super) fn file(scene: &Scene) -> String {
-    let picture = picture(scene, include_str!("picture.css"));
-    format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{picture}\n")
+impl Diagram {
+    /// Returns the picture as SVG, a file of its own.
+    #[must_use]
+    pub fn svg(&self) -> String {
+        let picture = picture(&self.scene(), include_str!("picture.css"));
+        format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{picture}\n")
+    }
 }
 
 /// Returns `scene` as an element of SVG, with this `style` unless it is empty.
