@@ -92,12 +92,7 @@ pub fn parse<'a, R: BufRead>(
         let failed = |error| Failure::ReadTranscript(path.to_owned(), error);
         records.push(of_file.map_err(failed)?);
     }
-    let (participants, entries) = story::merge(records);
-    let diagram = Diagram {
-        participants,
-        entries,
-    };
-    Ok((diagram, bad))
+    Ok((story::merge(records), bad))
 }
 
 /// Returns the records of the file at `path`, and adds notices of the lines that are none to `bad`.

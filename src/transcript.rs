@@ -139,6 +139,12 @@ impl Record {
         self.text.as_deref().unwrap_or_default()
     }
 
+    /// Returns the length of a message in bytes, which is that of its text if it is not recorded.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.bytes.unwrap_or(self.text().len() as u64)
+    }
+
     /// Returns the socket call and its result, which are empty if there are none.
     #[must_use]
     pub fn call(&self) -> [&str; 2] {

@@ -70,9 +70,8 @@ struct Canvas {
 impl Canvas {
     /// Creates a canvas with the names of the participants above their lifelines.
     fn new(names: &[String], columns: usize) -> Self {
-        let margin = |name: Option<&String>| name.map_or(0, |name| max_width(name) / 2);
-        let first = margin(names.first());
-        let last = (columns - 1).saturating_sub(margin(names.last()));
+        let first = max_width(&names[0]) / 2;
+        let last = (columns - 1).saturating_sub(max_width(&names[names.len() - 1]) / 2);
         let width = last.max(first + 2) - first;
         let gaps = (names.len() - 1).max(1);
         let lifelines = (0..names.len()).map(|index| first + index * width / gaps);

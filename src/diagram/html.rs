@@ -11,11 +11,6 @@ impl Diagram {
     pub fn html(&self) -> String {
         let scene = self.scene();
         let title = words!("A conversation over sockets", "Ein Gespräch über Sockets");
-        let style = PreEscaped(concat!(
-            include_str!("page.css"),
-            include_str!("picture.css")
-        ));
-        let script = PreEscaped(include_str!("page.js"));
         let last = scene.moments.len();
         let markup = html! {
             (DOCTYPE)
@@ -25,7 +20,7 @@ impl Diagram {
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     title { (title) }
                     link rel="icon" href="data:,";
-                    style { (style) }
+                    style { (PreEscaped(include_str!("page.css"))) (PreEscaped(include_str!("picture.css"))) }
                 }
                 body {
                     header {
@@ -60,7 +55,7 @@ impl Diagram {
                             }
                         }
                     }
-                    script { (script) }
+                    script { (PreEscaped(include_str!("page.js"))) }
                 }
             }
         };

@@ -6,7 +6,7 @@ use std::iter;
 use std::mem;
 use std::time::SystemTime;
 
-use super::{Sort, Step};
+use super::{Diagram, Sort, Step};
 use crate::endpoint::Address;
 use crate::transcript::{Kind, Record};
 
@@ -49,9 +49,9 @@ struct Calls {
 }
 
 impl Calls {
-    /// Adds the call in `record`, which stands at this place in its file. Returns its rank: that of a
+    /// Adds the call in `record`, which has this `rank` by when it began. Returns its rank: that of a
     /// call that waits for the other side is the time at which it returned.
-    fn add(&mut self, record: &Record, place: usize) -> Rank {
+    fn add(&mut self, record: &Record, rank: Rank) -> Rank {
         let count = record.count().unwrap_or_default();
         let name = record.call_name();
         match name {
@@ -59,17 +59,17 @@ impl Calls {
             "send" => self.sent = self.sent.saturating_add(count),
             _ => {}
         }
-        let (began, place) = (record.time, 2 * place + 1);
-        if matches!(name, "recv" | "accept") {
-            let returned = record.ended.unwrap_or(began);
-            // Several calls may receive a message.
-            self.returned.get_or_insert((returned, place - 1));
-            return (returned, place);
+        match name {
+            "recv" | "accept" => {
+                let returned = record.ended.unwrap_or(record.time);
+                // Several calls may receive a message.
+                self.returned.get_or_insert((returned, rank.1 - 1));
+                return (returned, rank.1);
+            }
+            "send" | "connect" => self.begun = Some(rank),
+            _ => {}
         }
-        if matches!(name, "send" | "connect") {
-            self.begun = Some((began, place));
-        }
-        (began, place)
+        rank
     }
 
     /// Takes what the calls tell of the event in `record`, which a server has recorded or not: its rank,
@@ -121,9 +121,8 @@ struct Connection {
     closed: [usize; 2],
 }
 
-/// Merges the records of one or more files, each in its own order. Returns the names of the
-/// participants by their places, and all entries in chronological order.
-pub(super) fn merge(files: Vec<Vec<Record>>) -> (Vec<String>, Vec<Entry>) {
+/// Merges the records of one or more files, each in its own order.
+pub(super) fn merge(files: Vec<Vec<Record>>) -> Diagram {
     let mut story = Story {
         entries: Vec::new(),
         names: HashMap::from([(SERVER, "server".into())]),
@@ -161,6 +160,7 @@ impl Story {
         // By the peer. Those that make a connection have none yet.
         let mut calls: HashMap<_, Calls> = HashMap::new();
         for (place, record) in records.into_iter().enumerate() {
+            let rank = (record.time, 2 * place + 1);
             let is_call = record.event == Kind::Call;
             let is_connected = record.event == Kind::Connected;
             if record.event == Kind::Listening {
@@ -184,14 +184,14 @@ impl Story {
             self.names.entry(writer).or_insert("client".into());
             let key = record.peer.clone().filter(|_| !is_connected);
             let calls = calls.entry(key).or_default();
-            let (rank, count) = match peer {
-                _ if is_call => (Some(calls.add(&record, place)), 0),
+            let (caused, count) = match peer {
+                _ if is_call => (Some(calls.add(&record, rank)), 0),
                 Some(_) => calls.take(&record, writer == SERVER),
                 None => (None, 0),
             };
             let bytes = record.bytes.unwrap_or_default();
             self.entries.push(Entry {
-                rank: rank.unwrap_or((record.time, 2 * place + 1)),
+                rank: caused.unwrap_or(rank),
                 record,
                 writer,
                 peer,
@@ -263,17 +263,16 @@ impl Story {
         }
     }
 
-    /// Numbers the participants by their places, and finds out what the others have recorded. Returns
-    /// the names, and the entries.
-    fn arrange(mut self) -> (Vec<String>, Vec<Entry>) {
-        let mut names = Vec::new();
+    /// Numbers the participants by their places, and finds out what the others have recorded.
+    fn arrange(mut self) -> Diagram {
+        let mut participants = Vec::new();
         let mut places = HashMap::new();
         let concerned = |entry: &Entry| entry.peer.into_iter().chain([entry.writer]);
         let clients = self.entries.iter().flat_map(concerned);
         for participant in clients.filter(|p| *p != SERVER).chain([SERVER]) {
             places.entry(participant).or_insert_with(|| {
-                names.push(self.names[&participant].clone());
-                names.len() - 1
+                participants.push(self.names[&participant].clone());
+                participants.len() - 1
             });
         }
         for entry in &mut self.entries {
@@ -293,7 +292,11 @@ impl Story {
             entry.writer = places[&entry.writer];
             entry.peer = entry.peer.map(|peer| places[&peer]);
         }
-        (names, self.entries)
+        let entries = self.entries;
+        Diagram {
+            participants,
+            entries,
+        }
     }
 }
 
@@ -308,28 +311,31 @@ impl Entry {
     /// Returns the step that shows the entry, or `None` if it is not shown.
     pub(super) fn step(&self) -> Option<Step> {
         let (record, at) = (&self.record, self.writer);
-        let (from, to, sort) = match (record.event, self.peer) {
+        let (from, to, sort, text) = match (record.event, self.peer) {
+            // It is drawn where the other participant has recorded it.
             _ if self.is_repeated => return None,
+            (Kind::Received, _) if self.is_matched => return None,
             // The client connects, whoever records it. The server is last.
-            (Kind::Connected, Some(peer)) => (at.min(peer), at.max(peer), Sort::Connect),
-            (Kind::Sent, Some(peer)) => (at, peer, Sort::Message),
-            // It is drawn where it was sent.
-            (Kind::Received, Some(_)) if self.is_matched => return None,
-            (Kind::Received, Some(peer)) => (peer, at, Sort::Message),
-            (Kind::Left, Some(peer)) => (peer, at, Sort::Close),
-            (Kind::Closed, Some(peer)) => (at, peer, Sort::Close),
-            _ => (at, at, Sort::Note),
-        };
-        let (text, detail) = match (sort, record.event) {
-            (Sort::Connect, _) => (String::new(), "connects".into()),
-            (Sort::Close, _) => (String::new(), "closes".into()),
-            (Sort::Message, _) => self.message(),
-            (Sort::Note, Kind::Call) => (record.call().join(" -> "), String::new()),
-            (Sort::Note, Kind::Listening) => {
-                let address = record.local.as_ref()?;
-                (format!("listens on {address}"), String::new())
+            (Kind::Connected, Some(peer)) => {
+                (at.min(peer), at.max(peer), Sort::Connect, String::new())
             }
-            (Sort::Note, _) => (record.text.clone()?, String::new()),
+            (Kind::Sent, Some(peer)) => (at, peer, Sort::Message, self.message()),
+            (Kind::Received, Some(peer)) => (peer, at, Sort::Message, self.message()),
+            (Kind::Left, Some(peer)) => (peer, at, Sort::Close, String::new()),
+            (Kind::Closed, Some(peer)) => (at, peer, Sort::Close, String::new()),
+            (Kind::Call, _) => (at, at, Sort::Note, record.call().join(" -> ")),
+            (Kind::Listening, _) => {
+                let text = format!("listens on {}", record.local.as_ref()?);
+                (at, at, Sort::Note, text)
+            }
+            _ => (at, at, Sort::Note, record.text.clone()?),
+        };
+        let detail = match sort {
+            Sort::Connect => "connects".into(),
+            Sort::Message if record.length() == 1 => "1 byte".into(),
+            Sort::Message => format!("{} bytes", record.length()),
+            Sort::Close => "closes".into(),
+            Sort::Note => String::new(),
         };
         Some(Step {
             from,
@@ -340,21 +346,15 @@ impl Entry {
         })
     }
 
-    /// Returns the text of a message, and its length in words.
-    fn message(&self) -> (String, String) {
-        let (record, text) = (&self.record, self.record.text());
-        let prefix = match record.event {
+    fn message(&self) -> String {
+        let prefix = match self.record.event {
             Kind::Sent if self.peer_writes && !self.is_matched => "sent, but not so received: ",
             _ if self.peer_writes && !self.is_matched => "received, but not so sent: ",
-            _ if record.late => "late: ",
+            _ if self.record.late => "late: ",
             _ => "",
         };
-        let more = if record.cut { " ..." } else { "" };
-        let length = match record.bytes.unwrap_or(text.len() as u64) {
-            1 => "1 byte".into(),
-            bytes => format!("{bytes} bytes"),
-        };
-        (format!("{prefix}{text}{more}"), length)
+        let more = if self.record.cut { " ..." } else { "" };
+        format!("{prefix}{}{more}", self.record.text())
     }
 }
 
@@ -365,8 +365,10 @@ fn message(record: &Record) -> (String, u64) {
     let text = record.text();
     let line = text.trim_end_matches(['\r', '\n']);
     let line_end = (text.len() - line.len()) as u64;
-    let bytes = record.bytes.unwrap_or(text.len() as u64);
-    (line.replace('\n', " "), bytes.saturating_sub(line_end))
+    (
+        line.replace('\n', " "),
+        record.length().saturating_sub(line_end),
+    )
 }
 
 /// Matches each element of `sent`, in order, with the next equal element of `received`, if there is
