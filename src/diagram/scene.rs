@@ -203,7 +203,7 @@ impl Builder {
         match (record.event, entry.peer) {
             (Kind::Call, _) => self.add_call(entry),
             (Kind::Listening, _) => {
-                self.calls(entry, writer, true, "listen()");
+                self.calls(entry, writer, "listen()");
                 self.show_backlog();
             }
             (Kind::Connected, Some(peer)) => self.connect(entry, peer),
@@ -223,7 +223,7 @@ impl Builder {
             (Kind::Left | Kind::Lost, Some(peer)) => {
                 self.end(entry, peer, writer);
                 if !self.explains(writer) {
-                    self.returns(entry, writer, true, read_end(record));
+                    self.returns(entry, writer, read_end(record));
                 }
             }
             _ => {
@@ -254,17 +254,17 @@ impl Builder {
     }
 
     /// Adds a call of the participant at `place`.
-    fn calls(&mut self, entry: &Entry, place: usize, is_observed: bool, call: &str) {
+    fn calls(&mut self, entry: &Entry, place: usize, call: &str) {
         let way = (self.program(place), self.kernel(place));
-        let moment = self.push(entry, way, is_observed, call);
+        let moment = self.push(entry, way, entry.has_writer(place), call);
         self.participants[place].idle = Some(moment);
     }
 
     /// Adds the return of a call of the participant at `place`. The program stood in it since its last
     /// one, as far as is known.
-    fn returns(&mut self, entry: &Entry, place: usize, is_observed: bool, call: &str) {
+    fn returns(&mut self, entry: &Entry, place: usize, call: &str) {
         let way = (self.kernel(place), self.program(place));
-        let last = self.push(entry, way, is_observed, call);
+        let last = self.push(entry, way, entry.has_writer(place), call);
         let idle = self.participants[place].idle.replace(last);
         if let Some(first) = idle
             && !self.explains(place)
@@ -338,16 +338,16 @@ impl Builder {
                 return;
             }
             ("shutdown", Some(peer)) => {
-                self.calls(entry, writer, true, &label);
+                self.calls(entry, writer, &label);
                 self.end(entry, writer, peer);
                 return;
             }
-            ("accept", _) => self.accept(entry, true, writer, &label),
+            ("accept", _) => self.accept(entry, writer, &label),
             ("recv", Some(peer)) => {
                 if count == Some(0) {
                     self.end(entry, peer, writer);
                 }
-                self.returns(entry, writer, true, &label);
+                self.returns(entry, writer, &label);
                 if let Some(count @ 1..) = count {
                     let way = self.way(peer, writer);
                     way.unread = way.unread.saturating_sub(count);
@@ -356,7 +356,7 @@ impl Builder {
                     self.show_buffer(peer, writer, is_whole);
                 }
             }
-            ("connect" | "send", _) => self.calls(entry, writer, true, &label),
+            ("connect" | "send", _) => self.calls(entry, writer, &label),
             _ => return,
         }
         self.stand(entry);
@@ -394,8 +394,7 @@ impl Builder {
         let is_server = entry.writer == server;
         if !entry.is_repeated {
             if !self.explains(client) {
-                let is_observed = !is_server || entry.peer_writes;
-                self.calls(entry, client, is_observed, "connect()");
+                self.calls(entry, client, "connect()");
             }
             *self.way(client, server) = Way::default();
             *self.way(server, client) = Way::default();
@@ -413,13 +412,13 @@ impl Builder {
             !entry.is_repeated && !entry.peer_writes
         };
         if accepts {
-            self.accept(entry, is_server, server, "accept()");
+            self.accept(entry, server, "accept()");
         }
     }
 
     /// Adds that the participant at `place` accepts a connection.
-    fn accept(&mut self, entry: &Entry, is_observed: bool, place: usize, call: &str) {
-        self.returns(entry, place, is_observed, call);
+    fn accept(&mut self, entry: &Entry, place: usize, call: &str) {
+        self.returns(entry, place, call);
         self.backlog = self.backlog.saturating_sub(1);
         self.show_backlog();
     }
@@ -428,9 +427,8 @@ impl Builder {
     /// own, or else at once.
     fn send(&mut self, entry: &Entry, from: usize, to: usize) {
         let text = entry.record.text();
-        let is_own = entry.writer == from;
-        if !is_own || !self.explains(from) {
-            self.calls(entry, from, is_own, "send()");
+        if entry.writer != from || !self.explains(from) {
+            self.calls(entry, from, "send()");
         }
         let label = format!("\"{}\" ({} B)", short(text), entry.wire);
         let packet = self.packet(entry, from, to, &label);
@@ -440,7 +438,7 @@ impl Builder {
         let way = self.way(from, to);
         way.unread = way.unread.saturating_add(entry.wire);
         self.show_buffer(from, to, false);
-        if is_own && !entry.peer_writes {
+        if !entry.has_writer(to) {
             self.receive(entry, from, to);
         }
     }
@@ -448,7 +446,7 @@ impl Builder {
     /// Adds that the participant at `to` has read a message of the one at `from`.
     fn receive(&mut self, entry: &Entry, from: usize, to: usize) {
         let label = format!("recv() \u{2192} {} B", entry.wire);
-        self.returns(entry, to, entry.writer == to, &label);
+        self.returns(entry, to, &label);
         let way = self.way(from, to);
         way.unread = way.unread.saturating_sub(entry.wire);
         self.show_buffer(from, to, true);
@@ -461,9 +459,8 @@ impl Builder {
             return;
         }
         let record = &entry.record;
-        let is_own = entry.writer == from;
         if !self.explains(from) {
-            self.calls(entry, from, is_own || entry.peer_writes, "close()");
+            self.calls(entry, from, "close()");
         }
         let label = match record.event {
             _ if is_local(record) => words!("end", "Ende"),
@@ -471,8 +468,8 @@ impl Builder {
             _ => "FIN",
         };
         self.packet(entry, from, to, label);
-        if is_own && !entry.peer_writes {
-            self.returns(entry, to, false, read_end(record));
+        if !entry.has_writer(to) {
+            self.returns(entry, to, read_end(record));
         }
     }
 }

@@ -308,6 +308,11 @@ impl Connection {
 }
 
 impl Entry {
+    /// Returns whether the participant, one of the two, has recorded the connection.
+    pub(super) fn has_writer(&self, participant: usize) -> bool {
+        participant == self.writer || self.peer_writes
+    }
+
     /// Returns the step that shows the entry, or `None` if it is not shown.
     pub(super) fn step(&self) -> Option<Step> {
         let (record, at) = (&self.record, self.writer);
