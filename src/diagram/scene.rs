@@ -148,7 +148,7 @@ impl Builder {
     /// Creates a scene without moments of these participants, the last of which is the server.
     fn new(names: &[String]) -> Self {
         let participants = names.iter().map(|name| Participant {
-            name: short(name),
+            name: short(name, TEXT),
             ..Participant::default()
         });
         let mut builder = Self {
@@ -209,7 +209,7 @@ impl Builder {
             (Kind::Connected, Some(peer)) => self.connect(entry, peer),
             (Kind::Sent, Some(peer)) => self.send(entry, writer, peer),
             (Kind::Received, Some(peer)) => {
-                if !entry.peer_writes {
+                if !entry.has_writer(peer) {
                     self.send(entry, peer, writer);
                 }
                 if self.explains(writer) {
@@ -228,7 +228,7 @@ impl Builder {
             }
             _ => {
                 let program = self.program(writer);
-                self.push(entry, (program, program), true, &short(record.text()));
+                self.push(entry, (program, program), true, &short(record.text(), TEXT));
             }
         }
     }
@@ -325,10 +325,9 @@ impl Builder {
     fn add_call(&mut self, entry: &Entry) {
         let (record, writer) = (&entry.record, entry.writer);
         let count = record.count();
-        let safe = |text: &str| Untrusted(text.as_bytes()).visible_line(CALL);
         let [call, result] = record.call();
-        let result = count.map_or_else(|| safe(result), |count| count.to_string());
-        let label = format!("{} \u{2192} {result}", safe(call));
+        let result = count.map_or_else(|| short(result, CALL), |count| count.to_string());
+        let label = format!("{} \u{2192} {result}", short(call, CALL));
         match (record.call_name(), entry.peer) {
             ("listen", _) => {
                 let digits = call.chars().filter(char::is_ascii_digit);
@@ -391,7 +390,6 @@ impl Builder {
 
     fn connect(&mut self, entry: &Entry, peer: usize) {
         let (client, server) = (entry.writer.min(peer), self.server);
-        let is_server = entry.writer == server;
         if !entry.is_repeated {
             if !self.explains(client) {
                 self.calls(entry, client, "connect()");
@@ -406,12 +404,7 @@ impl Builder {
             self.backlog += 1;
             self.show_backlog();
         }
-        let accepts = if is_server {
-            !self.explains(server)
-        } else {
-            !entry.is_repeated && !entry.peer_writes
-        };
-        if accepts {
+        if !entry.has_writer(server) || (entry.writer == server && !self.explains(server)) {
             self.accept(entry, server, "accept()");
         }
     }
@@ -430,7 +423,7 @@ impl Builder {
         if entry.writer != from || !self.explains(from) {
             self.calls(entry, from, "send()");
         }
-        let label = format!("\"{}\" ({} B)", short(text), entry.wire);
+        let label = format!("\"{}\" ({} B)", short(text, TEXT), entry.wire);
         let packet = self.packet(entry, from, to, &label);
         let hex = text.bytes().take(HEX).map(|byte| format!("{byte:02x}"));
         let more = (text.len() > HEX).then(|| "\u{2026}".into());
@@ -488,7 +481,7 @@ fn read_end(record: &Record) -> &'static str {
     }
 }
 
-/// Returns the beginning of `text`, safe to show.
-fn short(text: &str) -> String {
-    Untrusted(text.as_bytes()).visible_line(TEXT)
+/// Returns the first `columns` of `text`, safe to show.
+fn short(text: &str, columns: usize) -> String {
+    Untrusted(text.as_bytes()).visible_line(columns)
 }

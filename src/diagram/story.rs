@@ -23,7 +23,7 @@ pub(super) struct Entry {
     /// The number of the connection between them.
     connection: Option<usize>,
     /// Whether the other participant has recorded the connection too.
-    pub(super) peer_writes: bool,
+    peer_writes: bool,
     /// Whether it has recorded the same message.
     is_matched: bool,
     /// Whether it has recorded before that the connection was opened or closed.
@@ -166,15 +166,15 @@ impl Story {
             if record.event == Kind::Listening {
                 writer = SERVER;
             }
-            let at_client = record.peer.as_ref().and_then(|peer| {
+            let known = record.peer.as_ref().and_then(|peer| {
                 if is_connected {
                     let local = record.local.as_ref().unwrap_or(peer);
                     at_clients.insert(peer.clone(), local.clone());
                 }
-                // A call may be recorded before its connection, whose client is then unknown.
-                let known = at_clients.get(peer).cloned();
-                known.or_else(|| (!is_call).then(|| peer.clone()))
+                at_clients.get(peer).cloned()
             });
+            // A call may be recorded before its connection, whose client is then unknown.
+            let at_client = known.or_else(|| record.peer.clone().filter(|_| !is_call));
             if !is_call && at_client.is_some() {
                 let is_server = record.peer == at_client;
                 writer = if is_server { SERVER } else { client };
