@@ -177,14 +177,6 @@ struct Message {
     late: bool,
 }
 
-impl Message {
-    fn add(&mut self, part: &[u8]) {
-        let room = MAX_TEXT - self.text.len();
-        self.text.extend_from_slice(&part[..part.len().min(room)]);
-        self.bytes += part.len() as u64;
-    }
-}
-
 /// What is known about a peer.
 #[derive(Debug, Default)]
 struct PeerState {
@@ -244,24 +236,14 @@ impl Transcript {
             }
             Event::Received(peer, part) => self.received(*peer, part, false),
             Event::Late(peer, part) => self.received(*peer, part, true),
-            Event::Sent { peer, text, last } => {
-                let sent = &mut self.peers.entry(*peer).or_default().sent;
-                sent.add(text);
-                if !last {
-                    return Ok(());
-                }
-                let message = mem::take(sent);
-                self.write_message(Kind::Sent, *peer, message)
-            }
+            Event::Sent { peer, text, last } => self.add_part(Kind::Sent, *peer, text, *last),
             // A relay stands in for the server.
             Event::Relayed(number, Relayed::Passed(way, bytes)) => {
                 let kind = match way {
                     Way::ToServer => Kind::Received,
                     Way::ToClient => Kind::Sent,
                 };
-                let mut message = Message::default();
-                message.add(bytes);
-                self.write_message(kind, Peer::Numbered(*number), message)
+                self.add_part(kind, Peer::Numbered(*number), bytes, true)
             }
             // The answer is recorded as sent, the call when it has returned, and the end of a
             // conversation when both sides have closed it. What is only said is not recorded.
@@ -317,17 +299,32 @@ impl Transcript {
             self.write_message(Kind::Received, peer, ended)?;
         }
         let message = &mut self.peers.entry(peer).or_default().received;
-        message.add(part.text().bytes());
         message.late |= late;
         if part.first {
             let name = part.name();
             message.name = name.map(|name| String::from_utf8_lossy(name.bytes()).into_owned());
         }
-        if !part.last {
+        self.add_part(Kind::Received, peer, part.text().bytes(), part.last)
+    }
+
+    /// Adds a part to the message that we are sending or receiving, by `kind`. Writes the message with
+    /// its last part.
+    fn add_part(&mut self, kind: Kind, peer: Peer, part: &[u8], last: bool) -> io::Result<()> {
+        let state = self.peers.entry(peer).or_default();
+        let message = match kind {
+            Kind::Sent => &mut state.sent,
+            _ => &mut state.received,
+        };
+        let room = MAX_TEXT - message.text.len();
+        message
+            .text
+            .extend_from_slice(&part[..part.len().min(room)]);
+        message.bytes += part.len() as u64;
+        if !last {
             return Ok(());
         }
         let message = mem::take(message);
-        self.write_message(Kind::Received, peer, message)
+        self.write_message(kind, peer, message)
     }
 
     /// Writes a line of `kind` that ends the connection to `peer`, with the text of `event`, after its
