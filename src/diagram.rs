@@ -149,7 +149,7 @@ impl Diagram {
         self.entries.iter().filter_map(Entry::step)
     }
 
-    /// Returns the picture of the same.
+    /// Returns the picture, with the kernels of both ends.
     fn scene(&self) -> Scene {
         Scene::new(&self.participants, &self.entries)
     }
