@@ -1,7 +1,7 @@
 //! What a picture of a conversation shows: the programs and the kernels of both ends, what goes from
 //! one to the other, what waits in a kernel, and the calls in which a program stands. No drawing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::time::{Duration, SystemTime};
 
@@ -76,9 +76,8 @@ impl Scene {
     /// Draws up the scene of these participants, the last of which is the server.
     pub(super) fn new(names: &[String], entries: &[Entry]) -> Self {
         let mut builder = Builder::new(names);
-        for entry in entries.iter().filter(|e| e.record.event == Kind::Call) {
-            builder.participants[entry.writer].is_explained = true;
-        }
+        let calls = entries.iter().filter(|e| e.record.event == Kind::Call);
+        builder.explained = calls.map(|entry| entry.writer).collect();
         for entry in entries {
             builder.add(entry);
         }
@@ -114,24 +113,18 @@ struct Builder {
     scene: Scene,
     /// The bars that have no end yet, and when they end.
     begun: Vec<(Bar, SystemTime)>,
-    /// By their places.
-    participants: Vec<Participant>,
+    /// The names of the participants by their places, and the place of the server.
+    names: Vec<String>,
     server: usize,
+    /// The participants that have recorded their calls.
+    explained: HashSet<usize>,
+    /// The moments after which a participant has made no call that is known.
+    idle: HashMap<usize, usize>,
     /// What goes from one participant to another.
     ways: HashMap<(usize, usize), Way>,
     /// The connections that wait to be accepted, and how many may.
     backlog: u64,
     capacity: Option<u64>,
-}
-
-/// What is known about a program.
-#[derive(Default)]
-struct Participant {
-    name: String,
-    /// Whether it has recorded its calls.
-    is_explained: bool,
-    /// The moment after which it has made no call that is known.
-    idle: Option<usize>,
 }
 
 /// What is known about a direction.
@@ -147,18 +140,14 @@ struct Way {
 impl Builder {
     /// Creates a scene without moments of these participants, the last of which is the server.
     fn new(names: &[String]) -> Self {
-        let participants = names.iter().map(|name| Participant {
-            name: short(name, TEXT),
-            ..Participant::default()
-        });
         let mut builder = Self {
-            participants: participants.collect(),
+            names: names.iter().map(|name| short(name, TEXT)).collect(),
             server: names.len() - 1,
             ..Self::default()
         };
         let clients = 0..builder.server.min(CLIENTS);
         for place in clients.chain([builder.server]) {
-            let name = &builder.participants[place].name;
+            let name = &builder.names[place];
             let mut lanes = [name.clone(), say!("{name}'s kernel", "{name}-Kernel")];
             if builder.is_shared(place) {
                 lanes[0] = words!("other clients", "andere Clients").into();
@@ -190,7 +179,7 @@ impl Builder {
     }
 
     fn explains(&self, place: usize) -> bool {
-        self.participants[place].is_explained
+        self.explained.contains(&place)
     }
 
     fn way(&mut self, from: usize, to: usize) -> &mut Way {
@@ -239,7 +228,7 @@ impl Builder {
         let client = entry.writer.min(entry.peer.unwrap_or(entry.writer));
         let mut label = text.to_owned();
         if self.server > 1 && client != self.server {
-            label += &format!(" ({})", self.participants[client].name);
+            label += &format!(" ({})", self.names[client]);
         }
         self.scene.moments.push(Moment {
             time: entry.rank.0,
@@ -257,7 +246,7 @@ impl Builder {
     fn calls(&mut self, entry: &Entry, place: usize, call: &str) {
         let way = (self.program(place), self.kernel(place));
         let moment = self.push(entry, way, entry.has_writer(place), call);
-        self.participants[place].idle = Some(moment);
+        self.idle.insert(place, moment);
     }
 
     /// Adds the return of a call of the participant at `place`. The program stood in it since its last
@@ -265,8 +254,7 @@ impl Builder {
     fn returns(&mut self, entry: &Entry, place: usize, call: &str) {
         let way = (self.kernel(place), self.program(place));
         let last = self.push(entry, way, entry.has_writer(place), call);
-        let idle = self.participants[place].idle.replace(last);
-        if let Some(first) = idle
+        if let Some(first) = self.idle.insert(place, last)
             && !self.explains(place)
             && !self.is_shared(place)
         {
