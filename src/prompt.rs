@@ -3,8 +3,9 @@
 //!
 //! The text to print above the prompt and the current turn are stored here. A message through
 //! rustyline's `ExternalPrinter`, the nudge, then makes rustyline draw both in one write, once it
-//! has handled all keys that were typed. So a line never counts as the answer to something that was
-//! not on the screen when the line was typed.
+//! has handled all keys that have reached it. So a line does not count as the answer to something
+//! that was not on the screen when Enter was pressed, unless that key was still on its way from the
+//! terminal.
 
 use std::env;
 use std::mem;
@@ -180,8 +181,8 @@ impl SharedPrompt {
         state.nudge();
     }
 
-    /// Takes the rows that were not drawn, behind what erases the status, and the text on the prompt. Call it when the prompt is
-    /// off the screen.
+    /// Takes the rows that were not drawn, behind what erases the status, and the text on the prompt.
+    /// Call it when the prompt is off the screen.
     #[must_use]
     pub fn take_rest(&self) -> (String, String) {
         let mut state = self.lock();
