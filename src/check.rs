@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::event::Failure;
 use crate::framing::Framing;
-use crate::words;
+use crate::{say, words};
 
 use self::stage::{Stage, Trouble};
 
@@ -55,11 +55,11 @@ struct Check {
     id: &'static str,
     level: u8,
     kind: Kind,
+    run: fn(&mut Stage<'_>) -> Result<(), Trouble>,
+    /// What the program does if the check passes, in English and German.
+    name: (&'static str, &'static str),
     /// Whether no later check makes sense if this one fails.
     decides: bool,
-    /// What the program does if the check passes.
-    name: fn() -> &'static str,
-    run: fn(&mut Stage<'_>) -> Result<(), Trouble>,
 }
 
 /// Which programs can be checked for something.
@@ -74,30 +74,30 @@ enum Kind {
 }
 
 /// What came of a check. It is displayed as the lines that a person reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     /// `C1` to `C13`, or `S1` to `S10`.
     pub check: &'static str,
     /// What the program does if the check passes.
     pub name: &'static str,
     /// What came of it.
+    #[serde(flatten)]
     pub outcome: Outcome,
 }
 
 /// Whether a check passed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "result", rename_all = "lowercase")]
 pub enum Outcome {
     /// It passed.
     Passed,
     /// It failed.
     Failed {
-        /// What was seen.
-        seen: String,
-        /// What was expected instead.
-        expected: String,
-        /// What may be the mistake.
-        hint: String,
+        /// Why.
+        #[serde(flatten)]
+        finding: Finding,
         /// The last error that the program has reported.
+        #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<Complaint>,
     },
     /// It was not made, for this reason.
@@ -135,7 +135,7 @@ pub fn run(
         all_passed &= !failed;
         report(&Verdict {
             check: check.id,
-            name: (check.name)(),
+            name: words!(check.name.0, check.name.1),
             outcome,
         })?;
         if failed && check.decides {
@@ -151,19 +151,24 @@ impl Check {
         level: u8,
         kind: Kind,
         run: fn(&mut Stage<'_>) -> Result<(), Trouble>,
-        name: fn() -> &'static str,
     ) -> Self {
         Self {
             id,
             level,
             kind,
-            decides: false,
-            name,
             run,
+            name: ("", ""),
+            decides: false,
         }
     }
 
-    /// Returns the check as one without which no later one makes sense.
+    const fn named(self, en: &'static str, de: &'static str) -> Self {
+        Self {
+            name: (en, de),
+            ..self
+        }
+    }
+
     const fn deciding(self) -> Self {
         Self {
             decides: true,
@@ -188,59 +193,12 @@ impl Check {
     }
 }
 
-/// A verdict as a program reads it.
-#[derive(Serialize)]
-struct Object<'a> {
-    check: &'static str,
-    name: &'static str,
-    result: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seen: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expected: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a Complaint>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-}
-
 impl Verdict {
     /// Returns the verdict as a JSON object on one line.
     #[must_use]
     pub fn json(&self) -> String {
-        let mut object = Object {
-            check: self.check,
-            name: self.name,
-            result: "passed",
-            seen: None,
-            expected: None,
-            hint: None,
-            error: None,
-            reason: None,
-        };
-        match &self.outcome {
-            Outcome::Passed => {}
-            Outcome::Skipped { reason } => {
-                object.result = "skipped";
-                object.reason = Some(reason);
-            }
-            Outcome::Failed {
-                seen,
-                expected,
-                hint,
-                error,
-            } => {
-                object.result = "failed";
-                object.seen = Some(seen);
-                object.expected = Some(expected);
-                object.hint = Some(hint);
-                object.error = error.as_ref();
-            }
-        }
         // Text and numbers always have a form in JSON.
-        serde_json::to_string(&object).unwrap_or_default()
+        serde_json::to_string(self).unwrap_or_default()
     }
 }
 
@@ -254,29 +212,28 @@ impl fmt::Display for Verdict {
         match outcome {
             Outcome::Passed => write!(f, "\u{2713} {check:<3} {name}"),
             Outcome::Skipped { reason } => write!(f, "- {check:<3} {name}: {reason}"),
-            Outcome::Failed {
-                seen,
-                expected,
-                hint,
-                error,
-            } => {
+            Outcome::Failed { finding, error } => {
+                let Finding {
+                    seen,
+                    expected,
+                    hint,
+                } = finding;
                 let names = words!(
-                    ["seen", "expected", "hint", "error", "line"],
-                    ["gesehen", "erwartet", "Hinweis", "Fehler", "Zeile"]
+                    ["seen:", "expected:", "hint:"],
+                    ["gesehen:", "erwartet:", "Hinweis:"]
                 );
                 write!(f, "\u{2717} {check:<3} {name}")?;
                 for (name, text) in names.iter().zip([seen, expected, hint]) {
-                    let name = format!("{name}:");
                     write!(f, "\n      {name:<9} {text}")?;
                 }
-                if let Some(error) = error {
-                    let name = match error.line {
-                        Some(line) => format!("{} {line}:", names[4]),
-                        None => format!("{}:", names[3]),
-                    };
-                    write!(f, "\n      {name:<9} {}", error.text)?;
-                }
-                Ok(())
+                let Some(Complaint { line, text, .. }) = error else {
+                    return Ok(());
+                };
+                let name = match line {
+                    Some(line) => say!("line {line}:", "Zeile {line}:"),
+                    None => say!("error:", "Fehler:"),
+                };
+                write!(f, "\n      {name:<9} {text}")
             }
         }
     }

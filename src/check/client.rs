@@ -21,62 +21,42 @@ const BETWEEN: Duration = Duration::from_millis(200);
 const HELLO: &str = "hallo";
 
 pub(super) const CHECKS: [Check; 13] = [
-    Check::new("C1", 1, Kind::Wire, connects, || {
-        words!("connects within 3 s", "verbindet sich innert 3 s")
-    })
-    .deciding(),
-    Check::new("C2", 1, Kind::Wire, sends, || {
-        words!("sends the line that is typed", "sendet die getippte Zeile")
-    })
-    .deciding(),
-    Check::new("C3", 1, Kind::Wire, sends_exactly, || {
-        words!("sends exactly that", "sendet genau das")
-    }),
-    Check::new("C4", 1, Kind::Wire, sends_utf8, || {
-        words!("sends \u{fc} as UTF-8", "sendet \u{fc} als UTF-8")
-    }),
-    Check::new("C5", 1, Kind::Started, prints, || {
-        words!("prints the reply as text", "gibt die Antwort als Text aus")
-    }),
-    Check::new("C6", 1, Kind::Wire, goes_on, || {
-        words!("has a second turn", "hat eine zweite Runde")
-    }),
-    Check::new("C7", 1, Kind::Wire, leaves, || {
-        words!("leaves when bye is typed", "geht, wenn bye getippt wird")
-    }),
-    Check::new("C8", 2, Kind::Wire, outlives_empty_line, || {
-        words!(
-            "goes on after an empty line",
-            "macht nach einer leeren Zeile weiter"
-        )
-    }),
-    Check::new("C9", 2, Kind::Started, sees_the_end, || {
-        words!("ends when the server leaves", "endet, wenn der Server geht")
-    }),
-    Check::new("C10", 2, Kind::Marked, joins_parts, || {
-        words!(
-            "takes a reply in two parts as one",
-            "nimmt eine Antwort in zwei Teilen als eine"
-        )
-    }),
-    Check::new("C11", 3, Kind::Marked, joins_characters, || {
-        words!(
-            "reads a character that arrives in two halves",
-            "liest ein Zeichen, das in zwei Hälften kommt"
-        )
-    }),
-    Check::new("C12", 3, Kind::Started, waits_for_the_server, || {
-        words!(
-            "tries again when the server is not there yet",
-            "versucht es wieder, wenn der Server noch nicht da ist"
-        )
-    }),
-    Check::new("C13", 3, Kind::Started, comes_back, || {
-        words!(
-            "comes back when the connection is lost",
-            "kommt wieder, wenn die Verbindung abbricht"
-        )
-    }),
+    Check::new("C1", 1, Kind::Wire, connects)
+        .named("connects within 3 s", "verbindet sich innert 3 s")
+        .deciding(),
+    Check::new("C2", 1, Kind::Wire, sends)
+        .named("sends the line that is typed", "sendet die getippte Zeile")
+        .deciding(),
+    Check::new("C3", 1, Kind::Wire, sends_exactly).named("sends exactly that", "sendet genau das"),
+    Check::new("C4", 1, Kind::Wire, sends_utf8)
+        .named("sends \u{fc} as UTF-8", "sendet \u{fc} als UTF-8"),
+    Check::new("C5", 1, Kind::Started, prints)
+        .named("prints the reply as text", "gibt die Antwort als Text aus"),
+    Check::new("C6", 1, Kind::Wire, goes_on).named("has a second turn", "hat eine zweite Runde"),
+    Check::new("C7", 1, Kind::Wire, leaves)
+        .named("leaves when bye is typed", "geht, wenn bye getippt wird"),
+    Check::new("C8", 2, Kind::Wire, outlives_empty_line).named(
+        "goes on after an empty line",
+        "macht nach einer leeren Zeile weiter",
+    ),
+    Check::new("C9", 2, Kind::Started, sees_the_end)
+        .named("ends when the server leaves", "endet, wenn der Server geht"),
+    Check::new("C10", 2, Kind::Marked, joins_parts).named(
+        "takes a reply in two parts as one",
+        "nimmt eine Antwort in zwei Teilen als eine",
+    ),
+    Check::new("C11", 3, Kind::Marked, joins_characters).named(
+        "reads a character that arrives in two halves",
+        "liest ein Zeichen, das in zwei Hälften kommt",
+    ),
+    Check::new("C12", 3, Kind::Started, waits_for_the_server).named(
+        "tries again when the server is not there yet",
+        "versucht es wieder, wenn der Server noch nicht da ist",
+    ),
+    Check::new("C13", 3, Kind::Started, comes_back).named(
+        "comes back when the connection is lost",
+        "kommt wieder, wenn die Verbindung abbricht",
+    ),
 ];
 
 /// Has the client connect, to speak next. A client that somebody has started may be there already.

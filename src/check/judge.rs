@@ -1,5 +1,6 @@
 //! What is wrong with what a program sent or printed, as far as its bytes tell. No I/O.
 
+use serde::Serialize;
 use serde::de::IgnoredAny;
 
 use crate::framing::{Decoder, Encoder, Framing, Pause, Text, Wire};
@@ -10,7 +11,7 @@ use crate::{say, words};
 const SHOWN: usize = 60;
 
 /// Why a check failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// What was seen.
     pub seen: String,

@@ -33,64 +33,49 @@ const TIME_WAIT: Duration = Duration::from_secs(65);
 const CROWD: usize = 20;
 
 pub(super) const CHECKS: [Check; 10] = [
-    Check::new("S1", 1, Kind::Wire, listens, || {
-        words!("listens within 3 s", "hört innert 3 s zu")
-    })
-    .deciding(),
-    Check::new("S2", 1, Kind::Wire, waits, || {
-        words!(
+    Check::new("S1", 1, Kind::Wire, listens)
+        .named("listens within 3 s", "hört innert 3 s zu")
+        .deciding(),
+    Check::new("S2", 1, Kind::Wire, waits)
+        .named(
             "accepts a client, and lets it speak first",
-            "nimmt einen Client an und lässt ihn zuerst sprechen"
+            "nimmt einen Client an und lässt ihn zuerst sprechen",
         )
-    })
-    .deciding(),
-    Check::new("S3", 1, Kind::Wire, answers, || {
-        words!(
+        .deciding(),
+    Check::new("S3", 1, Kind::Wire, answers)
+        .named(
             "prints what the client says, and answers",
-            "gibt aus, was der Client sagt, und antwortet"
+            "gibt aus, was der Client sagt, und antwortet",
         )
-    })
-    .deciding(),
-    Check::new("S4", 1, Kind::Wire, goes_on, || {
-        words!(
-            "has a second turn, and answers in UTF-8",
-            "hat eine zweite Runde und antwortet in UTF-8"
-        )
-    }),
-    Check::new("S5", 1, Kind::Started, sees_the_end, || {
-        words!("sees that the client leaves", "merkt, dass der Client geht")
-    }),
-    Check::new("S6", 2, Kind::Started, serves_the_next, || {
-        words!(
-            "serves the next client, and starts again at once",
-            "bedient den nächsten Client und startet sofort wieder"
-        )
-    }),
-    Check::new("S7", 2, Kind::Marked, finds_messages, || {
-        words!(
-            "finds each message, however it arrives",
-            "findet jede Nachricht, wie auch immer sie ankommt"
-        )
-    }),
-    Check::new("S8", 3, Kind::Started, serves_two, || {
-        words!(
+        .deciding(),
+    Check::new("S4", 1, Kind::Wire, goes_on).named(
+        "has a second turn, and answers in UTF-8",
+        "hat eine zweite Runde und antwortet in UTF-8",
+    ),
+    Check::new("S5", 1, Kind::Started, sees_the_end)
+        .named("sees that the client leaves", "merkt, dass der Client geht"),
+    Check::new("S6", 2, Kind::Started, serves_the_next).named(
+        "serves the next client, and starts again at once",
+        "bedient den nächsten Client und startet sofort wieder",
+    ),
+    Check::new("S7", 2, Kind::Marked, finds_messages).named(
+        "finds each message, however it arrives",
+        "findet jede Nachricht, wie auch immer sie ankommt",
+    ),
+    Check::new("S8", 3, Kind::Started, serves_two)
+        .named(
             "serves a second client while the first is silent",
-            "bedient einen zweiten Client, während der erste schweigt"
+            "bedient einen zweiten Client, während der erste schweigt",
         )
-    })
-    .deciding(),
-    Check::new("S9", 3, Kind::Started, serves_many, || {
-        words!(
-            "gives each of 20 clients its own answer",
-            "gibt jedem von 20 Clients seine eigene Antwort"
-        )
-    }),
-    Check::new("S10", 3, Kind::Started, outlives_reset, || {
-        words!(
-            "goes on when a client is lost",
-            "macht weiter, wenn ein Client abbricht"
-        )
-    }),
+        .deciding(),
+    Check::new("S9", 3, Kind::Started, serves_many).named(
+        "gives each of 20 clients its own answer",
+        "gibt jedem von 20 Clients seine eigene Antwort",
+    ),
+    Check::new("S10", 3, Kind::Started, outlives_reset).named(
+        "goes on when a client is lost",
+        "macht weiter, wenn ein Client abbricht",
+    ),
 ];
 
 /// Starts the server, unless somebody else does, and connects the first client.

@@ -397,18 +397,14 @@ impl<'a> Stage<'a> {
 
     /// Returns the outcome of a check with this `finding`. An exception that the program has reported
     /// tells the mistake better than what was seen, unless that is `certain`.
-    pub(super) fn explain(&mut self, finding: Finding, certain: bool) -> Outcome {
+    pub(super) fn explain(&mut self, mut finding: Finding, certain: bool) -> Outcome {
         let error = self.program.as_ref().and_then(Program::complaint);
         let exception = error
             .as_ref()
             .filter(|error| error.is_exception && !certain);
         let advice = exception.and_then(Complaint::advice);
-        Outcome::Failed {
-            seen: finding.seen,
-            expected: finding.expected,
-            hint: advice.map_or(finding.hint, Into::into),
-            error,
-        }
+        finding.hint = advice.map_or(finding.hint, Into::into);
+        Outcome::Failed { finding, error }
     }
 }
 
