@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::check::judge::{self, Finding};
-use crate::check::peer::{End, Peer};
+use crate::check::peer::End;
 use crate::check::program::Program;
-use crate::check::stage::{ANSWERING, CONNECTING, Stage, Trouble, tell};
+use crate::check::stage::{self, ANSWERING, CONNECTING, Stage, Trouble};
 use crate::check::{Check, Kind};
 use crate::sys::Stands;
 use crate::{say, words};
@@ -13,9 +13,8 @@ use crate::{say, words};
 /// How long a client may take that tries again.
 const RETRYING: Duration = Duration::from_secs(10);
 
-/// How long the server is not there yet, and the pause between two parts of a message.
+/// How long the server is not there yet.
 const LATE: Duration = Duration::from_millis(1500);
-const BETWEEN: Duration = Duration::from_millis(200);
 
 /// What is typed first.
 const HELLO: &str = "hallo";
@@ -61,159 +60,117 @@ pub(super) const CHECKS: [Check; 13] = [
 
 /// Has the client connect, to speak next. A client that somebody has started may be there already.
 fn connects(stage: &mut Stage<'_>) -> Result<(), Trouble> {
-    if stage.is_by_hand()
-        && let Some(peer) = &mut stage.peer
-        && peer.end().is_none()
-    {
-        if std::mem::take(&mut stage.owes) {
-            peer.send("ok");
-        }
-        return Ok(());
+    if stage.goes_on() {
+        return if stage.owes { stage.say("ok") } else { Ok(()) };
     }
     stage.clear();
     stage.listen()?;
-    if stage.is_by_hand() {
-        let port = stage.options.port;
-        tell(&say!(
-            "Start your client now: it must connect to port {port} of localhost.",
-            "Starte jetzt deinen Client: er muss sich mit Port {port} von localhost verbinden."
-        ));
-    }
     stage.start()?;
-    stage.peer = stage.accept(CONNECTING)?;
-    if stage.peer.is_some() {
+    if stage.accept(CONNECTING)? {
         return Ok(());
     }
-    Err(unconnected(stage)?.into())
-}
-
-/// Returns why a client has not connected.
-fn unconnected(stage: &mut Stage<'_>) -> Result<Finding, Trouble> {
+    let has_ended = stage.has_ended();
+    let seen = say!("no connection: {}", "keine Verbindung: {}", stage.doing());
     let port = stage.options.port;
-    let expected = say!(
-        "a TCP connection to 127.0.0.1:{port} within 3 s",
-        "eine TCP-Verbindung zu 127.0.0.1:{port} innert 3 s"
-    );
-    if stage.has_ended() {
-        return Ok(Finding {
-            seen: say!("no connection: {}", "keine Verbindung: {}", stage.doing()),
-            expected,
-            hint: words!(
+    let (seen, hint) = if has_ended {
+        (
+            seen,
+            words!(
                 "It ends before connect(): is client_program() called, and is this the right file?",
                 "Es endet vor connect(): wird client_program() aufgerufen, und ist es die richtige \
                  Datei?"
-            )
-            .into(),
-        });
-    }
-    let doing = stage.doing();
-    // A client over UDP sends nothing before it has something to say.
-    stage.type_line(HELLO);
-    let datagram = stage.wait(ANSWERING / 2, |stage| stage.has_datagram().then_some(()))?;
-    if datagram.is_some() {
-        return Ok(Finding {
-            seen: say!(
+            ),
+        )
+    } else if speaks_udp(stage)? {
+        (
+            say!(
                 "a UDP datagram on port {port}, and no connection",
                 "ein UDP-Datagramm auf Port {port} und keine Verbindung"
             ),
-            expected,
-            hint: words!(
-                "SOCK_DGRAM is UDP, which has no connections: use socket.SOCK_STREAM.",
-                "SOCK_DGRAM ist UDP und hat keine Verbindungen: socket.SOCK_STREAM verwenden."
-            )
-            .into(),
-        });
-    }
-    let connects_late = stage.accept(Duration::ZERO)?.is_some();
-    Ok(Finding {
-        seen: if connects_late {
-            words!(
+            stage::is_udp(),
+        )
+    } else if stage.accept(Duration::ZERO)? {
+        (
+            say!(
                 "it connects only when a line has been typed",
                 "es verbindet sich erst, wenn eine Zeile getippt ist"
-            )
-            .into()
-        } else {
-            say!("no connection: {doing}", "keine Verbindung: {doing}")
-        },
-        expected,
-        hint: if connects_late {
+            ),
             words!(
                 "connect() comes before input().",
                 "connect() kommt vor input()."
-            )
-        } else {
+            ),
+        )
+    } else {
+        (
+            seen,
             words!(
-                "Compare the host and the port in connect(): localhost, and the port of this \
-                 check.",
+                "Compare the host and the port in connect(): localhost, and the port of this check.",
                 "Host und Port in connect() vergleichen: localhost und der Port dieser Prüfung."
-            )
-        }
-        .into(),
-    })
+            ),
+        )
+    };
+    Err(Trouble::Finding(Finding {
+        seen,
+        expected: say!(
+            "a TCP connection to 127.0.0.1:{port} within 3 s",
+            "eine TCP-Verbindung zu 127.0.0.1:{port} innert 3 s"
+        ),
+        hint: hint.into(),
+    }))
+}
+
+/// Types a line, since a client over UDP sends nothing before. Returns whether a datagram comes.
+fn speaks_udp(stage: &mut Stage<'_>) -> Result<bool, Trouble> {
+    stage.type_line(HELLO);
+    stage.wait(ANSWERING / 2, |stage| stage.has_datagram())
 }
 
 /// Has the client connect and send `text`. Returns what came.
 fn say(stage: &mut Stage<'_>, text: &str) -> Result<Vec<u8>, Trouble> {
     connects(stage)?;
-    stage.type_line(text);
-    hear(stage, text)
+    say_next(stage, text)
 }
 
-/// Returns what the client sends when `text` was typed.
-fn hear(stage: &mut Stage<'_>, text: &str) -> Result<Vec<u8>, Trouble> {
+/// Has the client send `text`, which is typed. Returns what came.
+fn say_next(stage: &mut Stage<'_>, text: &str) -> Result<Vec<u8>, Trouble> {
+    stage.type_line(text);
     let least = judge::encode(stage.options.framing, text).len();
     let heard = stage.hear(least)?;
-    if heard.is_empty() {
-        return Err(silence(stage, text).into());
+    stage.owes = !heard.is_empty();
+    if stage.owes {
+        return Ok(heard);
     }
-    stage.owes = true;
-    Ok(heard)
-}
-
-/// Returns why nothing has come when `text` was typed.
-fn silence(stage: &mut Stage<'_>, text: &str) -> Finding {
-    let end = stage.peer.as_mut().and_then(Peer::end);
-    let doing = stage.doing();
-    let stands = stage.stands();
-    let has_read = stage.program.as_ref().and_then(Program::has_read);
-    let seen = match end {
-        Some(_) => say!(
-            "no byte, and the connection is closed: {doing}",
-            "kein Byte, und die Verbindung ist geschlossen: {doing}"
-        ),
-        None => say!("no byte: {doing}", "kein Byte: {doing}"),
-    };
-    let hint = match (end, stands, has_read) {
-        (Some(_), _, _) => words!(
-            "It leaves instead of sending: is the text sent within the loop, and close() after it?",
-            "Es geht, statt zu senden: wird der Text in der Schleife gesendet, und close() erst \
-             danach?"
-        ),
-        (None, Some(Stands::Recv), Some(false)) => words!(
-            "It waits for the server, but the client speaks first: input() and send() come before \
-             recv().",
-            "Es wartet auf den Server, aber der Client spricht zuerst: input() und send() kommen vor \
-             recv()."
-        ),
-        (None, Some(Stands::Recv | Stands::Input), _) => words!(
-            "It has taken the line and sent nothing: is send() missing, or, with makefile(), \
-             flush()?",
-            "Es hat die Zeile genommen und nichts gesendet: fehlt send(), oder bei makefile() \
-             flush()?"
-        ),
-        _ => words!(
-            "After input(), send() must follow; with makefile(), flush() too.",
-            "Auf input() muss send() folgen; bei makefile() auch flush()."
-        ),
-    };
-    Finding {
-        seen,
-        expected: say!(
-            "\"{text}\" within 2 s after it was typed",
-            "\"{text}\" innert 2 s nach dem Tippen"
-        ),
-        hint: hint.into(),
-    }
+    let expected = say!(
+        "\"{text}\" within 2 s after it was typed",
+        "\"{text}\" innert 2 s nach dem Tippen"
+    );
+    Err(stage.silence(expected, |stage, is_closed| {
+        let has_read = stage.program.as_ref().and_then(Program::has_read);
+        match stage.stands() {
+            _ if is_closed => words!(
+                "It leaves instead of sending: is the text sent within the loop, and close() after \
+                 it?",
+                "Es geht, statt zu senden: wird der Text in der Schleife gesendet, und close() erst \
+                 danach?"
+            ),
+            Some(Stands::Recv) if has_read == Some(false) => words!(
+                "It waits for the server, but the client speaks first: input() and send() come \
+                 before recv().",
+                "Es wartet auf den Server, aber der Client spricht zuerst: input() und send() kommen \
+                 vor recv()."
+            ),
+            Some(Stands::Recv | Stands::Input) => words!(
+                "It has taken the line and sent nothing: is send() missing, or, with makefile(), \
+                 flush()?",
+                "Es hat die Zeile genommen und nichts gesendet: fehlt send(), oder bei makefile() \
+                 flush()?"
+            ),
+            _ => words!(
+                "After input(), send() must follow; with makefile(), flush() too.",
+                "Auf input() muss send() folgen; bei makefile() auch flush()."
+            ),
+        }
+    }))
 }
 
 fn sends(stage: &mut Stage<'_>) -> Result<(), Trouble> {
@@ -234,32 +191,26 @@ fn sends_utf8(stage: &mut Stage<'_>) -> Result<(), Trouble> {
 
 fn prints(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     say(stage, HELLO)?;
-    stage.reply("Z\u{fc}rich");
+    stage.say("Z\u{fc}rich")?;
     stage.expect_printed("Z\u{fc}rich")
 }
 
 fn goes_on(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     const AGAIN: &str = "noch einmal";
     say(stage, HELLO)?;
-    stage.reply("eins");
-    stage.type_line(AGAIN);
-    let heard = hear(stage, AGAIN)?;
+    stage.say("eins")?;
+    let heard = say_next(stage, AGAIN)?;
     judge::sent(stage.options.framing, AGAIN, &heard)?;
-    stage.reply("zwei");
+    stage.say("zwei")?;
     stage.expect_printed("zwei")
 }
 
 fn leaves(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     say(stage, HELLO)?;
-    stage.reply("gut");
+    stage.say("gut")?;
     stage.type_line("bye");
-    let expected = words!(
-        "the connection is closed within 2 s, nothing is sent, and the program ends with status 0",
-        "die Verbindung wird innert 2 s geschlossen, nichts wird gesendet, und das Programm endet mit \
-         Status 0"
-    );
     let heard = stage.hear(1)?;
-    let end = stage.peer.as_mut().and_then(Peer::end);
+    let end = stage.end();
     let (seen, hint) = if !heard.is_empty() {
         (
             judge::dump(&heard),
@@ -280,11 +231,10 @@ fn leaves(stage: &mut Stage<'_>) -> Result<(), Trouble> {
         )
     } else if end == Some(End::Reset) {
         (
-            words!(
+            say!(
                 "the connection is reset",
                 "die Verbindung wird zurückgesetzt"
-            )
-            .into(),
+            ),
             words!(
                 "close() with something unread resets the connection: read the reply before.",
                 "close() mit Ungelesenem setzt die Verbindung zurück: vorher die Antwort lesen."
@@ -292,7 +242,7 @@ fn leaves(stage: &mut Stage<'_>) -> Result<(), Trouble> {
         )
     } else if stage.is_by_hand() {
         return Ok(());
-    } else if !stage.ends()? {
+    } else if !stage.wait(ANSWERING, Stage::has_ended)? {
         (
             say!(
                 "it has closed the connection, but does not end: {}",
@@ -312,12 +262,15 @@ fn leaves(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     } else {
         return Ok(());
     };
-    Err(Finding {
+    Err(Trouble::Finding(Finding {
         seen,
-        expected: expected.into(),
+        expected: say!(
+            "the connection is closed within 2 s, nothing is sent, and the program ends with status 0",
+            "die Verbindung wird innert 2 s geschlossen, nichts wird gesendet, und das Programm endet \
+             mit Status 0"
+        ),
         hint: hint.into(),
-    }
-    .into())
+    }))
 }
 
 fn outlives_empty_line(stage: &mut Stage<'_>) -> Result<(), Trouble> {
@@ -328,26 +281,24 @@ fn outlives_empty_line(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     let empty = judge::encode(framing, "");
     let mut heard = stage.hear(empty.len().max(1))?;
     // With an end mark, an empty message is a message like another.
-    if !empty.is_empty() && (heard == empty || judge::sent(framing, "", &heard).is_ok()) {
-        stage.reply("ok");
+    if framing.marks_the_end() && judge::sent(framing, "", &heard).is_ok() {
+        stage.say("ok")?;
         heard = stage.hear(1)?;
     }
     if heard.is_empty() {
-        return Err(Finding {
+        return Err(Trouble::Finding(Finding {
             seen: say!("no byte: {}", "kein Byte: {}", stage.doing()),
             expected: say!(
                 "\"{HELLO}\", which was typed after the empty line",
                 "\"{HELLO}\", das nach der leeren Zeile getippt wurde"
             ),
-            hint: words!(
+            hint: say!(
                 "send() of an empty text sends no byte, so the server answers nothing, and both wait \
                  for ever: ask again when the line is empty.",
                 "send() mit leerem Text sendet kein Byte, der Server antwortet nicht, und beide warten \
                  für immer: bei leerer Zeile nochmals fragen."
-            )
-            .into(),
-        }
-        .into());
+            ),
+        }));
     }
     stage.owes = true;
     Ok(judge::sent(framing, HELLO, &heard)?)
@@ -355,59 +306,39 @@ fn outlives_empty_line(stage: &mut Stage<'_>) -> Result<(), Trouble> {
 
 fn sees_the_end(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     say(stage, HELLO)?;
-    if let Some(peer) = stage.peer.take() {
-        peer.close();
-    }
-    let ended = stage.ends()?;
-    if ended && !stage.has_failed() {
+    stage.leave();
+    if stage.wait(ANSWERING, Stage::has_ended)? && !stage.has_failed() {
         return Ok(());
     }
-    Err(Finding {
+    Err(Trouble::Finding(Finding {
         seen: stage.doing(),
-        expected: words!(
+        expected: say!(
             "it ends by itself, without an exception",
             "es endet von selbst, ohne Ausnahme"
-        )
-        .into(),
-        hint: words!(
+        ),
+        hint: say!(
             "When the server has left, recv() returns no bytes: end the loop then (if not data: \
              break).",
             "Wenn der Server gegangen ist, liefert recv() keine Bytes: dann die Schleife beenden \
              (if not data: break)."
-        )
-        .into(),
-    }
-    .into())
-}
-
-/// Replies with `text`, in two parts with a pause between them, the first of `cut` bytes.
-fn reply_in_parts(stage: &mut Stage<'_>, text: &str, cut: usize) -> Result<(), Trouble> {
-    let bytes = judge::encode(stage.options.framing, text);
-    if let Some(program) = &mut stage.program {
-        program.mark();
-    }
-    stage.send_bytes(&bytes[..cut]);
-    stage.pause(BETWEEN)?;
-    stage.send_bytes(&bytes[cut..]);
-    stage.owes = false;
-    stage.expect_printed(text)
+        ),
+    }))
 }
 
 fn joins_parts(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     say(stage, HELLO)?;
     let long = judge::long_text();
-    reply_in_parts(stage, &long, long.len() / 2)?;
-    stage.type_line("weiter");
-    let heard = hear(stage, "weiter")?;
+    let bytes = judge::encode(stage.options.framing, &long);
+    let (start, end) = bytes.split_at(long.len() / 2);
+    stage.send(&[start, end])?;
+    stage.expect_printed(&long)?;
+    let heard = say_next(stage, "weiter")?;
     Ok(judge::sent(stage.options.framing, "weiter", &heard)?)
 }
 
 fn joins_characters(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     say(stage, HELLO)?;
-    let text = "Z\u{fc}rich";
-    let bytes = judge::encode(stage.options.framing, text);
-    let umlaut = bytes.iter().position(|byte| *byte == 0xc3);
-    reply_in_parts(stage, text, umlaut.unwrap_or_default() + 1)
+    stage.say_torn("Z\u{fc}rich")
 }
 
 fn waits_for_the_server(stage: &mut Stage<'_>) -> Result<(), Trouble> {
@@ -415,40 +346,30 @@ fn waits_for_the_server(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     stage.start()?;
     stage.pause(LATE)?;
     stage.listen()?;
-    stage.peer = stage.accept(RETRYING)?;
-    if stage.peer.is_some() {
-        stage.type_line(HELLO);
-        hear(stage, HELLO)?;
-        return Ok(());
-    }
-    Err(Trouble::Certain(not_again(stage)))
+    connects_again(stage, HELLO)
 }
 
 fn comes_back(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     say(stage, HELLO)?;
     // A connection that is dropped is reset.
     stage.peer = None;
-    stage.peer = stage.accept(RETRYING)?;
-    if stage.peer.is_some() {
-        stage.type_line("noch da");
-        hear(stage, "noch da")?;
-        return Ok(());
-    }
-    Err(Trouble::Certain(not_again(stage)))
+    connects_again(stage, "noch da")
 }
 
-fn not_again(stage: &mut Stage<'_>) -> Finding {
-    Finding {
+/// Fails unless the client connects within a longer time, and sends `text`, which is typed.
+fn connects_again(stage: &mut Stage<'_>, text: &str) -> Result<(), Trouble> {
+    if stage.accept(RETRYING)? {
+        return say_next(stage, text).map(drop);
+    }
+    Err(Trouble::Certain(Finding {
         seen: stage.doing(),
-        expected: words!(
+        expected: say!(
             "it connects within 10 s when the server is there",
             "es verbindet sich innert 10 s, wenn der Server da ist"
-        )
-        .into(),
-        hint: words!(
+        ),
+        hint: say!(
             "Catch ConnectionError, wait a moment, and connect again with a new socket.",
             "ConnectionError abfangen, kurz warten, und mit einem neuen Socket erneut verbinden."
-        )
-        .into(),
-    }
+        ),
+    }))
 }

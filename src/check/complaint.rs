@@ -3,8 +3,8 @@
 use regex_lite::Regex;
 use serde::Serialize;
 
-use crate::language::Language;
 use crate::sanitize::Untrusted;
+use crate::words;
 
 /// The maximum number of columns of an error to show.
 const SHOWN: usize = 120;
@@ -54,13 +54,10 @@ impl Complaint {
     /// Returns what may be the mistake, if the error is a common one.
     #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
-        let advice = ADVICE
+        let (_, en, de) = ADVICE
             .iter()
-            .find(|(errors, _, _)| errors.iter().any(|error| self.text.contains(error)));
-        advice.map(|(_, en, de)| match Language::current() {
-            Language::En => *en,
-            Language::De => *de,
-        })
+            .find(|(errors, _, _)| errors.iter().any(|error| self.text.contains(error)))?;
+        Some(words!(en, de))
     }
 }
 

@@ -30,14 +30,19 @@ pub(super) fn encode(framing: Framing, text: &str) -> Vec<u8> {
     encoder.encode(text.as_bytes(), true).0.to_vec()
 }
 
+/// Returns what ends each message.
+fn end(framing: Framing) -> &'static [u8] {
+    match framing {
+        Framing::Raw => b"",
+        Framing::Line | Framing::Json => b"\n",
+        Framing::Crlf => b"\r\n",
+        Framing::Nul => b"\0",
+    }
+}
+
 /// Returns whether `bytes` end with the end of a message.
 pub(super) fn is_ended(framing: Framing, bytes: &[u8]) -> bool {
-    match framing {
-        Framing::Raw => !bytes.is_empty(),
-        Framing::Line | Framing::Json => bytes.ends_with(b"\n"),
-        Framing::Crlf => bytes.ends_with(b"\r\n"),
-        Framing::Nul => bytes.ends_with(b"\0"),
-    }
+    !bytes.is_empty() && bytes.ends_with(end(framing))
 }
 
 /// Judges the `bytes` that a program sent when `text` was typed. Fails if they are not exactly that
@@ -58,26 +63,27 @@ pub fn sent(framing: Framing, text: &str, bytes: &[u8]) -> Result<(), Finding> {
     })
 }
 
-/// Returns what to say of an answer that does not end, whatever its text is.
-pub(super) fn unended(framing: Framing, bytes: &[u8]) -> Finding {
-    let end = encode(framing, "");
-    Finding {
+/// Judges an answer of which only the end is known. Fails if `bytes` have none.
+pub(super) fn ended(framing: Framing, bytes: &[u8]) -> Result<(), Finding> {
+    if is_ended(framing, bytes) {
+        return Ok(());
+    }
+    let end = escaped(&encode(framing, ""));
+    Err(Finding {
         seen: dump(bytes),
         expected: say!(
-            "an answer that ends with \"{}\"",
-            "eine Antwort, die mit \"{}\" endet",
-            String::from_utf8_lossy(&end).escape_debug()
+            "an answer that ends with \"{end}\"",
+            "eine Antwort, die mit \"{end}\" endet"
         ),
         hint: wrong_end(framing, b""),
-    }
+    })
 }
 
 /// Returns how many messages `bytes` are. Those of raw cannot be told apart.
 pub(super) fn count(framing: Framing, bytes: &[u8]) -> usize {
-    match framing {
-        Framing::Raw => usize::from(!bytes.is_empty()),
-        Framing::Line | Framing::Crlf | Framing::Json => memchr::memchr_iter(b'\n', bytes).count(),
-        Framing::Nul => memchr::memchr_iter(b'\0', bytes).count(),
+    match end(framing).last() {
+        Some(last) => memchr::memchr_iter(*last, bytes).count(),
+        None => usize::from(!bytes.is_empty()),
     }
 }
 
@@ -99,88 +105,79 @@ fn json_text(bytes: &[u8]) -> Option<String> {
 /// Returns what may be the mistake of a program that sent `bytes` for `text`.
 fn mistake(framing: Framing, text: &str, bytes: &[u8]) -> String {
     let wanted = text.as_bytes();
-    let latin = latin_1(text);
     let body = bytes.trim_ascii_end();
     let body = body.strip_suffix(b"\0").unwrap_or(body);
     let end = &bytes[body.len()..];
     if framing == Framing::Json {
-        return match serde_json::from_slice::<IgnoredAny>(body) {
-            Ok(_) if end.is_empty() => words!(
-                "The JSON is complete, but its line is not: send \\n after it.",
-                "Das JSON ist vollständig, aber die Zeile nicht: danach noch \\n senden."
-            )
-            .into(),
-            Ok(_) => words!(
-                "Send one object with the field \"text\", as in the expected line.",
-                "Ein Objekt mit dem Feld \"text\" senden, wie in der erwarteten Zeile."
-            )
-            .into(),
-            Err(error) => {
-                let error = Untrusted(error.to_string().as_bytes()).visible_line(SHOWN);
-                say!(
-                    "It is no JSON ({error}): make it with json.dumps().",
-                    "Das ist kein JSON ({error}): mit json.dumps() erzeugen."
-                )
-            }
-        };
+        return not_json(body, end);
     }
     if body == wanted {
         return wrong_end(framing, end);
     }
-    if latin.as_deref() == Some(body) && latin.as_deref() != Some(wanted) {
+    if latin_1(text).as_deref() == Some(body) {
         return not_utf8(text, body);
     }
     if is_repr(body, wanted) {
-        return words!(
+        return say!(
             "str() makes b'…' of bytes, as a text: make bytes of a text with .encode() instead.",
             "str() macht aus Bytes den Text b'…': Text wird mit .encode() zu Bytes."
-        )
-        .into();
+        );
     }
     if bytes.starts_with(wanted) {
-        return words!(
+        return say!(
             "After what was typed, it sends something more: one message, and then it is our turn.",
             "Nach dem Getippten sendet es noch etwas: eine Nachricht, dann sind wir an der Reihe."
-        )
-        .into();
+        );
     }
-    if let Some(prefix) = bytes
-        .strip_suffix(end)
-        .and_then(|body| body.strip_suffix(wanted))
-    {
+    if let Some(prefix) = body.strip_suffix(wanted) {
         return prefixed(prefix, wanted.len());
     }
     if is_wide(text, bytes) {
-        return words!(
+        return say!(
             "This is UTF-16 or UTF-32: use .encode() or .encode('utf-8').",
             "Das ist UTF-16 oder UTF-32: .encode() oder .encode('utf-8') verwenden."
-        )
-        .into();
+        );
     }
-    if bytes.is_empty() || wanted.starts_with(body) {
-        return words!(
+    if wanted.starts_with(body) {
+        return say!(
             "Only a part has come: send() returns how many bytes it has taken; sendall() sends \
              all.",
             "Nur ein Teil ist gekommen: send() gibt zurück, wie viele Bytes es genommen hat; \
              sendall() sendet alle."
-        )
-        .into();
+        );
     }
-    words!(
+    say!(
         "Send what was typed as it is, with nothing before it.",
         "Das Getippte unverändert senden, mit nichts davor."
     )
-    .into()
 }
 
-/// Returns what is wrong with the `end` of a message, if the rest of it is right.
-fn wrong_end(framing: Framing, end: &[u8]) -> String {
-    let shown = String::from_utf8_lossy(end).escape_debug().to_string();
-    let expected = encode(framing, "");
-    let expected = String::from_utf8_lossy(&expected)
-        .escape_debug()
-        .to_string();
-    if end.is_empty() {
+/// Returns what is wrong with a JSON message of `body` and `end`.
+fn not_json(body: &[u8], end: &[u8]) -> String {
+    match serde_json::from_slice::<IgnoredAny>(body) {
+        Ok(_) if end.is_empty() => say!(
+            "The JSON is complete, but its line is not: send \\n after it.",
+            "Das JSON ist vollständig, aber die Zeile nicht: danach noch \\n senden."
+        ),
+        Ok(_) => say!(
+            "Send one object with the field \"text\", as in the expected line.",
+            "Ein Objekt mit dem Feld \"text\" senden, wie in der erwarteten Zeile."
+        ),
+        Err(error) => {
+            let error = Untrusted(error.to_string().as_bytes()).visible_line(SHOWN);
+            say!(
+                "It is no JSON ({error}): make it with json.dumps().",
+                "Das ist kein JSON ({error}): mit json.dumps() erzeugen."
+            )
+        }
+    }
+}
+
+/// Returns what is wrong with the `found` end of a message, if the rest of it is right.
+fn wrong_end(framing: Framing, found: &[u8]) -> String {
+    let shown = escaped(found);
+    let expected = escaped(&encode(framing, ""));
+    if found.is_empty() {
         return say!(
             "The end of the message is missing: with {framing}, {expected} follows it. The other \
              side waits for that.",
@@ -188,9 +185,7 @@ fn wrong_end(framing: Framing, end: &[u8]) -> String {
              Gegenseite."
         );
     }
-    let other = Framing::ALL
-        .into_iter()
-        .find(|other| *other != Framing::Json && encode(*other, "") == end);
+    let other = Framing::ALL.into_iter().find(|other| end(*other) == found);
     let Some(other) = other else {
         return say!(
             "{shown} at its end is too much.",
@@ -224,34 +219,30 @@ fn not_utf8(text: &str, bytes: &[u8]) -> String {
     )
 }
 
+/// Returns `bytes` as they are spelled in source text.
+fn escaped(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).escape_debug().to_string()
+}
+
 /// Returns what to say of `prefix`, which stands before a message of `len` bytes.
 fn prefixed(prefix: &[u8], len: usize) -> String {
     let digits = std::str::from_utf8(prefix).unwrap_or_default();
-    let is_text = digits
-        .trim_matches([' ', ':', '\n'])
-        .parse()
-        .is_ok_and(|n: usize| n == len);
-    let big = prefix
-        .iter()
-        .fold(0_usize, |n, byte| n.wrapping_mul(256) + usize::from(*byte));
-    let little = prefix
-        .iter()
-        .rev()
-        .fold(0_usize, |n, byte| n.wrapping_mul(256) + usize::from(*byte));
+    let is_text = digits.trim_matches([' ', ':', '\n']).parse() == Ok(len);
+    let number = |n: usize, byte: &u8| n.wrapping_mul(256) + usize::from(*byte);
+    let big_endian = prefix.iter().fold(0, number);
+    let little_endian = prefix.iter().rev().fold(0, number);
     if prefix == b"\xef\xbb\xbf" {
-        words!(
+        say!(
             "Three bytes ef bb bf stand before it, a byte order mark: use 'utf-8', not \
              'utf-8-sig'.",
             "Davor stehen drei Bytes ef bb bf, eine Bytereihenfolge-Marke: 'utf-8' statt \
              'utf-8-sig'."
         )
-        .into()
-    } else if is_text || big == len || little == len {
-        words!(
+    } else if is_text || big_endian == len || little_endian == len {
+        say!(
             "Its length stands before it; here a message is only its bytes and its end.",
             "Davor steht die Länge; hier ist eine Nachricht nur ihre Bytes und ihr Ende."
         )
-        .into()
     } else {
         let count = prefix.len();
         say!(
@@ -309,16 +300,14 @@ pub fn printed(text: &str, printed: &[u8]) -> Result<(), Finding> {
         )
     };
     let seen = Untrusted(printed).visible_line(SHOWN);
+    let text = Untrusted(text.as_bytes()).visible_line(SHOWN);
     Err(Finding {
         seen: if printed.is_empty() {
-            words!("it printed nothing", "es gab nichts aus").into()
+            say!("it printed nothing", "es gab nichts aus")
         } else {
             say!("it printed \"{seen}\"", "es gab aus: \"{seen}\"")
         },
-        expected: {
-            let text = Untrusted(text.as_bytes()).visible_line(SHOWN);
-            say!("it prints \"{text}\"", "es gibt aus: \"{text}\"")
-        },
+        expected: say!("it prints \"{text}\"", "es gibt aus: \"{text}\""),
         hint: hint.into(),
     })
 }
@@ -339,16 +328,8 @@ fn is_replaced(text: &str, shown: &str) -> bool {
 
 /// Returns whether `shown` begins with Python's literal for the bytes `wanted`: `b'...'`.
 fn is_repr(shown: &[u8], wanted: &[u8]) -> bool {
-    let mut literal = String::new();
-    for byte in wanted {
-        match byte {
-            b'\\' => literal += "\\\\",
-            b'\n' => literal += "\\n",
-            b'\r' => literal += "\\r",
-            b' '..=b'~' => literal.push(char::from(*byte)),
-            byte => literal += &format!("\\x{byte:02x}"),
-        }
-    }
+    // The texts that we type have no quotes, of which Python escapes one.
+    let literal = wanted.escape_ascii().to_string();
     let bare = shown
         .strip_prefix(b"b'")
         .or_else(|| shown.strip_prefix(b"b\""));
@@ -385,10 +366,9 @@ fn windows_1252(text: &str) -> String {
 /// Describes `bytes` as `--explain` does, or that there are none.
 pub(super) fn dump(bytes: &[u8]) -> String {
     if bytes.is_empty() {
-        words!("nothing", "nichts").into()
-    } else {
-        crate::explain::dump(bytes)
+        return say!("nothing", "nichts");
     }
+    crate::explain::dump(bytes)
 }
 
 #[cfg(test)]

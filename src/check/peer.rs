@@ -6,9 +6,6 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use crate::check::judge;
-use crate::framing::Framing;
-
 /// How long our own messages may take to be accepted.
 const SENDING: Duration = Duration::from_secs(2);
 
@@ -19,7 +16,6 @@ const ENOUGH: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Peer {
     stream: TcpStream,
-    framing: Framing,
     /// What has come and was not taken.
     arrived: Vec<u8>,
     /// When the last of it came.
@@ -38,12 +34,11 @@ pub(super) enum End {
 
 impl Peer {
     /// Takes over `stream`. Fails if it is broken.
-    pub(super) fn new(stream: TcpStream, framing: Framing) -> io::Result<Self> {
+    pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(SENDING))?;
         Ok(Self {
             stream,
-            framing,
             arrived: Vec::new(),
             last: Instant::now(),
             end: None,
@@ -51,13 +46,9 @@ impl Peer {
         })
     }
 
-    /// Sends `text` as a message. It is for the checks to see that the other side has left.
-    pub(super) fn send(&mut self, text: &str) {
-        self.send_bytes(&judge::encode(self.framing, text));
-    }
-
-    /// Sends `bytes` as they are, in one segment if they fit one.
-    pub(super) fn send_bytes(&mut self, bytes: &[u8]) {
+    /// Sends `bytes`, in one segment if they fit one. It is for the checks to see that the other side
+    /// has left.
+    pub(super) fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.set_nonblocking(false);
         let _ = self.stream.write_all(bytes);
     }

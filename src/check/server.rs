@@ -1,15 +1,15 @@
 //! What a server must do. We are its clients.
 
+use std::mem;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use crate::check::judge::{self, Finding};
 use crate::check::peer::Peer;
 use crate::check::program::Program;
-use crate::check::stage::{ANSWERING, CONNECTING, Stage, Trouble, tell};
+use crate::check::stage::{self, ANSWERING, BETWEEN, Stage, Trouble, tell};
 use crate::check::{Check, Kind};
-use crate::framing::Framing;
-use crate::sys::Stands;
+use crate::sys::{self, Stands};
 use crate::{say, words};
 
 /// How long a server must say nothing after a client has connected.
@@ -22,9 +22,6 @@ const IDLE: Duration = Duration::from_millis(200);
 
 /// How long an answer may take that the server gives by itself.
 const BY_ITSELF: Duration = Duration::from_millis(300);
-
-/// The pause between two parts of a message.
-const BETWEEN: Duration = Duration::from_millis(200);
 
 /// How long the system may keep the port of a connection that has ended.
 const TIME_WAIT: Duration = Duration::from_secs(65);
@@ -79,20 +76,16 @@ pub(super) const CHECKS: [Check; 10] = [
 ];
 
 /// Starts the server, unless somebody else does, and connects the first client.
-fn enter(stage: &mut Stage<'_>) -> Result<Peer, Trouble> {
+fn enter(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     stage.clear();
     if stage.is_by_hand() {
-        let port = stage.options.port;
-        tell(&say!(
-            "Start your server now: it must listen on port {port}.",
-            "Starte jetzt deinen Server: er muss auf Port {port} zuhören."
-        ));
+        stage.start()?;
         return connect(stage);
     }
     stage.expect_nobody()?;
     stage.start()?;
-    if let Some(peer) = stage.connect(CONNECTING)? {
-        return Ok(peer);
+    if stage.connect()? {
+        return Ok(());
     }
     // A connection of a minute ago, ours or another, is no fault of this server.
     if stage.has_ended() && !stage.is_port_free() {
@@ -100,7 +93,7 @@ fn enter(stage: &mut Stage<'_>) -> Result<Peer, Trouble> {
             "The port is taken for a minute after the last connection. Waiting for it \u{2026}",
             "Der Port ist noch eine Minute nach der letzten Verbindung belegt. Warten \u{2026}"
         ));
-        stage.wait(TIME_WAIT, |stage| stage.is_port_free().then_some(()))?;
+        stage.wait(TIME_WAIT, |stage| stage.is_port_free())?;
         stage.start()?;
     }
     connect(stage)
@@ -108,76 +101,70 @@ fn enter(stage: &mut Stage<'_>) -> Result<Peer, Trouble> {
 
 /// Has the server listen, and connects to it. One that somebody has started may be there already.
 fn listens(stage: &mut Stage<'_>) -> Result<(), Trouble> {
-    if stage.is_by_hand()
-        && let Some(peer) = &mut stage.peer
-        && peer.end().is_none()
-    {
+    if stage.goes_on() {
         return Ok(());
     }
-    stage.peer = Some(enter(stage)?);
-    Ok(())
+    enter(stage)
 }
 
-/// Connects another client.
-fn connect(stage: &mut Stage<'_>) -> Result<Peer, Trouble> {
-    if let Some(peer) = stage.connect(CONNECTING)? {
-        return Ok(peer);
+/// Connects a client, which takes part in the conversation from here on.
+fn connect(stage: &mut Stage<'_>) -> Result<(), Trouble> {
+    if stage.connect()? {
+        return Ok(());
     }
     let port = stage.options.port;
     // Nobody but a socket for UDP keeps another from the port.
     let is_udp = !stage.has_ended() && UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_err();
-    let seen = if is_udp {
-        say!(
-            "a UDP socket on port {port}, which takes no connection",
-            "ein UDP-Socket auf Port {port}, der keine Verbindung annimmt"
+    let (seen, hint) = if is_udp {
+        (
+            say!(
+                "a UDP socket on port {port}, which takes no connection",
+                "ein UDP-Socket auf Port {port}, der keine Verbindung annimmt"
+            ),
+            stage::is_udp(),
         )
     } else {
-        say!(
-            "connection refused: {}",
-            "Verbindung abgelehnt: {}",
-            stage.doing()
+        (
+            say!(
+                "connection refused: {}",
+                "Verbindung abgelehnt: {}",
+                stage.doing()
+            ),
+            if stage.has_ended() {
+                words!(
+                    "It does not get as far as listen(): is server_program() called, and is this the \
+                     right file?",
+                    "Es kommt nicht bis listen(): wird server_program() aufgerufen, und ist es die \
+                     richtige Datei?"
+                )
+            } else {
+                words!(
+                    "Compare the port in bind(), and call listen() before accept().",
+                    "Den Port in bind() vergleichen, und listen() vor accept() aufrufen."
+                )
+            },
         )
     };
-    let hint = if is_udp {
-        words!(
-            "SOCK_DGRAM is UDP, which has no connections: use socket.SOCK_STREAM.",
-            "SOCK_DGRAM ist UDP und hat keine Verbindungen: socket.SOCK_STREAM verwenden."
-        )
-    } else if stage.has_ended() {
-        words!(
-            "It does not get as far as listen(): is server_program() called, and is this the right \
-             file?",
-            "Es kommt nicht bis listen(): wird server_program() aufgerufen, und ist es die richtige \
-             Datei?"
-        )
-    } else {
-        words!(
-            "Compare the port in bind(), and call listen() before accept().",
-            "Den Port in bind() vergleichen, und listen() vor accept() aufrufen."
-        )
-    };
-    Err(Finding {
+    Err(Trouble::Finding(Finding {
         seen,
         expected: say!(
             "a server that listens on 127.0.0.1:{port} within 3 s",
             "ein Server, der innert 3 s auf 127.0.0.1:{port} zuhört"
         ),
         hint: hint.into(),
-    }
-    .into())
+    }))
 }
 
 fn waits(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     listens(stage)?;
-    let mut peer = connected(stage)?;
-    let seen = stage.wait(SILENT, |_| {
-        let arrived = peer.arrived().to_vec();
-        (!arrived.is_empty() || peer.end().is_some()).then_some(arrived)
+    let mut arrived = Vec::new();
+    let is_quiet = !stage.wait(SILENT, |stage| {
+        arrived = stage.peer.as_mut().map(Peer::take).unwrap_or_default();
+        !arrived.is_empty() || stage.end().is_some()
     })?;
-    stage.peer = Some(peer);
-    let Some(arrived) = seen else {
+    if is_quiet {
         return Ok(());
-    };
+    }
     let (seen, hint) = if arrived.is_empty() {
         (
             say!(
@@ -199,97 +186,61 @@ fn waits(stage: &mut Stage<'_>) -> Result<(), Trouble> {
             ),
         )
     };
-    Err(Finding {
+    Err(Trouble::Finding(Finding {
         seen,
-        expected: words!(
+        expected: say!(
             "nothing for 0.7 s, and an open connection",
             "0,7 s lang nichts, und eine offene Verbindung"
-        )
-        .into(),
+        ),
         hint: hint.into(),
-    }
-    .into())
-}
-
-/// Takes the conversation that is going on out of the stage.
-fn connected(stage: &mut Stage<'_>) -> Result<Peer, Trouble> {
-    match stage.peer.take() {
-        Some(peer) => Ok(peer),
-        None => connect(stage),
-    }
+    }))
 }
 
 /// Sends `said` and has `answer` typed, unless the server answers by itself. Fails unless the server
 /// prints the one and sends the other.
-fn exchange(
-    stage: &mut Stage<'_>,
-    peer: &mut Peer,
-    said: &str,
-    answer: &str,
-) -> Result<(), Trouble> {
-    let bytes = judge::encode(stage.options.framing, said);
-    exchange_in_parts(stage, peer, (said, &[&bytes]), answer)
-}
-
-/// Does what [`exchange`] does, but sends the message in parts.
-fn exchange_in_parts(
-    stage: &mut Stage<'_>,
-    peer: &mut Peer,
-    (said, parts): (&str, &[&[u8]]),
-    answer: &str,
-) -> Result<(), Trouble> {
-    if let Some(program) = &mut stage.program {
-        program.mark();
-    }
-    for (index, part) in parts.iter().enumerate() {
-        if index > 0 {
-            stage.pause(BETWEEN)?;
-        }
-        peer.send_bytes(part);
-    }
+fn exchange(stage: &mut Stage<'_>, said: &str, answer: &str) -> Result<(), Trouble> {
+    stage.say(said)?;
     stage.expect_printed(said)?;
-    answered(stage, peer, answer)
+    answered(stage, answer)
 }
 
 /// Has `answer` typed, unless the server answers by itself. Fails unless it answers.
-fn answered(stage: &mut Stage<'_>, peer: &mut Peer, answer: &str) -> Result<(), Trouble> {
+fn answered(stage: &mut Stage<'_>, answer: &str) -> Result<(), Trouble> {
     let framing = stage.options.framing;
-    let by_itself = !stage.is_by_hand()
-        && stage
-            .wait(BY_ITSELF, |_| (!peer.arrived().is_empty()).then_some(()))?
-            .is_some();
+    let by_itself = !stage.is_by_hand() && stage.wait(BY_ITSELF, Stage::has_arrived)?;
     if !by_itself {
         stage.type_line(answer);
     }
     let least = judge::encode(framing, if by_itself { "" } else { answer }).len();
-    let heard = stage.message(peer, least)?;
+    let heard = stage.hear(least)?;
     if heard.is_empty() {
-        return Err(silence(stage, peer, answer).into());
+        return Err(silence(stage, answer));
     }
     if by_itself {
-        if judge::is_ended(framing, &heard) {
-            return Ok(());
-        }
-        return Err(judge::unended(framing, &heard).into());
+        judge::ended(framing, &heard)?;
+    } else {
+        judge::sent(framing, answer, &heard)?;
     }
-    Ok(judge::sent(framing, answer, &heard)?)
+    Ok(())
 }
 
 /// Returns why the server has not answered.
-fn silence(stage: &mut Stage<'_>, peer: &mut Peer, answer: &str) -> Finding {
-    let end = peer.end();
-    let doing = stage.doing();
-    let hint = match (end, stage.stands()) {
-        (Some(_), _) => words!(
+fn silence(stage: &mut Stage<'_>, answer: &str) -> Trouble {
+    let expected = say!(
+        "the answer \"{answer}\" within 2 s after it was typed",
+        "die Antwort \"{answer}\" innert 2 s nach dem Tippen"
+    );
+    stage.silence(expected, |stage, is_closed| match stage.stands() {
+        _ if is_closed => words!(
             "It closes the connection instead of answering: close() comes after the loop.",
             "Es schliesst die Verbindung, statt zu antworten: close() kommt nach der Schleife."
         ),
-        (None, Some(Stands::Accept)) => words!(
+        Some(Stands::Accept) => words!(
             "It waits for another client: accept() comes before the loop of recv() and send().",
             "Es wartet auf einen weiteren Client: accept() kommt vor der Schleife mit recv() und \
              send()."
         ),
-        (None, Some(Stands::Recv)) => words!(
+        Some(Stands::Recv) => words!(
             "It waits for the client again without an answer: is send() missing, or the text empty? \
              send() of an empty text sends no byte.",
             "Es wartet wieder auf den Client, ohne Antwort: fehlt send(), oder ist der Text leer? \
@@ -299,64 +250,32 @@ fn silence(stage: &mut Stage<'_>, peer: &mut Peer, answer: &str) -> Finding {
             "After input(), send() must follow, on the socket that accept() returned.",
             "Auf input() muss send() folgen, auf dem Socket, den accept() geliefert hat."
         ),
-    };
-    Finding {
-        seen: match end {
-            Some(_) => say!(
-                "no byte, and the connection is closed: {doing}",
-                "kein Byte, und die Verbindung ist geschlossen: {doing}"
-            ),
-            None => say!("no byte: {doing}", "kein Byte: {doing}"),
-        },
-        expected: say!(
-            "the answer \"{answer}\" within 2 s after it was typed",
-            "die Antwort \"{answer}\" innert 2 s nach dem Tippen"
-        ),
-        hint: hint.into(),
-    }
+    })
 }
 
 fn answers(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     listens(stage)?;
-    let mut peer = connected(stage)?;
-    let result = exchange(stage, &mut peer, "gr\u{fc}ezi", "gut");
-    stage.peer = Some(peer);
-    result
+    exchange(stage, "gr\u{fc}ezi", "gut")
 }
 
 fn goes_on(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     listens(stage)?;
-    let mut peer = connected(stage)?;
-    let result = exchange(stage, &mut peer, "eins", "gut")
-        .and_then(|()| exchange(stage, &mut peer, "zwei", "Z\u{fc}rich"));
-    stage.peer = Some(peer);
-    result
+    exchange(stage, "eins", "gut")?;
+    exchange(stage, "zwei", "Z\u{fc}rich")
 }
 
 fn sees_the_end(stage: &mut Stage<'_>) -> Result<(), Trouble> {
-    listens(stage)?;
-    let mut peer = connected(stage)?;
-    exchange(stage, &mut peer, "hallo", "gut")?;
-    if let Some(program) = &mut stage.program {
-        program.mark();
-    }
-    peer.close();
-    let spent = |stage: &Stage<'_>| {
-        let program = stage.program.as_ref();
-        program
-            .and_then(Program::processor_time)
-            .unwrap_or_default()
-    };
+    enter(stage)?;
+    exchange(stage, "hallo", "gut")?;
+    stage.leave();
     // What it does at once is no spinning.
     stage.pause(BETWEEN)?;
-    let (before, since) = (spent(stage), Instant::now());
-    stage.wait(WATCHED, |stage| stage.has_ended().then_some(()))?;
-    let busy = spent(stage).saturating_sub(before);
-    let share = busy.as_secs_f32() / since.elapsed().as_secs_f32();
-    let printed = stage.program.as_ref().map(Program::printed);
-    let lines = printed.map_or(0, |text| memchr::memchr_iter(b'\n', &text).count());
+    let (before, since) = (processor_time(stage), Instant::now());
+    stage.wait(WATCHED, Stage::has_ended)?;
+    let busy = processor_time(stage).saturating_sub(before);
+    let lines = memchr::memchr_iter(b'\n', &stage.printed()).count();
     let (seen, hint) = if !stage.has_ended() && (busy > IDLE || lines > 20) {
-        let percent = 100.0 * share;
+        let percent = 100.0 * busy.as_secs_f32() / since.elapsed().as_secs_f32();
         (
             say!(
                 "it does not wait any more: it uses {percent:.0} % of a core and has printed {lines} \
@@ -391,169 +310,153 @@ fn sees_the_end(stage: &mut Stage<'_>) -> Result<(), Trouble> {
             ),
         )
     };
-    Err(Finding {
+    Err(Trouble::Finding(Finding {
         seen,
-        expected: words!(
+        expected: say!(
             "it ends, or waits for the next client, without an exception",
             "es endet oder wartet auf den nächsten Client, ohne Ausnahme"
-        )
-        .into(),
+        ),
         hint: hint.into(),
-    }
-    .into())
+    }))
+}
+
+/// Returns the time that the processor has spent on the program, 0 if the system does not tell.
+fn processor_time(stage: &Stage<'_>) -> Duration {
+    let id = stage.program.as_ref().map(Program::id);
+    id.and_then(sys::processor_time).unwrap_or_default()
 }
 
 fn serves_the_next(stage: &mut Stage<'_>) -> Result<(), Trouble> {
-    let mut first = enter(stage)?;
-    exchange(stage, &mut first, "eins", "gut")?;
-    first.close();
+    enter(stage)?;
+    exchange(stage, "eins", "gut")?;
+    stage.leave();
     stage.pause(BETWEEN)?;
-    let Some(mut second) = stage.connect(CONNECTING)? else {
-        return Err(Trouble::Certain(only_one(stage)));
-    };
-    match exchange(stage, &mut second, "zwei", "auch gut") {
-        Err(Trouble::Finding(_)) if second.end().is_some() || stage.has_ended() => {
-            return Err(Trouble::Certain(only_one(stage)));
+    let served = stage
+        .connect()?
+        .then(|| exchange(stage, "zwei", "auch gut"));
+    match served {
+        Some(Err(Trouble::Finding(_))) if stage.end().is_some() || stage.has_ended() => {
+            return Err(only_one(stage));
         }
-        result => result?,
+        Some(result) => result?,
+        None => return Err(only_one(stage)),
     }
     // It leaves first, so that the connection keeps its port for a while.
     stage.program = None;
-    second.close();
+    stage.leave();
     stage.start()?;
-    let mut peer = connect(stage)?;
-    exchange(stage, &mut peer, "drei", "wieder gut")
+    connect(stage)?;
+    exchange(stage, "drei", "wieder gut")
 }
 
 /// Returns what to say of a server that ends with its first client.
-fn only_one(stage: &mut Stage<'_>) -> Finding {
-    Finding {
+fn only_one(stage: &mut Stage<'_>) -> Trouble {
+    Trouble::Certain(Finding {
         seen: say!(
             "the second client is not served: {}",
             "der zweite Client wird nicht bedient: {}",
             stage.doing()
         ),
-        expected: words!(
+        expected: say!(
             "an answer for the client that comes when the first has left",
             "eine Antwort für den Client, der nach dem ersten kommt"
-        )
-        .into(),
-        hint: words!(
+        ),
+        hint: say!(
             "Put accept() in a loop around the one of recv() and send().",
             "accept() in eine Schleife um die mit recv() und send() setzen."
-        )
-        .into(),
-    }
+        ),
+    })
 }
 
 fn finds_messages(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     let framing = stage.options.framing;
-    listens(stage)?;
-    let mut peer = connected(stage)?;
-    let long = judge::long_text();
-    exchange(stage, &mut peer, &long, "eins")?;
+    enter(stage)?;
+    exchange(stage, &judge::long_text(), "eins")?;
     // A server that took the long one for several would be out of step.
-    exchange(stage, &mut peer, "kurz", "zwei")?;
-    let umlaut = "gr\u{fc}ezi";
-    let bytes = judge::encode(framing, umlaut);
-    let half = bytes.iter().position(|byte| *byte == 0xc3);
-    let (start, end) = bytes.split_at(half.unwrap_or_default() + 1);
-    exchange_in_parts(stage, &mut peer, (umlaut, &[start, end]), "drei")?;
-    two_at_once(stage, &mut peer, framing)
-}
-
-/// Sends two messages in one segment. Fails unless the server answers each.
-fn two_at_once(stage: &mut Stage<'_>, peer: &mut Peer, framing: Framing) -> Result<(), Trouble> {
-    let both = [
-        judge::encode(framing, "Anna"),
-        judge::encode(framing, "Bert"),
-    ]
-    .concat();
-    peer.send_bytes(&both);
+    exchange(stage, "kurz", "zwei")?;
+    stage.say_torn("gr\u{fc}ezi")?;
+    answered(stage, "drei")?;
+    let both = ["Anna", "Bert"].map(|text| judge::encode(framing, text));
+    stage.send(&[&both.concat()])?;
     stage.type_line("vier");
     stage.type_line("fuenf");
-    stage.wait(ANSWERING, |_| {
-        (judge::count(framing, peer.arrived()) >= 2).then_some(())
+    let mut count = 0;
+    stage.wait(ANSWERING, |stage| {
+        let peer = stage.peer.as_mut();
+        count = peer.map_or(0, |peer| judge::count(framing, peer.arrived()));
+        count >= 2
     })?;
-    let count = judge::count(framing, &peer.take());
     if count == 2 {
         return Ok(());
     }
-    Err(Finding {
+    Err(Trouble::Finding(Finding {
         seen: say!(
             "{count} answer(s) to two messages that came at once",
             "{count} Antwort(en) auf zwei Nachrichten, die zugleich kamen"
         ),
-        expected: words!("2 answers", "2 Antworten").into(),
-        hint: words!(
+        expected: say!("2 answers", "2 Antworten"),
+        hint: say!(
             "One recv() may return several messages: split what has come at the end marks, and keep \
              the rest for later.",
             "Ein recv() kann mehrere Nachrichten liefern: was gekommen ist, an den Endezeichen teilen \
              und den Rest für später behalten."
-        )
-        .into(),
-    }
-    .into())
+        ),
+    }))
 }
 
 fn serves_two(stage: &mut Stage<'_>) -> Result<(), Trouble> {
-    let silent = enter(stage)?;
-    let mut second = connect(stage)?;
-    match exchange(stage, &mut second, "ich bin die Zweite", "gut") {
+    enter(stage)?;
+    let _silent = stage.peer.take();
+    connect(stage)?;
+    match exchange(stage, "ich bin die Zweite", "gut") {
         Err(Trouble::Finding(_)) if !stage.has_failed() => Err(Trouble::Certain(Finding {
             seen: say!(
                 "no answer for the second client: {}",
                 "keine Antwort für den zweiten Client: {}",
                 stage.doing()
             ),
-            expected: words!(
+            expected: say!(
                 "an answer, though the first client says nothing",
                 "eine Antwort, obwohl der erste Client nichts sagt"
-            )
-            .into(),
-            hint: words!(
+            ),
+            hint: say!(
                 "Start a thread for each client: threading.Thread(target=…, args=(conn,)).start()",
                 "Für jeden Client einen Thread starten: threading.Thread(target=…, \
                  args=(conn,)).start()"
-            )
-            .into(),
+            ),
         })),
-        result => {
-            drop(silent);
-            result
-        }
+        result => result,
     }
 }
 
 fn serves_many(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     let framing = stage.options.framing;
-    let mut peers = vec![enter(stage)?];
-    for _ in 1..CROWD {
-        peers.push(connect(stage)?);
+    enter(stage)?;
+    let mut peers = Vec::from_iter(stage.peer.take());
+    while peers.len() < CROWD {
+        connect(stage)?;
+        peers.extend(stage.peer.take());
     }
     let word = |number: usize| format!("Wort-{number:02}");
     for (number, peer) in peers.iter_mut().enumerate() {
-        peer.send(&word(number));
+        peer.send(&judge::encode(framing, &word(number)));
     }
     for number in 0..CROWD {
         stage.expect_printed(&word(number))?;
     }
     let answered = |peers: &mut [Peer]| {
-        let ended = peers
-            .iter_mut()
-            .map(|peer| judge::is_ended(framing, peer.arrived()));
-        ended.filter(|ended| *ended).count()
+        let arrived = peers.iter_mut().map(Peer::arrived);
+        arrived
+            .filter(|bytes| judge::is_ended(framing, bytes))
+            .count()
     };
-    let by_itself = stage.wait(BY_ITSELF, |_| (answered(&mut peers) > 0).then_some(()))?;
+    let by_itself = stage.wait(BY_ITSELF, |_| answered(&mut peers) > 0)?;
     for number in 1..=CROWD {
         // One after another: threads of Python's that read stdin at once lose lines.
-        if by_itself.is_none() {
+        if !by_itself {
             stage.type_line(&format!("Antwort-{number:02}"));
         }
-        let comes = stage.wait(ANSWERING, |_| {
-            (answered(&mut peers) >= number).then_some(())
-        })?;
-        if comes.is_none() {
+        if !stage.wait(ANSWERING, |_| answered(&mut peers) >= number)? {
             break;
         }
     }
@@ -562,49 +465,52 @@ fn serves_many(stage: &mut Stage<'_>) -> Result<(), Trouble> {
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .collect();
     let is_echo = answers.iter().any(|answer| answer.contains("Wort-"));
+    let is_own = |number: usize, answer: &str| {
+        if is_echo {
+            answer.contains(&word(number))
+        } else {
+            by_itself || answers.iter().filter(|other| *other == answer).count() == 1
+        }
+    };
     let wrong = answers.iter().enumerate().find(|(number, answer)| {
-        let others = |other: &String| other == *answer;
         answer.trim().is_empty()
             || judge::count(framing, answer.as_bytes()) != 1
-            || if is_echo {
-                !answer.contains(&word(*number))
-            } else {
-                by_itself.is_none() && answers.iter().filter(|a| others(a)).count() > 1
-            }
+            || !is_own(*number, answer)
     });
     let Some((number, answer)) = wrong else {
         return Ok(());
     };
     let word = word(number);
-    Err(Finding {
+    Err(Trouble::Finding(Finding {
         seen: say!(
             "the client that said \"{word}\" got: {}",
             "der Client, der \"{word}\" sagte, bekam: {}",
             judge::dump(answer.as_bytes())
         ),
-        expected: words!(
+        expected: say!(
             "one answer for each of 20 clients, and to each its own",
             "je eine Antwort für 20 Clients, und jedem die eigene"
-        )
-        .into(),
-        hint: words!(
+        ),
+        hint: say!(
             "Each thread needs its own conn and its own data: no global variables.",
             "Jeder Thread braucht sein eigenes conn und seine eigenen Daten: keine globalen \
              Variablen."
-        )
-        .into(),
-    }
-    .into())
+        ),
+    }))
 }
 
 fn outlives_reset(stage: &mut Stage<'_>) -> Result<(), Trouble> {
-    let mut lost = enter(stage)?;
-    let mut stays = connect(stage)?;
-    exchange(stage, &mut lost, "eins", "gut")?;
-    exchange(stage, &mut stays, "zwei", "auch gut")?;
+    enter(stage)?;
+    let mut lost = stage.peer.take();
+    connect(stage)?;
+    mem::swap(&mut stage.peer, &mut lost);
+    exchange(stage, "eins", "gut")?;
+    mem::swap(&mut stage.peer, &mut lost);
+    exchange(stage, "zwei", "auch gut")?;
     drop(lost);
     stage.pause(BETWEEN)?;
-    exchange(stage, &mut stays, "drei", "immer noch gut")?;
-    let mut next = connect(stage)?;
-    exchange(stage, &mut next, "vier", "alles gut")
+    exchange(stage, "drei", "immer noch gut")?;
+    let _stays = stage.peer.take();
+    connect(stage)?;
+    exchange(stage, "vier", "alles gut")
 }

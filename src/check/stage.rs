@@ -1,7 +1,7 @@
 //! Where a check takes place: the program, the connections to it, and the waits, all of which have an
 //! end.
 
-use std::io::{ErrorKind, Write as _, stderr};
+use std::io::{self, ErrorKind, Write as _, stderr};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use socket2::{Domain, Type};
 
 use crate::check::complaint::Complaint;
 use crate::check::judge::{self, Finding};
-use crate::check::peer::Peer;
+use crate::check::peer::{End, Peer};
 use crate::check::program::Program;
 use crate::check::{Options, Outcome, Side};
 use crate::endpoint::Address;
@@ -40,6 +40,9 @@ const SETTLING: Duration = Duration::from_millis(300);
 /// How long the end of a message is waited for while more and more comes.
 const FLOOD: Duration = Duration::from_secs(5);
 
+/// The pause between two parts of a message.
+pub(super) const BETWEEN: Duration = Duration::from_millis(200);
+
 /// How long to wait before looking again.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -66,10 +69,10 @@ impl From<Finding> for Trouble {
 pub(super) struct Stage<'a> {
     pub(super) options: &'a Options,
     pub(super) program: Option<Program>,
-    pub(super) listener: Option<TcpListener>,
+    listener: Option<TcpListener>,
     /// What receives datagrams at the port of the listener, which only a mistake sends there.
     datagrams: Option<UdpSocket>,
-    /// The conversation that is going on.
+    /// The other end of the conversation that is going on.
     pub(super) peer: Option<Peer>,
     /// Whether the program waits for our reply.
     pub(super) owes: bool,
@@ -107,26 +110,31 @@ impl<'a> Stage<'a> {
         if self.is_by_hand() { BY_HAND } else { limit }
     }
 
-    /// Looks again and again, until `look` finds something or `limit` has passed. Fails only if the
-    /// user presses Ctrl-C.
-    pub(super) fn wait<T>(
+    /// Looks again and again, until it `is_there` or `limit` has passed. Returns whether it is there.
+    /// Fails only if the user presses Ctrl-C.
+    pub(super) fn wait(
         &mut self,
         limit: Duration,
-        mut look: impl FnMut(&mut Self) -> Option<T>,
-    ) -> Result<Option<T>, Trouble> {
+        mut is_there: impl FnMut(&mut Self) -> bool,
+    ) -> Result<bool, Trouble> {
         let until = Instant::now() + limit;
         loop {
-            if let Some(found) = look(self) {
-                return Ok(Some(found));
+            if is_there(self) {
+                return Ok(true);
             }
             if self.interrupted.load(Ordering::SeqCst) {
                 return Err(Trouble::Interrupted);
             }
             if Instant::now() >= until {
-                return Ok(None);
+                return Ok(false);
             }
             thread::sleep(PAUSE);
         }
+    }
+
+    /// Waits for `duration`. Fails only if the user presses Ctrl-C.
+    pub(super) fn pause(&mut self, duration: Duration) -> Result<(), Trouble> {
+        self.wait(duration, |_| false).map(drop)
     }
 
     /// Ends the program and its connections.
@@ -138,53 +146,64 @@ impl<'a> Stage<'a> {
         self.datagrams = None;
     }
 
-    /// Starts the program. Fails if there is none.
+    /// Starts the program, or asks for it to be started. Fails if there is none.
     pub(super) fn start(&mut self) -> Result<(), Trouble> {
         self.program = None;
-        if !self.is_by_hand() {
-            let program = Program::start(&self.options.command).map_err(|error| {
-                let name = self.options.command.first().cloned().unwrap_or_default();
-                Trouble::Failure(Failure::Start(name.into(), error))
-            })?;
-            self.program = Some(program);
+        if self.is_by_hand() {
+            let port = self.options.port;
+            tell(&match self.options.side {
+                Side::Client => say!(
+                    "Start your client now: it must connect to port {port} of localhost.",
+                    "Starte jetzt deinen Client: er muss sich mit Port {port} von localhost verbinden."
+                ),
+                Side::Server => say!(
+                    "Start your server now: it must listen on port {port}.",
+                    "Starte jetzt deinen Server: er muss auf Port {port} zuhören."
+                ),
+            });
+            return Ok(());
         }
+        let program = Program::start(&self.options.command).map_err(|error| {
+            let name = self.options.command.first().cloned().unwrap_or_default();
+            Trouble::Failure(Failure::Start(name.into(), error))
+        })?;
+        self.program = Some(program);
         Ok(())
     }
 
     /// Types a line, or asks for it to be typed.
     pub(super) fn type_line(&mut self, text: &str) {
         if let Some(program) = &mut self.program {
-            program.type_line(text);
-        } else {
-            let side = self.side();
-            tell(&if text.is_empty() {
-                say!(
-                    "Press Enter in your {side}.",
-                    "In deinem {side} Enter drücken."
-                )
-            } else {
-                say!(
-                    "Type in your {side}: {text}",
-                    "In deinem {side} eintippen: {text}"
-                )
-            });
+            return program.type_line(text);
         }
-    }
-
-    fn side(&self) -> &'static str {
-        match self.options.side {
+        let side = match self.options.side {
             Side::Client => "client",
             Side::Server => "server",
-        }
+        };
+        tell(&if text.is_empty() {
+            say!(
+                "Press Enter in your {side}.",
+                "In deinem {side} Enter drücken."
+            )
+        } else {
+            say!(
+                "Type in your {side}: {text}",
+                "In deinem {side} eintippen: {text}"
+            )
+        });
+    }
+
+    fn port_taken(&self, error: io::Error) -> Trouble {
+        Trouble::Failure(Failure::Listen(Address::Tcp(self.address()), error))
     }
 
     /// Listens for the program. Fails if the port is taken.
     pub(super) fn listen(&mut self) -> Result<(), Trouble> {
         let address = self.address();
         self.listener = None;
-        let failed = |error| Trouble::Failure(Failure::Listen(Address::Tcp(address), error));
-        let listener = TcpListener::bind(address).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
+        let listener = TcpListener::bind(address)
+            .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+            .map_err(|error| self.port_taken(error))?;
         self.listener = Some(listener);
         // It only helps to tell a mistake, so it does not matter if another program is there.
         self.datagrams = UdpSocket::bind(address)
@@ -195,69 +214,62 @@ impl<'a> Stage<'a> {
 
     /// Returns whether a datagram has come.
     pub(super) fn has_datagram(&self) -> bool {
-        let received = |socket: &UdpSocket| socket.recv(&mut [0; 2048]);
-        self.datagrams
-            .as_ref()
-            .is_some_and(|socket| received(socket).is_ok())
+        let socket = self.datagrams.as_ref();
+        socket.is_some_and(|socket| socket.recv(&mut [0; 2048]).is_ok())
     }
 
-    /// Accepts the program, within `limit`. Returns `None` if it does not come, or has ended.
-    pub(super) fn accept(&mut self, limit: Duration) -> Result<Option<Peer>, Trouble> {
-        let limit = self.patience(limit);
-        let framing = self.options.framing;
-        let accepted = self.wait(limit, |stage| {
+    /// Accepts the program as the peer, within `limit`. Returns whether it came; it cannot if it has
+    /// ended.
+    pub(super) fn accept(&mut self, limit: Duration) -> Result<bool, Trouble> {
+        self.wait(self.patience(limit), |stage| {
             // What connected before it ended is still there.
             let ended = stage.has_ended();
-            let accepted = stage.listener.as_ref()?.accept();
-            match accepted {
-                Ok((stream, _)) => Some(Peer::new(stream, framing).ok()),
-                Err(error) if error.kind() == ErrorKind::WouldBlock && !ended => None,
-                Err(_) => Some(None),
+            match stage.listener.as_ref().map(TcpListener::accept) {
+                Some(Ok((stream, _))) => {
+                    stage.peer = Peer::new(stream).ok();
+                    true
+                }
+                Some(Err(error)) => error.kind() != ErrorKind::WouldBlock || ended,
+                None => true,
             }
         })?;
-        Ok(accepted.flatten())
+        Ok(self.peer.is_some())
     }
 
-    /// Connects to the program, within `limit`. Returns `None` if it does not listen.
-    pub(super) fn connect(&mut self, limit: Duration) -> Result<Option<Peer>, Trouble> {
-        let limit = self.patience(limit);
+    /// Returns a connection to the port, if a program listens there.
+    fn dial(&self) -> Option<TcpStream> {
         let address = self.address();
-        let framing = self.options.framing;
-        let connected = self.wait(limit, |stage| {
+        let stream = TcpStream::connect_timeout(&address, CONNECTING).ok()?;
+        // A client can meet itself where nobody listens.
+        (stream.local_addr().ok() != Some(address)).then_some(stream)
+    }
+
+    /// Connects to the program as the peer. Returns whether it listens.
+    pub(super) fn connect(&mut self) -> Result<bool, Trouble> {
+        self.wait(self.patience(CONNECTING), |stage| {
             let ended = stage.has_ended();
-            match TcpStream::connect_timeout(&address, CONNECTING) {
-                // A client can meet itself where nobody listens.
-                Ok(stream) if stream.local_addr().ok() != Some(address) => {
-                    Some(Peer::new(stream, framing).ok())
-                }
-                _ if ended => Some(None),
-                _ => None,
-            }
+            let Some(stream) = stage.dial() else {
+                return ended;
+            };
+            stage.peer = Peer::new(stream).ok();
+            true
         })?;
-        Ok(connected.flatten())
+        Ok(self.peer.is_some())
     }
 
     /// Returns whether nothing uses the port, not even a connection that has ended within the last
     /// minute.
     pub(super) fn is_port_free(&self) -> bool {
         // std would set SO_REUSEADDR.
-        let bind = || {
-            let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, None)?;
-            socket.bind(&self.address().into())
-        };
-        bind().is_ok()
+        socket2::Socket::new(Domain::IPV4, Type::STREAM, None)
+            .is_ok_and(|socket| socket.bind(&self.address().into()).is_ok())
     }
 
     /// Fails if another program listens on the port.
     pub(super) fn expect_nobody(&self) -> Result<(), Trouble> {
-        let address = self.address();
-        match TcpStream::connect_timeout(&address, CONNECTING) {
-            Ok(stream) if stream.local_addr().ok() != Some(address) => {
-                let error = ErrorKind::AddrInUse.into();
-                let failure = Failure::Listen(Address::Tcp(address), error);
-                Err(Trouble::Failure(failure))
-            }
-            _ => Ok(()),
+        match self.dial() {
+            Some(_) => Err(self.port_taken(ErrorKind::AddrInUse.into())),
+            None => Ok(()),
         }
     }
 
@@ -268,57 +280,88 @@ impl<'a> Stage<'a> {
             .is_some_and(|program| program.ended().is_some())
     }
 
-    /// Waits for a message of `peer`: until it is whole and nothing follows, or a part of it has
-    /// come and no more does. Returns all that has come, which is nothing if none begins within
-    /// [`ANSWERING`].
-    pub(super) fn message(&mut self, peer: &mut Peer, least: usize) -> Result<Vec<u8>, Trouble> {
+    /// Returns whether the conversation with a program that somebody else has started goes on.
+    pub(super) fn goes_on(&mut self) -> bool {
+        self.is_by_hand() && self.peer.is_some() && self.end().is_none()
+    }
+
+    /// Returns how the peer has ended the connection, if it has.
+    pub(super) fn end(&mut self) -> Option<End> {
+        self.peer.as_mut().and_then(Peer::end)
+    }
+
+    /// Returns whether the peer has sent something that was not taken.
+    pub(super) fn has_arrived(&mut self) -> bool {
+        let peer = self.peer.as_mut();
+        peer.is_some_and(|peer| !peer.arrived().is_empty())
+    }
+
+    /// Waits for a message of the peer: until it is whole, of `least` bytes or more, and nothing
+    /// follows, or a part of it has come and no more does. Returns all that has come, which is nothing
+    /// if none begins within [`ANSWERING`].
+    pub(super) fn hear(&mut self, least: usize) -> Result<Vec<u8>, Trouble> {
         let framing = self.options.framing;
-        let limit = self.patience(ANSWERING);
-        let begun = self.wait(limit, |stage| {
+        let has_begun = self.wait(self.patience(ANSWERING), |stage| {
             let ended = stage.has_ended();
-            let has_come = !peer.arrived().is_empty();
-            (has_come || peer.end().is_some() || ended).then_some(())
+            stage.has_arrived() || stage.end().is_some() || ended
         })?;
-        if begun.is_some() {
-            self.wait(FLOOD, |_| {
+        if has_begun {
+            self.wait(FLOOD, |stage| {
+                let Some(peer) = &mut stage.peer else {
+                    return true;
+                };
                 let arrived = peer.arrived();
                 let is_whole = judge::is_ended(framing, arrived) && arrived.len() >= least;
                 let quiet = if is_whole { QUIET } else { UNENDED };
-                (peer.end().is_some() || peer.quiet() >= quiet).then_some(())
+                peer.end().is_some() || peer.quiet() >= quiet
             })?;
         }
-        Ok(peer.take())
+        Ok(self.peer.as_mut().map(Peer::take).unwrap_or_default())
     }
 
-    /// Waits for a message of the conversation that is going on, as [`Stage::message`] does.
-    pub(super) fn hear(&mut self, least: usize) -> Result<Vec<u8>, Trouble> {
-        let Some(mut peer) = self.peer.take() else {
-            return Ok(Vec::new());
-        };
-        let heard = self.message(&mut peer, least);
-        self.peer = Some(peer);
-        heard
+    /// Sends the `parts` of a message to the peer, with a pause between them, and forgets what was
+    /// printed before. Fails only if the user presses Ctrl-C.
+    pub(super) fn send(&mut self, parts: &[&[u8]]) -> Result<(), Trouble> {
+        self.mark();
+        self.owes = false;
+        for (index, part) in parts.iter().enumerate() {
+            if index > 0 {
+                self.pause(BETWEEN)?;
+            }
+            if let Some(peer) = &mut self.peer {
+                peer.send(part);
+            }
+        }
+        Ok(())
     }
 
-    /// Replies with `text` in the conversation that is going on.
-    pub(super) fn reply(&mut self, text: &str) {
+    /// Sends the message `text`, as [`Stage::send`] does.
+    pub(super) fn say(&mut self, text: &str) -> Result<(), Trouble> {
+        self.send(&[&judge::encode(self.options.framing, text)])
+    }
+
+    /// Sends the message `text`, which has an `ü`, in two parts that are cut within it. Fails if the
+    /// program does not print it.
+    pub(super) fn say_torn(&mut self, text: &str) -> Result<(), Trouble> {
+        let bytes = judge::encode(self.options.framing, text);
+        let half = bytes.iter().position(|byte| *byte == 0xc3);
+        let (start, end) = bytes.split_at(half.unwrap_or_default() + 1);
+        self.send(&[start, end])?;
+        self.expect_printed(text)
+    }
+
+    /// Closes the connection to the peer in order, and forgets what was printed before.
+    pub(super) fn leave(&mut self) {
+        self.mark();
+        if let Some(peer) = self.peer.take() {
+            peer.close();
+        }
+    }
+
+    fn mark(&mut self) {
         if let Some(program) = &mut self.program {
             program.mark();
         }
-        self.send_bytes(&judge::encode(self.options.framing, text));
-        self.owes = false;
-    }
-
-    /// Sends `bytes` as they are in the conversation that is going on.
-    pub(super) fn send_bytes(&mut self, bytes: &[u8]) {
-        if let Some(peer) = &mut self.peer {
-            peer.send_bytes(bytes);
-        }
-    }
-
-    /// Waits for `duration`. Fails only if the user presses Ctrl-C.
-    pub(super) fn pause(&mut self, duration: Duration) -> Result<(), Trouble> {
-        self.wait(duration, |_| None::<()>).map(|_| ())
     }
 
     /// Waits until the program has printed `text`. Fails if it does not.
@@ -326,13 +369,12 @@ impl<'a> Stage<'a> {
         if self.program.is_none() {
             return Ok(());
         }
-        let printed = |stage: &Self| stage.program.as_ref().map(Program::printed);
+        let mut printed = Vec::new();
         self.wait(ANSWERING, |stage| {
             let ended = stage.has_ended();
-            let printed = printed(stage).unwrap_or_default();
-            (ended || judge::printed(text, &printed).is_ok()).then_some(())
+            printed = stage.printed();
+            ended || judge::printed(text, &printed).is_ok()
         })?;
-        let printed = printed(self).unwrap_or_default();
         judge::printed(text, &printed).map_err(|mut finding| {
             if printed.is_empty() {
                 finding.seen = format!("{}: {}", finding.seen, self.doing());
@@ -341,34 +383,34 @@ impl<'a> Stage<'a> {
         })
     }
 
-    /// Waits until the program has ended. Returns whether it has.
-    pub(super) fn ends(&mut self) -> Result<bool, Trouble> {
-        let ended = self.wait(ANSWERING, |stage| stage.has_ended().then_some(()))?;
-        Ok(ended.is_some())
+    /// Returns what the program has printed since [`Stage::send`] or [`Stage::leave`].
+    pub(super) fn printed(&self) -> Vec<u8> {
+        let printed = self.program.as_ref().map(Program::printed);
+        printed.unwrap_or_default()
     }
 
     /// Returns whether the program has ended with an exception, or a status other than 0.
     pub(super) fn has_failed(&mut self) -> bool {
-        let Some(program) = &mut self.program else {
-            return false;
-        };
-        let status = program.ended();
-        status.is_some_and(|status| !status.success())
-            || program
-                .complaint()
-                .is_some_and(|complaint| complaint.is_exception)
+        self.program.as_mut().is_some_and(|program| {
+            let status = program.ended();
+            status.is_some_and(|status| !status.success())
+                || program
+                    .complaint()
+                    .is_some_and(|complaint| complaint.is_exception)
+        })
     }
 
     /// Returns the call that the program stands in, if the system tells.
     pub(super) fn stands(&self) -> Option<Stands> {
-        self.program.as_ref().and_then(Program::stands)
+        sys::stands(self.program.as_ref()?.id())
     }
 
-    /// Returns what the program does, as the end of a sentence.
+    /// Returns what the program does, as the end of a sentence: the call that it stands in, or how it
+    /// has ended.
     pub(super) fn doing(&mut self) -> String {
         // A program that is about to stand in a call, or to end, does so soon.
         let known = self.wait(SETTLING, |stage| {
-            (stage.has_ended() || stage.stands().is_some()).then_some(())
+            stage.has_ended() || stage.stands().is_some()
         });
         let call = match self.stands().filter(|_| known.is_ok()) {
             Some(Stands::Recv) => "recv()",
@@ -376,34 +418,54 @@ impl<'a> Stage<'a> {
             Some(Stands::Connect) => "connect()",
             Some(Stands::Send) => "send()",
             Some(Stands::Input) => "input()",
-            None => return self.status(),
+            None => {
+                let status = self.program.as_mut().and_then(Program::ended);
+                return match status.map(|status| status.code()) {
+                    Some(Some(code)) => say!(
+                        "it has ended with status {code}",
+                        "es ist mit Status {code} beendet"
+                    ),
+                    Some(None) => say!("it was killed", "es wurde abgebrochen"),
+                    None => say!("it waits", "es wartet"),
+                };
+            }
         };
         say!("it stands in {call}", "es steht in {call}")
     }
 
-    /// Returns how the program has ended, as the end of a sentence, or that it waits.
-    fn status(&mut self) -> String {
-        match self.program.as_mut().and_then(Program::ended) {
-            Some(status) => match status.code() {
-                Some(code) => say!(
-                    "it has ended with status {code}",
-                    "es ist mit Status {code} beendet"
-                ),
-                None => words!("it was killed", "es wurde abgebrochen").into(),
+    /// Returns the finding that the peer has sent nothing. `hint` is called with whether it has closed
+    /// the connection.
+    pub(super) fn silence(
+        &mut self,
+        expected: String,
+        hint: impl FnOnce(&Self, bool) -> &'static str,
+    ) -> Trouble {
+        let is_closed = self.end().is_some();
+        let doing = self.doing();
+        Trouble::Finding(Finding {
+            seen: if is_closed {
+                say!(
+                    "no byte, and the connection is closed: {doing}",
+                    "kein Byte, und die Verbindung ist geschlossen: {doing}"
+                )
+            } else {
+                say!("no byte: {doing}", "kein Byte: {doing}")
             },
-            None => words!("it waits", "es wartet").into(),
-        }
+            expected,
+            hint: hint(self, is_closed).into(),
+        })
     }
 
     /// Returns the outcome of a check with this `finding`. An exception that the program has reported
     /// tells the mistake better than what was seen, unless that is `certain`.
-    pub(super) fn explain(&mut self, mut finding: Finding, certain: bool) -> Outcome {
+    pub(super) fn explain(&self, mut finding: Finding, certain: bool) -> Outcome {
         let error = self.program.as_ref().and_then(Program::complaint);
         let exception = error
             .as_ref()
             .filter(|error| error.is_exception && !certain);
-        let advice = exception.and_then(Complaint::advice);
-        finding.hint = advice.map_or(finding.hint, Into::into);
+        if let Some(advice) = exception.and_then(Complaint::advice) {
+            finding.hint = advice.into();
+        }
         Outcome::Failed { finding, error }
     }
 }
@@ -411,4 +473,12 @@ impl<'a> Stage<'a> {
 /// Tells somebody who starts the program and types what to do.
 pub(super) fn tell(text: &str) {
     let _ = writeln!(stderr(), "> {text}");
+}
+
+/// The hint for a program that uses UDP.
+pub(super) fn is_udp() -> &'static str {
+    words!(
+        "SOCK_DGRAM is UDP, which has no connections: use socket.SOCK_STREAM.",
+        "SOCK_DGRAM ist UDP und hat keine Verbindungen: socket.SOCK_STREAM verwenden."
+    )
 }
