@@ -255,7 +255,7 @@ impl Engine {
             }
             self.report.explain().map_err(Failure::Output)?;
             let log = self.report.log();
-            let begun = log.and_then(Log::begun);
+            let begun = log.and_then(Log::connecting);
             // The other thread may be about to begin a call.
             let is_told = begun.is_some() && begun == told;
             let until = log.map(|_| Instant::now() + STANDS);
@@ -264,7 +264,7 @@ impl Engine {
             if let Some(until) = until
                 && until <= Instant::now()
                 && let Some(standing) = &begun
-                && self.report.log().and_then(Log::begun) == begun
+                && self.report.log().and_then(Log::connecting) == begun
             {
                 self.show(&Event::Stands(standing))?;
                 told = begun;

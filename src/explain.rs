@@ -39,89 +39,74 @@ pub struct Log {
 #[derive(Debug, Default)]
 struct Calls {
     made: Vec<Noted>,
-    /// The call that another thread stands in.
-    begun: Option<Standing>,
-    /// The call that the program waits in, and since when.
-    waits: Option<(Standing, SystemTime)>,
+    /// The call that the program stands in, and since when.
+    stands: Option<(Standing, SystemTime)>,
 }
 
 /// A call that has not returned yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
-    /// The call with its arguments.
-    call: String,
-    /// What it waits for, as the end of a sentence.
-    until: &'static str,
+pub enum Standing {
+    /// `accept()`, which waits for a client.
+    Accept,
+    /// `connect()` to this address.
+    Connect(Address),
+    /// `recv()`, which waits for bytes.
+    Recv {
+        /// The size of the buffer.
+        size: usize,
+        /// Whether they come from a server, and not from a client.
+        from_server: bool,
+    },
+    /// `send()`, which waits for room.
+    Send {
+        /// Whether a server has to read, and not a client.
+        to_server: bool,
+    },
 }
 
 impl Standing {
-    /// `accept()`, which waits for a client.
-    #[must_use]
-    pub fn in_accept() -> Self {
-        Self {
-            call: "accept()".into(),
-            until: words!("a client connects", "sich ein Client verbindet"),
-        }
-    }
-
-    /// `recv()` into a buffer of `size` bytes, from a server or else a client.
-    #[must_use]
-    pub fn in_recv(size: usize, from_server: bool) -> Self {
-        Self {
-            call: format!("recv({size})"),
-            until: if from_server {
-                words!("the server sends or leaves", "der Server sendet oder geht")
-            } else {
-                words!("the client sends or leaves", "der Client sendet oder geht")
-            },
-        }
-    }
-
-    /// `send()`, which waits for a server or else a client to read.
-    #[must_use]
-    pub fn in_send(to_server: bool) -> Self {
-        Self {
-            call: "send()".into(),
-            until: if to_server {
-                words!("the server reads", "der Server liest")
-            } else {
-                words!("the client reads", "der Client liest")
-            },
-        }
-    }
-
-    /// Returns whether `call` is the one that the program waits in.
+    /// Returns whether `call` is the one that the program stands in.
     fn is_in(&self, call: &Call) -> bool {
-        let name = |call: &str| call.split('(').next().map(str::to_owned);
-        name(&self.call) == name(&call.call)
-    }
-
-    /// Returns whether the program waits for bytes.
-    #[must_use]
-    pub fn is_in_recv(&self) -> bool {
-        self.call.starts_with("recv(")
-    }
-
-    /// Returns whether the program waits for room.
-    #[must_use]
-    pub fn is_in_send(&self) -> bool {
-        self.call.starts_with("send(")
-    }
-
-    fn in_connect(address: &Address) -> Self {
-        Self {
-            call: format!("connect({address})"),
-            until: words!(
-                "the server's host answers",
-                "der Rechner des Servers antwortet"
-            ),
-        }
+        call.call.starts_with(match self {
+            Self::Accept => "accept(",
+            Self::Connect(_) => "connect(",
+            Self::Recv { .. } => "recv(",
+            Self::Send { .. } => "send(",
+        })
     }
 }
 
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { call, until } = self;
+        let (call, until) = match self {
+            Self::Accept => (
+                "accept()".into(),
+                words!("a client connects", "sich ein Client verbindet"),
+            ),
+            Self::Connect(address) => (
+                format!("connect({address})"),
+                words!(
+                    "the server's host answers",
+                    "der Rechner des Servers antwortet"
+                ),
+            ),
+            Self::Recv { size, from_server } => (
+                format!("recv({size})"),
+                if *from_server {
+                    words!("the server sends or leaves", "der Server sendet oder geht")
+                } else {
+                    words!("the client sends or leaves", "der Client sendet oder geht")
+                },
+            ),
+            Self::Send { to_server } => (
+                "send()".into(),
+                if *to_server {
+                    words!("the server reads", "der Server liest")
+                } else {
+                    words!("the client reads", "der Client liest")
+                },
+            ),
+        };
         let waits = say!(
             "waits: the program stands in this call until {until}",
             "wartet: das Programm steht in diesem Aufruf, bis {until}"
@@ -176,15 +161,13 @@ impl Log {
         call: impl FnOnce(Outcome<'_, &T>) -> Call,
     ) -> io::Result<T> {
         if let Some(mut calls) = self.lock() {
-            calls.begun = None;
             let call = call(result.as_ref());
             let ended = SystemTime::now();
-            let waited = calls.waits.take_if(|(standing, _)| standing.is_in(&call));
-            let waited = waited.map(|(_, since)| since);
+            let stood = calls.stands.take_if(|(standing, _)| standing.is_in(&call));
             calls.made.push(Noted {
                 peer: peer.cloned(),
                 client: self.client,
-                time: time.or(waited).unwrap_or(ended),
+                time: time.or(stood.map(|(_, since)| since)).unwrap_or(ended),
                 ended,
                 call,
             });
@@ -202,29 +185,20 @@ impl Log {
         self.noted.is_some()
     }
 
-    /// Logs that a call to connect to `address` begins.
-    pub(crate) fn begin_connect(&self, address: &Address) {
+    /// Logs that the program begins to stand in a call, unless it does already.
+    pub(crate) fn begin(&self, standing: &Standing) {
         if let Some(mut calls) = self.lock() {
-            calls.begun = Some(Standing::in_connect(address));
+            let stands = calls.stands.take_if(|(stands, _)| stands == standing);
+            calls.stands = stands.or_else(|| Some((standing.clone(), SystemTime::now())));
         }
     }
 
-    /// Logs that the program begins to wait in a call, unless it does already.
-    pub(crate) fn begin_wait(&self, standing: &Standing) {
-        if let Some(mut calls) = self.lock()
-            && calls
-                .waits
-                .as_ref()
-                .is_none_or(|(waits, _)| waits != standing)
-        {
-            calls.waits = Some((standing.clone(), SystemTime::now()));
-        }
-    }
-
-    /// Returns the call that another thread stands in.
+    /// Returns the call to connect that another thread stands in.
     #[must_use]
-    pub fn begun(&self) -> Option<Standing> {
-        self.lock()?.begun.clone()
+    pub fn connecting(&self) -> Option<Standing> {
+        let stands = self.lock()?.stands.clone();
+        let (standing, _) = stands.filter(|(call, _)| matches!(call, Standing::Connect(_)))?;
+        Some(standing)
     }
 
     /// Takes the logged calls, in order.
@@ -410,11 +384,23 @@ pub struct Call {
 }
 
 impl Call {
-    fn new(call: impl Into<String>, result: impl Into<String>, why: impl Into<String>) -> Self {
+    /// Creates the words for a call that gave `result`. For a failure of which `why` says nothing,
+    /// those for a lost connection are taken.
+    fn new(
+        call: impl Into<String>,
+        result: Outcome<'_, impl Into<String>>,
+        why: impl Into<String>,
+    ) -> Self {
+        let mut why = why.into();
+        if let Err(error) = &result
+            && why.is_empty()
+        {
+            why = why_lost(error.kind()).into();
+        }
         Self {
             call: call.into(),
-            result: result.into(),
-            why: why.into(),
+            result: result.map_or_else(reason, Into::into),
+            why,
         }
     }
 
@@ -428,12 +414,10 @@ impl Call {
     /// `getaddrinfo()`: looks up a host name.
     pub(crate) fn resolve(host: &str, found: Outcome<'_, &Vec<Address>>) -> Self {
         let why = match found {
-            Ok(_) if host.parse::<IpAddr>().is_ok() => {
-                words!(
-                    "an address already, with nothing to look up",
-                    "schon eine Adresse, nichts nachzuschlagen"
-                )
-            }
+            Ok(_) if host.parse::<IpAddr>().is_ok() => words!(
+                "an address already, with nothing to look up",
+                "schon eine Adresse, nichts nachzuschlagen"
+            ),
             Ok(_) => words!(
                 "the addresses that this name has",
                 "die Adressen, die dieser Name hat"
@@ -443,39 +427,33 @@ impl Call {
                 "diesen Namen gibt es nicht, oder niemand kennt ihn"
             ),
         };
-        let result = found.map_or_else(reason, |addresses| {
-            let ip = |address: &Address| match address {
-                Address::Tcp(address) => address.ip().to_string(),
-                Address::Unix(_) => address.to_string(),
-            };
-            addresses.iter().map(ip).collect::<Vec<_>>().join(", ")
-        });
+        let ip = |address: &Address| match address {
+            Address::Tcp(address) => address.ip().to_string(),
+            Address::Unix(_) => address.to_string(),
+        };
+        let result = found.map(|found| found.iter().map(ip).collect::<Vec<_>>().join(", "));
         Self::new(format!("getaddrinfo({host})"), result, why)
     }
 
     /// `socket()`: creates a socket for the protocol of `address`.
     pub(crate) fn socket(address: &Address, made: Outcome<'_>) -> Self {
-        let result = match (made, address) {
-            (Ok(()), Address::Tcp(address)) if address.is_ipv4() => {
-                words!("a TCP socket for IPv4", "ein TCP-Socket für IPv4").into()
+        let kind = match address {
+            Address::Tcp(address) if address.is_ipv4() => {
+                words!("a TCP socket for IPv4", "ein TCP-Socket für IPv4")
             }
-            (Ok(()), Address::Tcp(_)) => {
-                words!("a TCP socket for IPv6", "ein TCP-Socket für IPv6").into()
-            }
-            (Ok(()), Address::Unix(_)) => words!(
+            Address::Tcp(_) => words!("a TCP socket for IPv6", "ein TCP-Socket für IPv6"),
+            Address::Unix(_) => words!(
                 "a Unix socket, for this machine alone",
                 "ein Unix-Socket, nur für diesen Rechner"
-            )
-            .into(),
-            (Err(error), _) => reason(error),
+            ),
         };
-        Self::new("socket()", result, "")
+        Self::new("socket()", made.map(|()| kind), "")
     }
 
     /// `setsockopt()`: sets an option, as `words` say.
     pub(crate) fn set((option, why): Words, set: Outcome<'_>) -> Self {
-        let why = set.map_or_else(|error| why_lost(error.kind()).into(), |()| why);
-        Self::new(format!("setsockopt({option})"), ok_or_reason(set), why)
+        let why = if set.is_ok() { why } else { String::new() };
+        Self::new(format!("setsockopt({option})"), set.map(ok), why)
     }
 
     /// `bind()`: binds the socket to `address`.
@@ -485,35 +463,28 @@ impl Call {
                 "a file of this name stands for the socket",
                 "eine Datei dieses Namens steht für den Socket"
             ),
-            (Ok(()), Address::Tcp(address)) if address.port() == 0 => {
-                words!(
-                    "this address is ours now, with any port that is free",
-                    "diese Adresse gehört jetzt uns, mit irgendeinem freien Port"
-                )
-            }
+            (Ok(()), Address::Tcp(address)) if address.port() == 0 => words!(
+                "this address is ours now, with any port that is free",
+                "diese Adresse gehört jetzt uns, mit irgendeinem freien Port"
+            ),
             (Ok(()), Address::Tcp(_)) => {
                 words!("this address is ours now", "diese Adresse gehört jetzt uns")
             }
             (Err(Kind::AddrInUse), Address::Unix(_)) => {
                 words!("there is such a file already", "diese Datei gibt es schon")
             }
-            (Err(Kind::AddrInUse), Address::Tcp(_)) => words!(
-                "another program has this port",
-                "ein anderes Programm hat diesen Port"
-            ),
+            (Err(Kind::AddrInUse), Address::Tcp(_)) => port_taken(),
             (Err(Kind::AddrNotAvailable), _) => words!(
                 "this machine does not have that address",
                 "dieser Rechner hat diese Adresse nicht"
             ),
-            (Err(Kind::PermissionDenied), Address::Tcp(_)) => {
-                words!(
-                    "the ports below 1024 are the system's",
-                    "die Ports unter 1024 gehören dem System"
-                )
-            }
+            (Err(Kind::PermissionDenied), Address::Tcp(_)) => words!(
+                "the ports below 1024 are the system's",
+                "die Ports unter 1024 gehören dem System"
+            ),
             (Err(_), _) => "",
         };
-        Self::new(format!("bind({address})"), ok_or_reason(bound), why)
+        Self::new(format!("bind({address})"), bound.map(ok), why)
     }
 
     /// `getsockname()`: returns the address that the socket is bound to.
@@ -527,10 +498,9 @@ impl Call {
                 "our own end: the kernel has chosen the port",
                 "unser eigenes Ende: den Port hat der Kernel gewählt"
             ),
-            (Err(error), _) => why_lost(error.kind()),
+            (Err(_), _) => "",
         };
-        let result = name.map_or_else(reason, ToString::to_string);
-        Self::new("getsockname()", result, why)
+        Self::new("getsockname()", name.map(ToString::to_string), why)
     }
 
     /// `listen()`: starts to listen, with this backlog.
@@ -544,15 +514,11 @@ impl Call {
                     "der Kernel baut bis zu {most} Verbindung{en} auf, bevor accept() sie nimmt"
                 )
             }
-            Err(Kind::AddrInUse) => words!(
-                "another program has this port",
-                "ein anderes Programm hat diesen Port"
-            )
-            .into(),
+            Err(Kind::AddrInUse) => port_taken().into(),
             Err(_) => String::new(),
         };
         let call = format!("listen(backlog = {backlog})");
-        Self::new(call, ok_or_reason(listening), why)
+        Self::new(call, listening.map(ok), why)
     }
 
     /// `accept()`: accepts the client at an address.
@@ -562,76 +528,62 @@ impl Call {
                 "a new socket for this client, beside the listening one",
                 "ein neuer Socket für diesen Client, neben dem, der zuhört"
             ),
-            Err(error) if sys::is_out_of_descriptors(error) => {
-                words!(
-                    "each socket is an open file, and there are as many as allowed",
-                    "jeder Socket ist eine offene Datei, und mehr sind nicht erlaubt"
-                )
-            }
-            Err(error) => why_lost(error.kind()),
+            Err(error) if sys::is_out_of_descriptors(error) => words!(
+                "each socket is an open file, and there are as many as allowed",
+                "jeder Socket ist eine offene Datei, und mehr sind nicht erlaubt"
+            ),
+            Err(_) => "",
         };
-        let result = accepted.map_or_else(reason, ToString::to_string);
-        Self::new("accept()", result, why)
+        Self::new("accept()", accepted.map(ToString::to_string), why)
     }
 
     /// `connect()`: connects to `address` within the time `limit`.
     pub(crate) fn connect(address: &Address, limit: Duration, connected: Outcome<'_>) -> Self {
-        let why = match connected.map_err(io::Error::kind) {
-            Ok(()) if matches!(address, Address::Unix(_)) => {
-                words!(
-                    "the connection stands, though nobody may have accepted it",
-                    "die Verbindung steht, auch wenn sie vielleicht noch niemand angenommen hat"
-                )
-            }
-            Err(Kind::NotFound) => words!(
+        let why = match (connected.map_err(io::Error::kind), address) {
+            (Ok(()), Address::Unix(_)) => words!(
+                "the connection stands, though nobody may have accepted it",
+                "die Verbindung steht, auch wenn sie vielleicht noch niemand angenommen hat"
+            ),
+            (Ok(()), Address::Tcp(_)) => words!(
+                "SYN, SYN-ACK, ACK: the connection stands, though nobody may have accepted it",
+                "SYN, SYN-ACK, ACK: die Verbindung steht, auch wenn sie vielleicht noch niemand \
+                 angenommen hat"
+            ),
+            (Err(Kind::NotFound), _) => words!(
                 "there is no such file: no server has made it",
                 "diese Datei gibt es nicht: kein Server hat sie angelegt"
             ),
-            Err(Kind::ConnectionRefused) if matches!(address, Address::Unix(_)) => {
-                words!(
-                    "the server that has made this file has ended",
-                    "der Server, der diese Datei angelegt hat, ist beendet"
-                )
-            }
-            Err(Kind::TimedOut) if matches!(address, Address::Unix(_)) => {
-                words!("the backlog is full", "der Backlog ist voll")
-            }
-            Ok(()) => {
-                words!(
-                    "SYN, SYN-ACK, ACK: the connection stands, though nobody may have accepted it",
-                    "SYN, SYN-ACK, ACK: die Verbindung steht, auch wenn sie vielleicht noch \
-                     niemand angenommen hat"
-                )
-            }
-            Err(Kind::ConnectionRefused) => words!(
+            (Err(Kind::ConnectionRefused), Address::Unix(_)) => words!(
+                "the server that has made this file has ended",
+                "der Server, der diese Datei angelegt hat, ist beendet"
+            ),
+            (Err(Kind::ConnectionRefused), Address::Tcp(_)) => words!(
                 "nothing listens on that port",
                 "auf diesem Port hört niemand zu"
             ),
-            Err(Kind::TimedOut) => {
-                words!(
-                    "the host is not there, a firewall swallows what we send, or the backlog is \
-                     full",
-                    "der Rechner ist nicht da, eine Firewall verschluckt, was wir senden, oder \
-                     der Backlog ist voll"
-                )
+            (Err(Kind::TimedOut), Address::Unix(_)) => {
+                words!("the backlog is full", "der Backlog ist voll")
             }
-            Err(Kind::NetworkUnreachable | Kind::HostUnreachable) => {
-                words!(
-                    "there is no way to that address",
-                    "zu dieser Adresse führt kein Weg"
-                )
-            }
-            Err(kind) => why_lost(kind),
+            (Err(Kind::TimedOut), Address::Tcp(_)) => words!(
+                "the host is not there, a firewall swallows what we send, or the backlog is full",
+                "der Rechner ist nicht da, eine Firewall verschluckt, was wir senden, oder der \
+                 Backlog ist voll"
+            ),
+            (Err(Kind::NetworkUnreachable | Kind::HostUnreachable), _) => words!(
+                "there is no way to that address",
+                "zu dieser Adresse führt kein Weg"
+            ),
+            (Err(_), _) => "",
         };
         let result = match connected {
             Err(error) if error.kind() == Kind::TimedOut && !limit.is_zero() => {
-                say!(
-                    "no answer for {} ms",
-                    "keine Antwort während {} ms",
-                    limit.as_millis()
-                )
+                let ms = limit.as_millis();
+                Ok(say!(
+                    "no answer for {ms} ms",
+                    "keine Antwort während {ms} ms"
+                ))
             }
-            connected => ok_or_reason(connected),
+            connected => connected.map(|()| "ok".into()),
         };
         Self::new(format!("connect({address})"), result, why)
     }
@@ -644,79 +596,58 @@ impl Call {
         waits: Waits,
         has_received: bool,
     ) -> Self {
-        let (result, why) = match (received, waits) {
-            (Ok(0), _) => (
-                bytes(0),
-                if has_received {
-                    words!(
-                        "the peer has closed its side, or its program ended",
-                        "die Gegenseite hat ihre Seite geschlossen, oder ihr Programm ist beendet"
-                    )
-                } else {
-                    words!(
-                        "the peer has closed its side, or its program ended; it has sent nothing",
-                        "die Gegenseite hat ihre Seite geschlossen, oder ihr Programm ist beendet; \
-                         sie hat nichts gesendet"
-                    )
-                },
+        let mut result = received.map(|count| match count {
+            0 => bytes(0),
+            count => dump(&buffer[..count]),
+        });
+        let why = match (received, waits) {
+            (Ok(0), _) if has_received => words!(
+                "the peer has closed its side, or its program ended",
+                "die Gegenseite hat ihre Seite geschlossen, oder ihr Programm ist beendet"
             ),
-            (Ok(count), _) if count == buffer.len() => (
-                dump(buffer),
-                words!(
-                    "the buffer is full, there may be more",
-                    "der Puffer ist voll, es kann noch mehr da sein"
-                ),
+            (Ok(0), _) => words!(
+                "the peer has closed its side, or its program ended; it has sent nothing",
+                "die Gegenseite hat ihre Seite geschlossen, oder ihr Programm ist beendet; sie hat \
+                 nichts gesendet"
             ),
-            (Ok(count), _) => (dump(&buffer[..count]), ""),
+            (Ok(count), _) if count == buffer.len() => words!(
+                "the buffer is full, there may be more",
+                "der Puffer ist voll, es kann noch mehr da sein"
+            ),
             (Err(error), Waits::For(time)) if error.kind() == sys::READ_TIMED_OUT => {
-                let result = say!(
-                    "nothing for {} ms",
-                    "nichts während {} ms",
-                    time.as_millis()
-                );
+                let ms = time.as_millis();
+                result = Ok(say!("nothing for {ms} ms", "nichts während {ms} ms"));
                 if time < UNENDED {
-                    (
-                        result,
-                        words!(
-                            "such quiet is taken for the end",
-                            "solche Stille gilt als das Ende"
-                        ),
+                    words!(
+                        "such quiet is taken for the end",
+                        "solche Stille gilt als das Ende"
                     )
                 } else {
-                    (
-                        result,
-                        words!(
-                            "the end of the line is still missing",
-                            "das Ende der Zeile fehlt noch"
-                        ),
+                    words!(
+                        "the end of the line is still missing",
+                        "das Ende der Zeile fehlt noch"
                     )
                 }
             }
-            (Err(error), _) => (reason(error), why_lost(error.kind())),
+            _ => "",
         };
         Self::new(format!("recv({})", buffer.len()), result, why)
     }
 
     /// `send()`: writes `data`, of which the number of bytes in `sent` is accepted.
     pub(crate) fn send(data: &[u8], sent: Outcome<'_, usize>) -> Self {
-        let (result, why) = match sent {
-            Ok(count) if count < data.len() => (
-                dump(&data[..count]),
-                words!(
-                    "the kernel has no room for more",
-                    "der Kernel hat keinen Platz für mehr"
-                ),
+        let why = match sent {
+            Ok(count) if count < data.len() => words!(
+                "the kernel has no room for more",
+                "der Kernel hat keinen Platz für mehr"
             ),
-            Ok(_) => (dump(data), ""),
-            Err(error) if error.kind() == Kind::BrokenPipe => (
-                reason(error),
-                words!(
-                    "the peer has closed the connection",
-                    "die Gegenseite hat die Verbindung geschlossen"
-                ),
+            Err(error) if error.kind() == Kind::BrokenPipe => words!(
+                "the peer has closed the connection",
+                "die Gegenseite hat die Verbindung geschlossen"
             ),
-            Err(error) => (reason(error), why_lost(error.kind())),
+            _ => "",
         };
+        let result = sent.map(|count| dump(&data[..count]));
         Self::new(format!("send({})", bytes(data.len())), result, why)
     }
 
@@ -731,9 +662,9 @@ impl Call {
                 "the connection is over already",
                 "die Verbindung ist schon zu Ende"
             ),
-            Err(kind) => why_lost(kind),
+            Err(_) => "",
         };
-        Self::new("shutdown(write)", ok_or_reason(closed), why)
+        Self::new("shutdown(write)", closed.map(ok), why)
     }
 
     /// `unlink()`: removes the file of a Unix socket.
@@ -743,7 +674,7 @@ impl Call {
             "no program listens there any more, so the file goes",
             "dort hört kein Programm mehr zu, also wird die Datei gelöscht"
         );
-        Self::new(call, ok_or_reason(removed), why)
+        Self::new(call, removed.map(ok), why)
     }
 
     /// `close()`: closes the socket.
@@ -762,7 +693,7 @@ impl Call {
                 "der Socket, der nicht verbunden wurde"
             ),
         };
-        Self::new("close()", "ok", why)
+        Self::new("close()", Ok("ok"), why)
     }
 }
 
@@ -797,8 +728,17 @@ pub fn fold(calls: Vec<Noted>) -> Vec<Noted> {
     folded
 }
 
-fn ok_or_reason(outcome: Outcome<'_>) -> String {
-    outcome.map_or_else(reason, |()| "ok".into())
+/// The result of a call that returns nothing.
+fn ok((): ()) -> &'static str {
+    "ok"
+}
+
+/// Returns why no other program can use a port.
+fn port_taken() -> &'static str {
+    words!(
+        "another program has this port",
+        "ein anderes Programm hat diesen Port"
+    )
 }
 
 /// Returns why a call on a connection failed with `kind`, or nothing.

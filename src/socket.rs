@@ -14,7 +14,7 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 
 use crate::endpoint::{Address, Endpoint};
-use crate::explain::{Call, Log, Setting, Waits, Which};
+use crate::explain::{Call, Log, Setting, Standing, Waits, Which};
 use crate::sys;
 
 /// How long a connection is silent before the kernel probes whether the peer's host is alive.
@@ -306,7 +306,7 @@ impl Socket {
     pub fn connect(address: &Address, timeout: Duration, log: &Log) -> io::Result<Self> {
         let (socket, to) = new(address, log)?;
         let time = log.time();
-        log.begin_connect(address);
+        log.begin(&Standing::Connect(address.clone()));
         let connected = match address {
             Address::Tcp(_) => socket.connect_timeout(&to, timeout),
             Address::Unix(_) => connect_unix(&socket, &to, timeout),

@@ -27,7 +27,7 @@ impl Chat<'_> {
     pub(super) fn silence_due(&self) -> Option<Instant> {
         let (standing, since) = self.stands.as_ref()?;
         let kind = mem::discriminant(&Hint::Silent(Peer::Client));
-        let is_due = standing.is_in_recv()
+        let is_due = matches!(standing, Standing::Recv { .. })
             && !self.hinted.contains(&kind)
             // The end of a message is waited for in another way.
             && !self.session.peers().any(|peer| self.peers.has_unended(peer));
@@ -37,15 +37,17 @@ impl Chat<'_> {
     /// Tells which call the program stands in, if it does so for a while, and was not told.
     pub(super) fn tell_wait(&mut self) -> Result<(), Failure> {
         let standing = match self.session.awaited() {
-            Awaited::TurnOf(peer) if self.peers.has_unsent(peer) => {
-                Standing::in_send(peer == Peer::Server)
-            }
-            Awaited::AClient if self.peers.listens() => Standing::in_accept(),
+            Awaited::TurnOf(peer) if self.peers.has_unsent(peer) => Standing::Send {
+                to_server: peer == Peer::Server,
+            },
+            Awaited::AClient if self.peers.listens() => Standing::Accept,
             Awaited::TurnOf(peer @ (Peer::Client | Peer::Server))
                 if self.session.is_waited_for(peer) =>
             {
-                let size = self.session.framing().limit();
-                Standing::in_recv(size, peer == Peer::Server)
+                Standing::Recv {
+                    size: self.session.framing().limit(),
+                    from_server: peer == Peer::Server,
+                }
             }
             _ => return Ok(()),
         };
@@ -57,7 +59,7 @@ impl Chat<'_> {
             return Ok(());
         }
         if let Some(log) = self.engine.report.log() {
-            log.begin_wait(&standing);
+            log.begin(&standing);
         }
         let until = Instant::now() + STANDS;
         let registry = self.engine.poll.registry();
@@ -68,7 +70,7 @@ impl Chat<'_> {
             for event in &self.engine.events {
                 self.peers.report(event);
                 has_news |= event.is_readable() || event.is_read_closed() || event.is_error();
-                has_news |= standing.is_in_send() && event.is_writable();
+                has_news |= matches!(standing, Standing::Send { .. }) && event.is_writable();
             }
             if has_news {
                 return Ok(());
