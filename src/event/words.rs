@@ -1,13 +1,18 @@
 //! The wording of the events, prompts and errors.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::ErrorKind;
+use std::path::Path;
 use std::time::Duration;
+
+use humantime::format_duration;
+use serde::de::IgnoredAny;
 
 use super::{
     Answer, Awaited, Event, Failure, Hint, Parting, Peer, Prompt, Refusal, Relayed, Unsent, Way,
 };
-use crate::command::Company;
+use crate::command::{Company, Word};
 use crate::endpoint::{Address, Endpoint};
 use crate::explain::dump;
 use crate::framing::{Framing, Oddity};
@@ -101,7 +106,7 @@ impl Parting {
     pub fn farewell(&self) -> Option<String> {
         match self {
             Self::Idle(limit) => {
-                let limit = humantime::format_duration(*limit);
+                let limit = format_duration(*limit);
                 Some(format!("You said nothing for {limit}, and are let go."))
             }
             Self::Left | Self::Lost(_) | Self::Stuck(_) => None,
@@ -126,22 +131,21 @@ impl fmt::Display for Event<'_> {
             Self::Hint(hint) => hint.fmt(f),
             Self::Relayed(number, relayed) => write!(f, "#{number} {relayed}"),
             Self::Listening(address) => write!(f, "Listening on {address}"),
-            Self::Exposed { limited } => write!(
-                f,
-                "{} can connect, and nothing is encrypted.",
-                if *limited {
-                    "Others who are allowed"
-                } else {
-                    "Anybody who can reach this address"
-                }
+            Self::Exposed { limited: true } => {
+                f.write_str("Others who are allowed can connect, and nothing is encrypted.")
+            }
+            Self::Exposed { limited: false } => f.write_str(
+                "Anybody who can reach this address can connect, and nothing is encrypted.",
             ),
-            Self::Refused(ip, why) => write!(
+            Self::Refused(ip, Refusal::NotAllowed) => {
+                write!(
+                    f,
+                    "Refused a client from {ip}: it is not allowed (--allow)."
+                )
+            }
+            Self::Refused(ip, Refusal::TooMany) => write!(
                 f,
-                "Refused a client from {ip}: {}",
-                match why {
-                    Refusal::NotAllowed => "it is not allowed (--allow).",
-                    Refusal::TooMany => "there are others from there (--per-host).",
-                }
+                "Refused a client from {ip}: there are others from there (--per-host)."
             ),
             Self::ConnectionFrom(peer @ Peer::Numbered(_), address) => {
                 write!(f, "Connection from: {address} ({peer})")
@@ -154,16 +158,13 @@ impl fmt::Display for Event<'_> {
                 }
                 Ok(())
             }
-            Self::Scripted(peer, text) => {
+            Self::Scripted(peer, text) => write!(f, "Answered {peer}: {}", visible(text)),
+            Self::NoAnswer(peer, text) => {
                 write!(
                     f,
-                    "Answered {peer}: {}",
-                    Untrusted(text.as_bytes()).visible()
+                    "The script has no answer for {peer} to '{}'.",
+                    line(text)
                 )
-            }
-            Self::NoAnswer(peer, text) => {
-                let text = Untrusted(text.as_bytes()).visible_line(WHY);
-                write!(f, "The script has no answer for {peer} to '{text}'.")
             }
             Self::Welcome => f.write_str("bye leaves, /help tells what else"),
             Self::Answer(answer) => answer.fmt(f),
@@ -194,27 +195,22 @@ impl fmt::Display for Event<'_> {
                 // Last what may be cut off where it has one row.
                 write!(f, " (try {tries}): {endpoint}: {}", failure.briefly())
             }
-            Self::NotSent(text) => {
-                write!(f, "Not sent: {}", Untrusted(text.as_bytes()).visible())
-            }
+            Self::NotSent(text) => write!(f, "Not sent: {}", visible(text)),
             Self::LinesNotSent(unsent) => write!(f, "{unsent}."),
             Self::SentAgain(text) => {
-                let text = Untrusted(text.as_bytes()).visible_line(WHY);
-                write!(f, "This had no reply, and is sent again: {text}")
+                write!(f, "This had no reply, and is sent again: {}", line(text))
             }
             Self::NoEditor => {
                 f.write_str("Too many files are open for a prompt that can be edited.")
             }
-            Self::NoTranscript { path, reason } => write!(
-                f,
-                "The transcript in {} ends here: {reason}",
-                path.display()
-            ),
-            Self::NoHistory { verb, path, reason } => write!(
-                f,
-                "Cannot {verb} the history in {}: {reason}",
-                path.display()
-            ),
+            Self::NoTranscript { path, reason } => {
+                let path = path.display();
+                write!(f, "The transcript in {path} ends here: {reason}")
+            }
+            Self::NoHistory { verb, path, reason } => {
+                let path = path.display();
+                write!(f, "Cannot {verb} the history in {path}: {reason}")
+            }
             _ => self.advise(f),
         }
     }
@@ -224,7 +220,9 @@ impl Event<'_> {
     /// Writes an event that tells what to do otherwise; nothing for one that has no words.
     fn advise(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unended(peer, Framing::Json, so_far) if is_json(*so_far) => {
+            Self::Unended(peer, Framing::Json, so_far)
+                if serde_json::from_slice::<IgnoredAny>(so_far.bytes()).is_ok() =>
+            {
                 let (who, wer) = peer.role();
                 let so_far = so_far.visible_line(SO_FAR);
                 f.write_str(&say!(
@@ -234,54 +232,48 @@ impl Event<'_> {
                      seine Zeile beendet. Danach muss er \\n senden. Bisher: {so_far}"
                 ))
             }
-            Self::Unended(peer, framing, so_far) => write!(
-                f,
-                "{} has begun a {1} and not ended it. If it sends no {2}, use --framing \
-                 {3}. So far: {4}",
-                peer.subject(),
-                if framing.has_lines() { "line" } else { "message" },
-                if framing.has_lines() { "line ends" } else { "zero bytes" },
-                Framing::Raw,
-                so_far.visible_line(SO_FAR)
-            ),
-            Self::NotUtf8 => write!(f, "What was typed is no UTF-8, and was left out."),
+            Self::Unended(peer, framing, so_far) => {
+                let (what, end) = if framing.has_lines() {
+                    ("line", "line ends")
+                } else {
+                    ("message", "zero bytes")
+                };
+                write!(
+                    f,
+                    "{} has begun a {what} and not ended it. If it sends no {end}, use --framing raw. \
+                     So far: {}",
+                    peer.subject(),
+                    so_far.visible_line(SO_FAR)
+                )
+            }
+            Self::NotUtf8 => f.write_str("What was typed is no UTF-8, and was left out."),
             Self::Joined(framing @ Framing::Nul) => write!(
                 f,
                 "A zero byte was sent as a space: with --framing {framing} it ends a message."
             ),
             Self::Joined(framing) => write!(
                 f,
-                "Sent as one line: with --framing {framing} a message has no newlines; {} keeps \
-                 them.",
-                Framing::Json
+                "Sent as one line: with --framing {framing} a message has no newlines; json keeps them."
             ),
-            Self::NoReply(limit) => {
-                let limit = humantime::format_duration(*limit);
-                write!(
-                    f,
-                    "No reply, or no end of it, for {limit}. It is your turn."
-                )
-            }
+            Self::NoReply(limit) => write!(
+                f,
+                "No reply, or no end of it, for {}. It is your turn.",
+                format_duration(*limit)
+            ),
             Self::NoEndOfReply => f.write_str(
                 "No answer yet, or no line that --reply-until waits for. With --reply-quiet a reply \
                  ends after a silence; with --duplex there are no turns.",
             ),
-            Self::EndsWithNewline => write!(
-                f,
-                "It ends with a newline: --framing {} suits who sends lines.",
-                Framing::Line
-            ),
-            Self::NoNewline => write!(
-                f,
+            Self::EndsWithNewline => {
+                f.write_str("It ends with a newline: --framing line suits who sends lines.")
+            }
+            Self::NoNewline => f.write_str(
                 "No answer yet. If the other side waits for the end of a line: none is sent; \
-                 --framing {} or {} sends it.",
-                Framing::Line,
-                Framing::Crlf
+                 --framing line or crlf sends it.",
             ),
             Self::LeftOut(number) => write!(
                 f,
-                "Line {number} is empty, and was left out: with --framing {} it cannot be sent.",
-                Framing::Raw
+                "Line {number} is empty, and was left out: with --framing raw it cannot be sent."
             ),
             _ => Ok(()),
         }
@@ -403,35 +395,42 @@ impl fmt::Display for Answer<'_> {
                     "N" => "the number of a client",
                     _ => "a text",
                 };
-                write!(
-                    f,
-                    "{0} is followed by {follows}. To send such a line, begin it with /{0}.",
-                    word.name
-                )
+                misplaced(f, word, &format!("is followed by {follows}"))
             }
-            Self::NotHere(word) => {
-                let with = match word.company {
-                    Company::Clients => "several clients (--max-clients)",
-                    Company::Client | Company::Peer => "a client",
-                };
-                write!(
-                    f,
-                    "{0} is for a server with {with}. To send such a line, begin it with /{0}.",
-                    word.name
-                )
-            }
+            Self::NotHere(word) => misplaced(
+                f,
+                word,
+                match word.company {
+                    Company::Clients => "is for a server with several clients (--max-clients)",
+                    Company::Client | Company::Peer => "is for a server with a client",
+                },
+            ),
         }
     }
 }
 
-/// Returns whether `text` is JSON.
-fn is_json(text: Untrusted<'_>) -> bool {
-    serde_json::from_slice::<serde::de::IgnoredAny>(text.bytes()).is_ok()
+/// Writes `why` a line that begins with `word` is no command, and how to send it.
+fn misplaced(f: &mut fmt::Formatter<'_>, word: &Word, why: &str) -> fmt::Result {
+    let name = word.name;
+    write!(
+        f,
+        "{name} {why}. To send such a line, begin it with /{name}."
+    )
+}
+
+/// Returns `text`, which somebody else may have written, as the rows of it to show.
+fn visible(text: &str) -> Cow<'_, str> {
+    Untrusted(text.as_bytes()).visible()
+}
+
+/// Returns the beginning of `text`, which somebody else may have written, on one row.
+fn line(text: &str) -> String {
+    Untrusted(text.as_bytes()).visible_line(WHY)
 }
 
 /// Returns `duration` in words, in whole seconds.
 fn seconds(duration: Duration) -> String {
-    humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string()
+    format_duration(Duration::from_secs(duration.as_secs())).to_string()
 }
 
 /// Writes the heading of a message from `peer`, up to its colon. If the message has no sender's `name`, it is the
@@ -468,8 +467,7 @@ fn odd(f: &mut fmt::Formatter<'_>, oddity: &Oddity, first: bool) -> fmt::Result 
             Framing::Json
         }
         Oddity::NotJson(why) => {
-            let why = Untrusted(why.as_bytes()).visible_line(WHY);
-            write!(f, "No JSON message, shown as it came: {why}.")?;
+            write!(f, "No JSON message, shown as it came: {}.", line(why))?;
             Framing::Line
         }
     };
@@ -485,24 +483,21 @@ fn odd(f: &mut fmt::Formatter<'_>, oddity: &Oddity, first: bool) -> fmt::Result 
 /// Writes that the conversation with `peer` has ended, and why.
 fn gone(f: &mut fmt::Formatter<'_>, peer: Peer, parting: &Parting) -> fmt::Result {
     let subject = peer.subject();
-    match parting {
-        Parting::Left => write!(f, "{subject} left."),
+    let (what, limit) = match parting {
+        Parting::Left => return write!(f, "{subject} left."),
         Parting::Lost(error) => {
-            write!(f, "The connection to {peer} is lost: {}.", reason(error))
+            return write!(f, "The connection to {peer} is lost: {}.", reason(error));
         }
-        Parting::Idle(limit) | Parting::Stuck(limit) => {
-            let limit = humantime::format_duration(*limit);
-            let what = match parting {
-                Parting::Idle(_) => "said nothing",
-                _ => "did not take what it was sent",
-            };
-            write!(f, "{subject} {what} for {limit}, and was let go.")
-        }
-    }
+        Parting::Idle(limit) => ("said nothing", limit),
+        Parting::Stuck(limit) => ("did not take what it was sent", limit),
+    };
+    let limit = format_duration(*limit);
+    write!(f, "{subject} {what} for {limit}, and was let go.")
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let in_file = |what: &str, path: &Path| format!("cannot {what} in {}", path.display());
         let (what, error) = match self {
             Self::NothingToDraw(path) => {
                 let path = path.display();
@@ -512,46 +507,37 @@ impl fmt::Display for Failure {
                 );
             }
             Self::BadScript(path, bad) => {
-                write!(f, "cannot use the script in {}:", path.display())?;
-                for (index, BadLine { number, reason }) in bad.iter().enumerate() {
-                    let comma = if index > 0 { ";" } else { "" };
-                    write!(f, "{comma} line {number}: {reason}")?;
-                }
-                return Ok(());
+                let bad = bad
+                    .iter()
+                    .map(|BadLine { number, reason }| format!("line {number}: {reason}"));
+                let bad: Vec<_> = bad.collect();
+                return write!(f, "{}: {}", in_file("use the script", path), bad.join("; "));
             }
-            Self::NoReply { line, limit } => {
-                let limit = humantime::format_duration(*limit);
-                let line = line.as_deref().unwrap_or("the last line").as_bytes();
-                let line = Untrusted(line).visible_line(WHY);
-                return write!(f, "no reply within {limit}, or no end of it, to '{line}'");
+            Self::NoReply { line: said, limit } => {
+                let limit = format_duration(*limit);
+                let said = line(said.as_deref().unwrap_or("the last line"));
+                return write!(f, "no reply within {limit}, or no end of it, to '{said}'");
             }
             Self::Unfinished {
                 peer,
                 no_reply,
                 unsent,
             } => {
-                match no_reply {
-                    Some(Some(text)) => {
-                        let text = Untrusted(text.as_bytes()).visible_line(WHY);
-                        write!(f, "no reply to '{text}'")?;
-                    }
-                    Some(None) => f.write_str("no reply to the last line")?,
-                    None => {}
-                }
-                if unsent.lines > 0 {
-                    let comma = if no_reply.is_some() { ", " } else { "" };
-                    write!(f, "{comma}{unsent}")?;
-                }
-                return write!(f, ": {peer} left");
+                let no_reply = no_reply.as_ref().map(|said| match said {
+                    Some(said) => format!("no reply to '{}'", line(said)),
+                    None => "no reply to the last line".into(),
+                });
+                let unsent = (unsent.lines > 0).then(|| unsent.to_string());
+                let what: Vec<_> = no_reply.into_iter().chain(unsent).collect();
+                return write!(f, "{}: {peer} left", what.join(", "));
             }
             Self::Lost(peer, error) | Self::LostWithMessage(peer, error) => {
                 (format!("lost the connection to {peer}"), error)
             }
-            Self::NotTaken(peer, error) => {
-                let what =
-                    format!("lost the connection to {peer}, which may not have taken everything");
-                (what, error)
-            }
+            Self::NotTaken(peer, error) => (
+                format!("lost the connection to {peer}, which may not have taken everything"),
+                error,
+            ),
             Self::Resolve(Endpoint::Tcp { host, .. }, error) => {
                 (format!("cannot find the host {host}"), error)
             }
@@ -560,67 +546,55 @@ impl fmt::Display for Failure {
             Self::Connect(endpoint, error) | Self::Resolve(endpoint, error) => {
                 (format!("cannot connect to {endpoint}"), error)
             }
-            Self::Transcript(path, error) => {
-                let path = path.display();
-                (format!("cannot write the transcript in {path}"), error)
-            }
-            Self::ReadTranscript(path, error) => {
-                let path = path.display();
-                (format!("cannot read the transcript in {path}"), error)
-            }
-            Self::ReadScript(path, error) => (
-                format!("cannot read the script in {}", path.display()),
-                error,
-            ),
-            Self::Start(program, error) => {
-                let program = program.to_string_lossy();
-                (format!("cannot start {program}"), error)
-            }
+            Self::Transcript(path, error) => (in_file("write the transcript", path), error),
+            Self::ReadTranscript(path, error) => (in_file("read the transcript", path), error),
+            Self::ReadScript(path, error) => (in_file("read the script", path), error),
+            Self::Start(program, error) => (format!("cannot start {}", program.display()), error),
             Self::Input(error) => ("cannot read what is typed".into(), error),
             Self::Output(error) => ("cannot write to stdout".into(), error),
         };
         write!(f, "{what}: {}", reason(error))?;
-        self.advise(f, error.kind())
+        match self.advice(error.kind()) {
+            Some(advice) => write!(f, " ({advice})"),
+            None => Ok(()),
+        }
     }
 }
 
 impl std::error::Error for Failure {}
 
 impl Failure {
-    /// Writes what to do about an error of this `kind`, in parentheses, if that is known.
-    fn advise(&self, f: &mut fmt::Formatter<'_>, kind: ErrorKind) -> fmt::Result {
-        match (self, kind) {
+    /// Returns what to do about an error of this `kind`, if that is known.
+    fn advice(&self, kind: ErrorKind) -> Option<String> {
+        Some(match (self, kind) {
             (Self::Listen(Address::Unix(_), _), ErrorKind::AddrInUse) => {
-                f.write_str(" (another program listens there, or it is a file of another kind)")
+                "another program listens there, or it is a file of another kind".into()
             }
-            (Self::Listen(Address::Tcp(address), _), ErrorKind::AddrInUse) => write!(
-                f,
-                " (another program has port {}; choose another one, or 0 for any that is free)",
+            (Self::Listen(Address::Tcp(address), _), ErrorKind::AddrInUse) => format!(
+                "another program has port {}; choose another one, or 0 for any that is free",
                 address.port()
             ),
             (Self::Listen(Address::Tcp(_), _), ErrorKind::PermissionDenied) => {
-                f.write_str(" (a port from 1024 on needs no privilege)")
+                "a port from 1024 on needs no privilege".into()
             }
             (Self::Listen(..), ErrorKind::AddrNotAvailable) => {
-                f.write_str(" (--host takes an address of this machine)")
+                "--host takes an address of this machine".into()
             }
             (Self::LostWithMessage(..), _) => {
-                f.write_str(" (the last message is too long to be sent again)")
+                "the last message is too long to be sent again".into()
             }
             (Self::Connect(..), ErrorKind::ConnectionRefused)
             | (Self::Connect(Endpoint::Unix(_), _), ErrorKind::NotFound) => {
-                f.write_str(" (is `socketchat serve` running there?)")
+                "is `socketchat serve` running there?".into()
             }
-            (Self::Connect(Endpoint::Tcp { port, .. }, _), ErrorKind::TimedOut) => write!(
-                f,
-                " (is the host up, does its firewall let port {port} through, and does the server \
-                 accept?)"
+            (Self::Connect(Endpoint::Tcp { port, .. }, _), ErrorKind::TimedOut) => format!(
+                "is the host up, does its firewall let port {port} through, and does the server accept?"
             ),
             (Self::Connect(Endpoint::Unix(_), _), ErrorKind::TimedOut) => {
-                f.write_str(" (does the server accept?)")
+                "does the server accept?".into()
             }
-            _ => Ok(()),
-        }
+            _ => return None,
+        })
     }
 
     /// Returns the cause alone, or the whole text if the program was not connecting.
