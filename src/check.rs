@@ -218,14 +218,15 @@ impl fmt::Display for Verdict {
                     expected,
                     hint,
                 } = finding;
-                let names = words!(
+                let [a, b, c] = words!(
                     ["seen:", "expected:", "hint:"],
                     ["gesehen:", "erwartet:", "Hinweis:"]
                 );
                 write!(f, "\u{2717} {check:<3} {name}")?;
-                for (name, text) in names.iter().zip([seen, expected, hint]) {
-                    write!(f, "\n      {name:<9} {text}")?;
-                }
+                write!(
+                    f,
+                    "\n      {a:<9} {seen}\n      {b:<9} {expected}\n      {c:<9} {hint}"
+                )?;
                 let Some(Complaint { line, text, .. }) = error else {
                     return Ok(());
                 };

@@ -699,33 +699,25 @@ impl Call {
 
 /// Folds each run of successful calls that set options of the same socket into one.
 #[must_use]
-pub fn fold(calls: Vec<Noted>) -> Vec<Noted> {
-    let mut folded: Vec<Noted> = Vec::new();
-    // The first option of the run that ends the list, and how many have followed it.
-    let mut run: Option<(String, usize)> = None;
-    for noted in calls {
-        let option = noted.call.option().map(str::to_owned);
-        let is_same = |last: &&mut Noted| last.peer == noted.peer;
-        if option.is_some()
-            && let Some((first, count)) = &mut run
-            && let Some(last) = folded.last_mut().filter(is_same)
-        {
-            *count += 1;
-            last.call.call = say!(
-                "setsockopt({first} and {count} more)",
-                "setsockopt({first} und {count} weitere)"
+pub fn fold(calls: &[Noted]) -> Vec<Noted> {
+    let set_options = |one: &Noted, next: &Noted| {
+        one.peer == next.peer && one.call.option().and(next.call.option()).is_some()
+    };
+    let folded = calls.chunk_by(set_options).map(|run| {
+        let mut first = run[0].clone();
+        if let (Some(option), count @ 1..) = (first.call.option(), run.len() - 1) {
+            first.call.call = say!(
+                "setsockopt({option} and {count} more)",
+                "setsockopt({option} und {count} weitere)"
             );
-            last.call.why = words!(
+            first.call.why = say!(
                 "how the connection behaves; --explain=all tells each",
                 "wie sich die Verbindung verhält; --explain=all zeigt jeden"
-            )
-            .into();
-        } else {
-            run = option.map(|option| (option, 0));
-            folded.push(noted);
+            );
         }
-    }
-    folded
+        first
+    });
+    folded.collect()
 }
 
 /// The result of a call that returns nothing.

@@ -4,7 +4,7 @@
 use std::io::{self, BufRead as _, stdin};
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -72,8 +72,8 @@ struct Connection {
     passed: AtomicU64,
     /// Whether it is reset instead of closed.
     broken: AtomicBool,
-    /// Whether the client has closed its side before the server.
-    client_left: AtomicBool,
+    /// Which way was closed first.
+    closed: OnceLock<Way>,
 }
 
 /// Connects each client of `listener` to `target`, and passes bytes on as `options` tell. Records the
@@ -176,37 +176,30 @@ impl Relay {
             server,
             passed: AtomicU64::new(0),
             broken: AtomicBool::new(false),
-            client_left: AtomicBool::new(false),
+            closed: OnceLock::new(),
         };
-        let results = thread::scope(|scope| {
-            let back = thread::Builder::new()
-                .spawn_scoped(scope, || self.pass(&connection, Way::ToClient));
-            let back = match back {
-                Ok(back) => back,
+        let passed = thread::scope(|scope| {
+            let back = || self.pass(&connection, Way::ToClient);
+            match thread::Builder::new().spawn_scoped(scope, back) {
+                Ok(back) => self
+                    .pass(&connection, Way::ToServer)
+                    .and(back.join().unwrap_or(Ok(()))),
                 Err(error) => {
                     connection.reset();
-                    return [
-                        self.tell(number, Relayed::Lost(Way::ToClient, &error)),
-                        Ok(()),
-                    ];
+                    self.tell(number, Relayed::Lost(Way::ToClient, &error))
                 }
-            };
-            [
-                self.pass(&connection, Way::ToServer),
-                back.join().unwrap_or(Ok(())),
-            ]
+            }
         });
         let peer = Peer::Numbered(number);
-        let client_left = connection.client_left.load(Ordering::SeqCst);
+        let closed = connection.closed.get().copied();
         drop(connection);
-        results.into_iter().collect::<Result<(), _>>()?;
-        self.show(&if client_left {
-            Event::Gone(peer, &Parting::Left)
-        } else {
-            Event::Closed {
+        passed?;
+        self.show(&match closed {
+            Some(Way::ToServer) => Event::Gone(peer, &Parting::Left),
+            _ => Event::Closed {
                 peer,
                 goes_on: true,
-            }
+            },
         })
     }
 
@@ -235,9 +228,7 @@ impl Relay {
                 }
             };
             if count == 0 {
-                if way == Way::ToServer && !to.has_ended() {
-                    connection.client_left.store(true, Ordering::SeqCst);
-                }
+                connection.closed.get_or_init(|| way);
                 // Fails only if the other side is gone.
                 let _ = to.close();
                 return self.tell(number, Relayed::Closed(way));

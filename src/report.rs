@@ -178,7 +178,7 @@ impl Report {
                 self.record(&Event::Called(noted))?;
             }
             if self.log.folds() {
-                calls = fold(calls);
+                calls = fold(&calls);
             }
             for noted in &calls {
                 self.print(&Event::Called(noted))?;

@@ -487,8 +487,6 @@ pub struct SharedSocket {
     log: Log,
     /// Whether any byte has come.
     has_received: AtomicBool,
-    /// Whether the peer has closed its side.
-    ended: AtomicBool,
 }
 
 impl SharedSocket {
@@ -502,7 +500,6 @@ impl SharedSocket {
             // The connection stays open, so `socket` must not tell that it is closed.
             log: mem::take(&mut socket.log),
             has_received: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
         })
     }
 
@@ -518,21 +515,13 @@ impl SharedSocket {
             return received;
         }
         let has_received = match &received {
-            Ok(0) => {
-                self.ended.store(true, Ordering::SeqCst);
-                self.has_received.load(Ordering::SeqCst)
-            }
+            Ok(0) => self.has_received.load(Ordering::SeqCst),
             Ok(_) => self.has_received.swap(true, Ordering::SeqCst),
             Err(_) => false,
         };
         self.log.note(Some(&self.peer), None, received, |received| {
             Call::recv(buffer, received.copied(), Waits::Endless, has_received)
         })
-    }
-
-    /// Returns whether [`SharedSocket::recv`] has found that the peer has closed its side.
-    pub fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::SeqCst)
     }
 
     /// Sends all of `bytes`. Fails as send(2) does.

@@ -21,8 +21,6 @@ pub(super) struct Peer {
     /// When the last of it came.
     last: Instant,
     end: Option<End>,
-    /// Whether the connection is closed in order.
-    leaves: bool,
 }
 
 /// How the other side has ended a connection.
@@ -33,16 +31,18 @@ pub(super) enum End {
 }
 
 impl Peer {
-    /// Takes over `stream`. Fails if it is broken.
+    /// Takes over `stream`. The connection is reset when this is dropped: whoever closes first keeps
+    /// the port in `TIME_WAIT` for a minute, and a server without `SO_REUSEADDR` could not be started
+    /// again. Fails if `stream` is broken.
     pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(SENDING))?;
+        SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
         Ok(Self {
             stream,
             arrived: Vec::new(),
             last: Instant::now(),
             end: None,
-            leaves: false,
         })
     }
 
@@ -90,17 +90,7 @@ impl Peer {
     }
 
     /// Closes the connection in order.
-    pub(super) fn close(mut self) {
-        self.leaves = true;
-    }
-}
-
-impl Drop for Peer {
-    /// Resets the connection, unless it is closed in order: whoever closes first keeps the port in
-    /// `TIME_WAIT` for a minute, and a server without `SO_REUSEADDR` could not be started again.
-    fn drop(&mut self) {
-        if !self.leaves {
-            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
-        }
+    pub(super) fn close(self) {
+        let _ = SockRef::from(&self.stream).set_linger(None);
     }
 }

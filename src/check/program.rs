@@ -18,8 +18,6 @@ pub(super) struct Program {
     child: Child,
     stdout: Printed,
     stderr: Printed,
-    /// How much of stdout was printed before [`Program::mark`].
-    mark: usize,
 }
 
 impl Program {
@@ -39,7 +37,6 @@ impl Program {
         Ok(Self {
             stdout: gather(child.stdout.take()),
             stderr: gather(child.stderr.take()),
-            mark: 0,
             child,
         })
     }
@@ -57,13 +54,13 @@ impl Program {
     }
 
     /// Forgets what was printed before.
-    pub(super) fn mark(&mut self) {
-        self.mark = lock(&self.stdout).len();
+    pub(super) fn forget(&self) {
+        lock(&self.stdout).clear();
     }
 
-    /// Returns what the program has printed on stdout since [`Program::mark`].
+    /// Returns what the program has printed on stdout since [`Program::forget`].
     pub(super) fn printed(&self) -> Vec<u8> {
-        lock(&self.stdout)[self.mark..].to_vec()
+        lock(&self.stdout).clone()
     }
 
     /// Returns the last error that the program has reported.

@@ -322,8 +322,8 @@ impl<'a> Stage<'a> {
     /// Sends the `parts` of a message to the peer, with a pause between them, and forgets what was
     /// printed before. Fails only if the user presses Ctrl-C.
     pub(super) fn send(&mut self, parts: &[&[u8]]) -> Result<(), Trouble> {
-        self.mark();
         self.owes = false;
+        self.program.iter().for_each(Program::forget);
         for (index, part) in parts.iter().enumerate() {
             if index > 0 {
                 self.pause(BETWEEN)?;
@@ -352,15 +352,9 @@ impl<'a> Stage<'a> {
 
     /// Closes the connection to the peer in order, and forgets what was printed before.
     pub(super) fn leave(&mut self) {
-        self.mark();
+        self.program.iter().for_each(Program::forget);
         if let Some(peer) = self.peer.take() {
             peer.close();
-        }
-    }
-
-    fn mark(&mut self) {
-        if let Some(program) = &mut self.program {
-            program.mark();
         }
     }
 
