@@ -411,6 +411,19 @@ const OF_SERVER: &[Mistake] = &[
         says: &["it stands in accept()", "waits for another client"],
     },
     Mistake {
+        script: "good_server",
+        changes: &[(
+            "b\"You said: \" + line + b\"\\n\"",
+            "b'{\"text\": \"gut\"}'",
+        )],
+        args: &["-f", "json"],
+        check: "S3",
+        says: &[
+            "an answer that ends with \"\\n\"\n",
+            "with json, \\n follows it",
+        ],
+    },
+    Mistake {
         script: "server",
         changes: &[("answer.encode()", "answer.encode('latin-1')")],
         args: &[],

@@ -68,12 +68,12 @@ pub(super) fn ended(framing: Framing, bytes: &[u8]) -> Result<(), Finding> {
     if is_ended(framing, bytes) {
         return Ok(());
     }
-    let end = escaped(&encode(framing, ""));
+    let expected = escaped(end(framing));
     Err(Finding {
         seen: dump(bytes),
         expected: say!(
-            "an answer that ends with \"{end}\"",
-            "eine Antwort, die mit \"{end}\" endet"
+            "an answer that ends with \"{expected}\"",
+            "eine Antwort, die mit \"{expected}\" endet"
         ),
         hint: wrong_end(framing, b""),
     })
@@ -176,7 +176,7 @@ fn not_json(body: &[u8], end: &[u8]) -> String {
 /// Returns what is wrong with the `found` end of a message, if the rest of it is right.
 fn wrong_end(framing: Framing, found: &[u8]) -> String {
     let shown = escaped(found);
-    let expected = escaped(&encode(framing, ""));
+    let expected = escaped(end(framing));
     if found.is_empty() {
         return say!(
             "The end of the message is missing: with {framing}, {expected} follows it. The other \
