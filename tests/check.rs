@@ -494,6 +494,16 @@ const OF_SERVER: &[Mistake] = &[
         check: "S9",
         says: &["no global variables"],
     },
+    Mistake {
+        script: "good_server",
+        changes: &[(
+            "+ line +",
+            "+ (b\"\\xfc\\n\\xfc\" if b\"Wort\" in line else line) +",
+        )],
+        args: &["-f", "line", "--level", "3"],
+        check: "S9",
+        says: &["got: 14 bytes: 59 6f 75 20 73 61 69 64 3a 20 fc 0a fc 0a"],
+    },
 ];
 
 #[test]

@@ -460,21 +460,19 @@ fn serves_many(stage: &mut Stage<'_>) -> Result<(), Trouble> {
             break;
         }
     }
-    let texts = peers.iter_mut().map(Peer::take);
-    let answers: Vec<_> = texts
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .collect();
-    let is_echo = answers.iter().any(|answer| answer.contains("Wort-"));
-    let is_own = |number: usize, answer: &str| {
+    let answers: Vec<_> = peers.iter_mut().map(Peer::take).collect();
+    let holds = |answer: &[u8], word: &str| memchr::memmem::find(answer, word.as_bytes()).is_some();
+    let is_echo = answers.iter().any(|answer| holds(answer, "Wort-"));
+    let is_own = |number: usize, answer: &Vec<u8>| {
         if is_echo {
-            answer.contains(&word(number))
+            holds(answer, &word(number))
         } else {
             by_itself || answers.iter().filter(|other| *other == answer).count() == 1
         }
     };
     let wrong = answers.iter().enumerate().find(|(number, answer)| {
-        answer.trim().is_empty()
-            || judge::count(framing, answer.as_bytes()) != 1
+        answer.trim_ascii().is_empty()
+            || judge::count(framing, answer) != 1
             || !is_own(*number, answer)
     });
     let Some((number, answer)) = wrong else {
@@ -485,7 +483,7 @@ fn serves_many(stage: &mut Stage<'_>) -> Result<(), Trouble> {
         seen: say!(
             "the client that said \"{word}\" got: {}",
             "der Client, der \"{word}\" sagte, bekam: {}",
-            judge::dump(answer.as_bytes())
+            judge::dump(answer)
         ),
         expected: say!(
             "one answer for each of 20 clients, and to each its own",
