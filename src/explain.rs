@@ -285,31 +285,31 @@ pub(crate) type Words = (String, String);
 impl Setting {
     /// Returns the calls that make the setting.
     pub(crate) fn calls(self) -> Vec<Words> {
-        let (option, why) = match self {
+        let call = match self {
             Self::ReuseAddress => (
                 "SO_REUSEADDR, 1".into(),
-                words!(
+                say!(
                     "a server that is started again gets its port back at once",
                     "ein neu gestarteter Server bekommt seinen Port sofort zurück"
                 ),
             ),
             Self::Ipv4Too => (
                 "IPV6_V6ONLY, 0".into(),
-                words!(
+                say!(
                     "IPv4 clients can reach this IPv6 socket too",
                     "auch IPv4-Clients erreichen diesen IPv6-Socket"
                 ),
             ),
             Self::NoDelay => (
                 "TCP_NODELAY, 1".into(),
-                words!(
+                say!(
                     "a short message is sent at once, not held back for more",
                     "eine kurze Nachricht geht sofort weg und wartet nicht auf mehr"
                 ),
             ),
             Self::KeepAlive(time, interval, n) => {
                 let (time, interval) = (time.as_secs(), interval.as_secs());
-                let asked = words!(
+                let asked = say!(
                     "when the line is silent, the peer's host is asked whether it lives",
                     "ist die Leitung still, wird der Rechner der Gegenseite gefragt, ob er lebt"
                 );
@@ -323,7 +323,7 @@ impl Setting {
                     "{n} Fragen ohne Antwort beenden die Verbindung"
                 );
                 return vec![
-                    ("SO_KEEPALIVE, 1".into(), asked.into()),
+                    ("SO_KEEPALIVE, 1".into(), asked),
                     (format!("TCP_KEEPIDLE, {time}"), after),
                     (format!("TCP_KEEPINTVL, {interval}"), again),
                     (format!("TCP_KEEPCNT, {n}"), ends),
@@ -335,11 +335,11 @@ impl Setting {
                     "and so do {ms} ms in which what we sent is not acknowledged",
                     "ebenso {ms} ms, in denen Gesendetes nicht bestätigt wird"
                 );
-                return vec![(format!("TCP_USER_TIMEOUT, {ms}"), why)];
+                (format!("TCP_USER_TIMEOUT, {ms}"), why)
             }
             Self::Linger(true) => (
                 "SO_LINGER, 0 s".into(),
-                words!(
+                say!(
                     "if we are killed, the connection is reset, which is no goodbye",
                     "werden wir abgebrochen, wird die Verbindung zurückgesetzt, was kein Abschied \
                      ist"
@@ -347,27 +347,27 @@ impl Setting {
             ),
             Self::Linger(false) => (
                 "SO_LINGER, off".into(),
-                words!(
+                say!(
                     "we leave in order: what was sent still arrives",
                     "wir gehen geordnet: was gesendet ist, kommt noch an"
                 ),
             ),
             Self::RecvTimeout(Some(timeout)) => (
                 format!("SO_RCVTIMEO, {} ms", timeout.as_millis()),
-                words!(
+                say!(
                     "recv() gives up after so long without a byte",
                     "recv() gibt nach so langer Zeit ohne Byte auf"
                 ),
             ),
             Self::RecvTimeout(None) => (
                 "SO_RCVTIMEO, 0".into(),
-                words!(
+                say!(
                     "recv() waits as long as it takes again",
                     "recv() wartet wieder, so lange es dauert"
                 ),
             ),
         };
-        vec![(option, why.into())]
+        vec![call]
     }
 }
 

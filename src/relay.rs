@@ -103,25 +103,14 @@ pub fn run(
     let mut number = 0;
     let mut told_crowded = false;
     loop {
-        let crowded = match listener.accept() {
+        let started = match listener.accept() {
             Ok((client, address)) => {
                 number += 1;
                 relay.show(&Event::ConnectionFrom(Peer::Numbered(number), &address))?;
                 let of_thread = Arc::clone(&relay);
                 // What cannot be shown is told when the next client comes.
-                let thread = thread::Builder::new()
-                    .spawn(move || of_thread.serve(number, client).unwrap_or_default());
-                match thread {
-                    Ok(_) => {
-                        told_crowded = false;
-                        // Each client's thread has the relay, too.
-                        while Arc::strong_count(&relay) > CLIENTS {
-                            thread::sleep(LOOKING);
-                        }
-                        continue;
-                    }
-                    Err(error) => error,
-                }
+                thread::Builder::new()
+                    .spawn(move || of_thread.serve(number, client).unwrap_or_default())
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 match poll.poll(&mut events, None) {
@@ -131,12 +120,20 @@ pub fn run(
                     _ => continue,
                 }
             }
-            Err(error) => error,
+            Err(error) => Err(error),
         };
-        if !mem::replace(&mut told_crowded, true) {
-            relay.show(&Event::Crowded(&crowded))?;
+        if let Err(crowded) = started {
+            if !mem::replace(&mut told_crowded, true) {
+                relay.show(&Event::Crowded(&crowded))?;
+            }
+            thread::sleep(RECOVERY);
+            continue;
         }
-        thread::sleep(RECOVERY);
+        told_crowded = false;
+        // Each client's thread has the relay, too.
+        while Arc::strong_count(&relay) > CLIENTS {
+            thread::sleep(LOOKING);
+        }
     }
 }
 

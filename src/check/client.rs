@@ -144,7 +144,7 @@ fn say_next(stage: &mut Stage<'_>, text: &str) -> Result<Vec<u8>, Trouble> {
         "\"{text}\" within 2 s after it was typed",
         "\"{text}\" innert 2 s nach dem Tippen"
     );
-    Err(stage.silence(expected, |stage, is_closed| {
+    let hint = |stage: &Stage<'_>, is_closed| {
         let has_read = stage.program.as_ref().and_then(Program::has_read);
         match stage.stands() {
             _ if is_closed => words!(
@@ -170,7 +170,8 @@ fn say_next(stage: &mut Stage<'_>, text: &str) -> Result<Vec<u8>, Trouble> {
                 "Auf input() muss send() folgen; bei makefile() auch flush()."
             ),
         }
-    }))
+    };
+    Err(stage.silence(expected, hint))
 }
 
 fn sends(stage: &mut Stage<'_>) -> Result<(), Trouble> {

@@ -19,7 +19,7 @@ pub(super) struct Peer {
     /// What has come and was not taken.
     arrived: Vec<u8>,
     /// When the last of it came.
-    last: Instant,
+    pub(super) last: Instant,
     end: Option<End>,
 }
 
@@ -76,11 +76,6 @@ impl Peer {
     pub(super) fn take(&mut self) -> Vec<u8> {
         self.arrived();
         std::mem::take(&mut self.arrived)
-    }
-
-    /// Returns how long nothing has come.
-    pub(super) fn quiet(&self) -> Duration {
-        self.last.elapsed()
     }
 
     /// Returns how the other side has ended the connection, if it has.

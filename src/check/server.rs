@@ -1,5 +1,6 @@
 //! What a server must do. We are its clients.
 
+use std::io::ErrorKind;
 use std::mem;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -82,7 +83,9 @@ fn enter(stage: &mut Stage<'_>) -> Result<(), Trouble> {
         stage.start()?;
         return connect(stage);
     }
-    stage.expect_nobody()?;
+    if stage.dial().is_some() {
+        return Err(stage.port_taken(ErrorKind::AddrInUse.into()));
+    }
     stage.start()?;
     if stage.connect()? {
         return Ok(());
@@ -213,24 +216,18 @@ fn answered(stage: &mut Stage<'_>, answer: &str) -> Result<(), Trouble> {
     }
     let least = judge::encode(framing, if by_itself { "" } else { answer }).len();
     let heard = stage.hear(least)?;
-    if heard.is_empty() {
-        return Err(silence(stage, answer));
+    if !heard.is_empty() {
+        return if by_itself {
+            Ok(judge::ended(framing, &heard)?)
+        } else {
+            Ok(judge::sent(framing, answer, &heard)?)
+        };
     }
-    if by_itself {
-        judge::ended(framing, &heard)?;
-    } else {
-        judge::sent(framing, answer, &heard)?;
-    }
-    Ok(())
-}
-
-/// Returns why the server has not answered.
-fn silence(stage: &mut Stage<'_>, answer: &str) -> Trouble {
     let expected = say!(
         "the answer \"{answer}\" within 2 s after it was typed",
         "die Antwort \"{answer}\" innert 2 s nach dem Tippen"
     );
-    stage.silence(expected, |stage, is_closed| match stage.stands() {
+    let hint = |stage: &Stage<'_>, is_closed| match stage.stands() {
         _ if is_closed => words!(
             "It closes the connection instead of answering: close() comes after the loop.",
             "Es schliesst die Verbindung, statt zu antworten: close() kommt nach der Schleife."
@@ -250,7 +247,8 @@ fn silence(stage: &mut Stage<'_>, answer: &str) -> Trouble {
             "After input(), send() must follow, on the socket that accept() returned.",
             "Auf input() muss send() folgen, auf dem Socket, den accept() geliefert hat."
         ),
-    })
+    };
+    Err(stage.silence(expected, hint))
 }
 
 fn answers(stage: &mut Stage<'_>) -> Result<(), Trouble> {

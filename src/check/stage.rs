@@ -193,7 +193,8 @@ impl<'a> Stage<'a> {
         });
     }
 
-    fn port_taken(&self, error: io::Error) -> Trouble {
+    /// Returns why nothing can listen on the port.
+    pub(super) fn port_taken(&self, error: io::Error) -> Trouble {
         Trouble::Failure(Failure::Listen(Address::Tcp(self.address()), error))
     }
 
@@ -237,7 +238,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Returns a connection to the port, if a program listens there.
-    fn dial(&self) -> Option<TcpStream> {
+    pub(super) fn dial(&self) -> Option<TcpStream> {
         let address = self.address();
         let stream = TcpStream::connect_timeout(&address, CONNECTING).ok()?;
         // A client can meet itself where nobody listens.
@@ -263,14 +264,6 @@ impl<'a> Stage<'a> {
         // std would set SO_REUSEADDR.
         socket2::Socket::new(Domain::IPV4, Type::STREAM, None)
             .is_ok_and(|socket| socket.bind(&self.address().into()).is_ok())
-    }
-
-    /// Fails if another program listens on the port.
-    pub(super) fn expect_nobody(&self) -> Result<(), Trouble> {
-        match self.dial() {
-            Some(_) => Err(self.port_taken(ErrorKind::AddrInUse.into())),
-            None => Ok(()),
-        }
     }
 
     /// Returns whether the program has ended.
@@ -313,7 +306,7 @@ impl<'a> Stage<'a> {
                 let arrived = peer.arrived();
                 let is_whole = judge::is_ended(framing, arrived) && arrived.len() >= least;
                 let quiet = if is_whole { QUIET } else { UNENDED };
-                peer.end().is_some() || peer.quiet() >= quiet
+                peer.end().is_some() || peer.last.elapsed() >= quiet
             })?;
         }
         Ok(self.peer.as_mut().map(Peer::take).unwrap_or_default())
