@@ -153,10 +153,12 @@ impl<'de> Deserialize<'de> for Address {
 }
 
 /// Sorts IPv4 addresses to the front, and removes repetitions.
-fn ipv4_first(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    addresses.sort_by_key(SocketAddr::is_ipv6);
-    addresses.dedup();
-    addresses
+fn ipv4_first(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let (mut sorted, others): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(SocketAddr::is_ipv4);
+    sorted.extend(others);
+    sorted.dedup();
+    sorted
 }
 
 /// Parses a host with an optional port: `localhost:5000`, `localhost`, `127.0.0.1:5000`,

@@ -160,8 +160,14 @@ impl Log {
         result: io::Result<T>,
         call: impl FnOnce(Outcome<'_, &T>) -> Call,
     ) -> io::Result<T> {
+        if self.is_on() {
+            self.push(peer, time, call(result.as_ref()));
+        }
+        result
+    }
+
+    fn push(&self, peer: Option<&Address>, time: Option<SystemTime>, call: Call) {
         if let Some(mut calls) = self.lock() {
-            let call = call(result.as_ref());
             let ended = SystemTime::now();
             let stood = calls.stands.take_if(|(standing, _)| standing.is_in(&call));
             calls.made.push(Noted {
@@ -172,7 +178,6 @@ impl Log {
                 call,
             });
         }
-        result
     }
 
     /// Logs that a socket is closed.
