@@ -946,6 +946,15 @@ fn expect_told(process: &Piped, words: &str) {
 }
 
 #[test]
+fn a_key_in_the_first_moment_of_a_wait_has_its_effect() {
+    let (terminal, _) = Terminal::serve(&["--explain", "--lang", "en"]);
+    terminal.expect_text(" <-");
+    // Before it is told that accept() waits.
+    terminal.type_keys("\x04");
+    terminal.finish(0);
+}
+
+#[test]
 fn a_send_that_waits_is_told() {
     let (mut server, port) = Piped::serve(&["--explain", "-f", "line"]);
     let mut client = raw_client(port);

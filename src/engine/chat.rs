@@ -278,11 +278,12 @@ impl<'a> Chat<'a> {
         self.accept()?;
         self.ask()?;
         if self.engine.explains() {
-            if self.waits_for_single() || !self.peers.are_ready() {
-                self.tell_wait()?;
-            }
             if self.peers.has_datagram() {
                 self.hint(Hint::Datagram)?;
+            }
+            let waits = self.waits_for_single() || !self.peers.are_ready();
+            if waits && self.tell_wait()? {
+                return Ok(None);
             }
         }
         let silent = self.silence_due();

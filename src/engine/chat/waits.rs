@@ -7,6 +7,7 @@ use super::Chat;
 use crate::engine::STANDS;
 use crate::event::{Awaited, Event, Failure, Hint, Peer};
 use crate::explain::Standing;
+use crate::peers::FIRST_TOKEN;
 use crate::sanitize::Untrusted;
 
 /// How long a peer that has the turn is silent until the user is told what may be wrong.
@@ -34,8 +35,9 @@ impl Chat<'_> {
         is_due.then(|| *since + SILENT)
     }
 
-    /// Tells which call the program stands in, if it does so for a while, and was not told.
-    pub(super) fn tell_wait(&mut self) -> Result<(), Failure> {
+    /// Tells which call the program stands in, if it does so for a while, and was not told. Returns
+    /// whether something else has come meanwhile than news of a peer, such as input.
+    pub(super) fn tell_wait(&mut self) -> Result<bool, Failure> {
         let standing = match self.session.awaited() {
             Awaited::TurnOf(peer) if self.peers.has_unsent(peer) => Standing::Send {
                 to_server: peer == Peer::Server,
@@ -49,14 +51,14 @@ impl Chat<'_> {
                     from_server: peer == Peer::Server,
                 }
             }
-            _ => return Ok(()),
+            _ => return Ok(false),
         };
         if self
             .stands
             .as_ref()
             .is_some_and(|(told, _)| *told == standing)
         {
-            return Ok(());
+            return Ok(false);
         }
         if let Some(log) = self.engine.report.log() {
             log.begin(&standing);
@@ -66,19 +68,24 @@ impl Chat<'_> {
         self.peers.watch(registry).map_err(Failure::Accept)?;
         while Instant::now() < until {
             self.engine.wait(Some(until))?;
-            let mut has_news = false;
+            let (mut has_news, mut has_others) = (false, self.engine.stopped);
             for event in &self.engine.events {
                 self.peers.report(event);
-                has_news |= event.is_readable() || event.is_read_closed() || event.is_error();
-                has_news |= matches!(standing, Standing::Send { .. }) && event.is_writable();
+                let is_news = event.is_readable()
+                    || event.is_read_closed()
+                    || event.is_error()
+                    || matches!(standing, Standing::Send { .. }) && event.is_writable();
+                let is_of_peer = event.token().0 >= FIRST_TOKEN;
+                has_news |= is_news && is_of_peer;
+                has_others |= !is_of_peer;
             }
-            if has_news {
-                return Ok(());
+            if has_news || has_others {
+                return Ok(!has_news);
             }
         }
         self.engine.show(&Event::Stands(&standing))?;
         self.stands = Some((standing, Instant::now()));
-        Ok(())
+        Ok(false)
     }
 }
 
