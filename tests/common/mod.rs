@@ -399,10 +399,12 @@ pub fn full_server(backlog: u16) -> (ListeningSocket, Vec<TcpStream>, u16) {
     (listener, clients, address.port())
 }
 
-/// A port that was free a moment ago, for a program that cannot say which one it took.
+/// A port that was free a moment ago, for a program that cannot say which one it took. It is none of
+/// those that systems give to clients, so that no connection takes it in the meantime.
 pub fn free_port() -> u16 {
-    let (_listener, port) = raw_server();
-    port
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let mut ports = std::iter::repeat_with(|| fastrand::u16(10_000..32_000));
+    ports.find(is_free).unwrap()
 }
 
 /// nc as the client of `port`.
