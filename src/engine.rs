@@ -24,10 +24,7 @@ use crate::sys::{self, Signals};
 /// The token with which other threads wake the wait.
 const WAKER: Token = Token(0);
 
-/// The token of the signals that end the program.
-const SIGNALS: Token = Token(1);
-
-const _: () = assert!(FIRST_TOKEN > 2);
+const _: () = assert!(FIRST_TOKEN > 1);
 
 /// The maximum number of events per wait.
 const EVENTS: usize = 1024;
@@ -145,9 +142,7 @@ impl Engine {
         if self.signals.are_reported() {
             return Ok(());
         }
-        self.signals
-            .report_to(self.poll.registry(), SIGNALS, &self.waker)
-            .map_err(Failure::Input)
+        self.signals.report_to(&self.waker).map_err(Failure::Input)
     }
 
     /// Starts to read the user's input, if that has not been done yet. Fails if the terminal is

@@ -168,11 +168,11 @@ fn keys_arrive_as_typed_however_they_are_split_while_a_client_speaks() {
     terminal.finish(0);
 }
 
-/// Sends `signal` to a client at a terminal at a moment of its life, so many times, while its
+/// Sends `signals` to a client at a terminal at a moment of its life, so many times, while its
 /// peer is quiet or floods it.
-fn ends_at_once(signal: Signal, flood: bool, times: u64) {
+fn ends_at_once(signals: &[Signal], flood: bool, times: u64) {
     for time in 0..times {
-        let what = format!("{signal}, flood: {flood}, time {time}");
+        let what = format!("{signals:?}, flood: {flood}, time {time}");
         let mut rng = Rng::with_seed(time);
         let (listener, port) = raw_server();
         let mut terminal = Terminal::connect(port, &["--no-history"]);
@@ -195,7 +195,9 @@ fn ends_at_once(signal: Signal, flood: bool, times: u64) {
                 terminal.type_keys("\x1b[200~abc");
             }
         }
-        common::signal(terminal.child.id(), signal);
+        for signal in signals {
+            common::signal(terminal.child.id(), *signal);
+        }
         let status = common::exit_within(&mut terminal.child, Duration::from_secs(2));
         let status = status.unwrap_or_else(|| panic!("{what}: no end\n{}", terminal.screen()));
         assert_eq!(status.code(), Some(130), "{what}: {status}");
@@ -225,17 +227,24 @@ const SIGNALS: [Signal; 4] = [
 #[test]
 fn every_signal_ends_it_at_once_whenever_it_comes() {
     for signal in SIGNALS {
-        ends_at_once(signal, false, 10);
-        ends_at_once(signal, true, 10);
+        ends_at_once(&[signal], false, 10);
+        ends_at_once(&[signal], true, 10);
     }
+}
+
+/// A session that ends may send each process SIGTERM and SIGHUP.
+#[test]
+fn two_signals_at_once_end_it_as_one_does() {
+    ends_at_once(&[Signal::SIGTERM, Signal::SIGHUP], false, 20);
+    ends_at_once(&[Signal::SIGINT, Signal::SIGINT], true, 20);
 }
 
 #[test]
 #[ignore = "needs some minutes"]
 fn every_signal_ends_it_at_once_300_times_of_each_kind() {
     for signal in SIGNALS {
-        ends_at_once(signal, false, 300);
-        ends_at_once(signal, true, 300);
+        ends_at_once(&[signal], false, 300);
+        ends_at_once(&[signal], true, 300);
     }
 }
 

@@ -3,16 +3,17 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, ChildStdin, Command};
-use std::sync::Arc;
+use std::process::{self, Child, ChildStdin, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use memchr::memmem;
-use mio::net::{TcpStream, UnixStream};
-use mio::{Interest, Registry, Token, Waker};
+use mio::Waker;
+use mio::net::TcpStream;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{
@@ -36,6 +37,9 @@ pub(super) const OUT_OF_DESCRIPTORS: [i32; 2] =
 
 /// How long SIGTSTP may take to stop the program.
 const STOPPING: Duration = Duration::from_millis(200);
+
+/// How long the program may take to end after a signal, before another one ends it.
+const ENDING: Duration = Duration::from_secs(1);
 
 /// What a terminal sends before and after a paste, and for Ctrl-C.
 const PASTE_START: &[u8] = b"\x1b[200~";
@@ -105,11 +109,29 @@ pub fn has_room_for_prompt() -> bool {
     opened.is_ok_and(|files| files.iter().all(|file| file.as_raw_fd() < 1024 - 64))
 }
 
+/// The user's terminal, and its mode when the program started.
+static SAVED: OnceLock<(File, Termios)> = OnceLock::new();
+
+/// Restores the mode of the user's terminal, if the program has changed it, and turns bracketed paste
+/// off.
+fn restore_terminal() {
+    if let Some((tty, mode)) = SAVED.get() {
+        set_mode(tty, mode);
+        draw(PASTE_OFF);
+    }
+}
+
+/// Sets the mode of a terminal.
+fn set_mode(tty: &File, mode: &Termios) {
+    // Not `Drain`: the end of the program must not wait for a terminal that is stopped. Fails
+    // only if the terminal is gone.
+    let _ = tcsetattr(tty, OptionalActions::Now, mode);
+}
+
 /// The user's terminal, in a mode that reads keys one by one.
 #[derive(Debug)]
 pub struct Terminal {
-    tty: File,
-    saved: Termios,
+    tty: &'static File,
     raw: Termios,
     /// SIGCONT was received.
     continued: Arc<AtomicBool>,
@@ -137,9 +159,9 @@ impl Terminal {
         }
         let continued = Arc::default();
         flag::register(SIGCONT, Arc::clone(&continued))?;
+        let (tty, _) = SAVED.get_or_init(|| (tty, saved));
         let terminal = Self {
             tty,
-            saved,
             raw,
             continued,
         };
@@ -154,14 +176,13 @@ impl Terminal {
                 notify(Trouble::Gone);
             })?;
         }
-        terminal.set(&terminal.raw);
+        set_mode(terminal.tty, &terminal.raw);
         Ok(terminal)
     }
 
     /// Restores the saved mode and turns bracketed paste off.
     pub fn restore(&self) {
-        self.set(&self.saved);
-        draw(PASTE_OFF);
+        restore_terminal();
     }
 
     /// Suspends the program, as Ctrl-Z does, with the saved mode. Returns when it is resumed.
@@ -176,14 +197,8 @@ impl Terminal {
         while !self.continued.load(Ordering::SeqCst) && start.elapsed() < STOPPING {
             thread::sleep(Duration::from_millis(1));
         }
-        self.set(&self.raw);
+        set_mode(self.tty, &self.raw);
         draw(PASTE_ON);
-    }
-
-    fn set(&self, mode: &Termios) {
-        // Not `Drain`: the end of the program must not wait for a terminal that is stopped. Fails
-        // only if the terminal is gone.
-        let _ = tcsetattr(&self.tty, OptionalActions::Now, mode);
     }
 }
 
@@ -250,7 +265,8 @@ pub struct Signals {
     handled: &'static [i32],
     /// Whether the next signal ends the program immediately.
     at_once: Arc<AtomicBool>,
-    received: Option<UnixStream>,
+    /// Whether one was received; `None` if they are not reported.
+    received: Option<Arc<AtomicBool>>,
 }
 
 impl Signals {
@@ -270,20 +286,32 @@ impl Signals {
         })
     }
 
-    /// Makes the first signal report `token` through `registry`; only a second one ends the
-    /// program immediately. Fails if no descriptor is left.
-    pub fn report_to(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        _: &Arc<Waker>,
-    ) -> io::Result<()> {
-        let (mut received, sender) = UnixStream::pair()?;
+    /// Makes the first signal wake `waker`. If the program has not ended [`ENDING`] later, a second
+    /// one restores the terminal and ends it, and a third one ends it immediately. Fails if no
+    /// descriptor or thread is left.
+    pub fn report_to(&mut self, waker: &Arc<Waker>) -> io::Result<()> {
+        let (mut signals, sender) = UnixStream::pair()?;
         let sender = OwnedFd::from(sender);
         for signal in self.handled {
             low_level::pipe::register(*signal, sender.try_clone()?)?;
         }
-        registry.register(&mut received, token, Interest::READABLE)?;
+        let received = Arc::new(AtomicBool::new(false));
+        let (set, waker) = (Arc::clone(&received), Arc::clone(waker));
+        let at_once = Arc::clone(&self.at_once);
+        let thread = thread::Builder::new().name("signals".into());
+        thread.spawn(move || {
+            while signals.read_exact(&mut [0]).is_ok() {
+                if set.swap(true, Ordering::SeqCst) {
+                    at_once.store(true, Ordering::SeqCst);
+                    restore_terminal();
+                    process::exit(INTERRUPTED_STATUS.into());
+                }
+                // Fails only if the program has ended.
+                let _ = waker.wake();
+                // Several signals may come together, as from a session that ends.
+                thread::sleep(ENDING);
+            }
+        })?;
         self.received = Some(received);
         self.at_once.store(false, Ordering::SeqCst);
         Ok(())
@@ -296,14 +324,10 @@ impl Signals {
     }
 
     /// Returns whether a signal has arrived.
-    pub fn received(&mut self) -> bool {
-        if let Some(stream) = &mut self.received
-            && let Ok(1..) = stream.read(&mut [0; 64])
-        {
-            self.at_once.store(true, Ordering::SeqCst);
-            return true;
-        }
-        false
+    #[must_use]
+    pub fn received(&self) -> bool {
+        let received = self.received.as_ref();
+        received.is_some_and(|received| received.load(Ordering::SeqCst))
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crossterm_winapi::{ConsoleMode, Handle};
+use mio::Waker;
 use mio::net::TcpStream;
-use mio::{Registry, Token, Waker};
 
 use super::{INTERRUPTED_STATUS, Trouble};
 
@@ -98,7 +98,7 @@ impl Signals {
 
     /// Makes the first Ctrl-C wake `waker`; only a second one ends the program immediately. Never
     /// fails.
-    pub fn report_to(&mut self, _: &Registry, _: Token, waker: &Arc<Waker>) -> io::Result<()> {
+    pub fn report_to(&mut self, waker: &Arc<Waker>) -> io::Result<()> {
         self.waker.get_or_init(|| Arc::clone(waker));
         Ok(())
     }
@@ -110,7 +110,8 @@ impl Signals {
     }
 
     /// Returns whether Ctrl-C was pressed.
-    pub fn received(&mut self) -> bool {
+    #[must_use]
+    pub fn received(&self) -> bool {
         self.received.load(Ordering::SeqCst)
     }
 }
