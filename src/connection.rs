@@ -82,6 +82,7 @@ pub struct Connection<S: Stream> {
     incoming: Incoming,
     /// The bytes that the stream has not accepted yet.
     outbox: Vec<u8>,
+    sent: Sent,
     /// The number of bytes handed out as late since we last sent something.
     late: usize,
     /// Whether a message that fits the buffer is handed out whole, so that the messages of many
@@ -91,6 +92,17 @@ pub struct Connection<S: Stream> {
     closed: bool,
     /// How long the peer may send nothing then; `None` for as long as it likes.
     linger: Option<Duration>,
+}
+
+/// What is known of what was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// Nothing was sent.
+    Nothing,
+    /// The peer has sent nothing since.
+    Unconfirmed,
+    /// The peer has sent something since: with turns, a reply to it.
+    Confirmed,
 }
 
 /// How reads wait.
@@ -136,6 +148,7 @@ impl<S: Stream> Connection<S> {
             reads: Reads::polled(),
             incoming: Incoming::Anything,
             outbox: Vec::new(),
+            sent: Sent::Nothing,
             late: 0,
             gathers: many,
             closed: false,
@@ -202,6 +215,7 @@ impl<S: Stream> Connection<S> {
     pub fn send(&mut self, text: &[u8], last: bool) -> io::Result<bool> {
         self.decoder.end_message();
         self.late = 0;
+        self.sent = Sent::Unconfirmed;
         let (mut unsent, joined) = self.encoder.encode(text, last);
         if self.outbox.is_empty() {
             write(&mut self.stream, &mut unsent)?;
@@ -223,6 +237,11 @@ impl<S: Stream> Connection<S> {
             self.outbox = Vec::new();
         }
         flushed
+    }
+
+    /// Returns what is known of what was sent.
+    pub fn sent(&self) -> Sent {
+        self.sent
     }
 
     /// Returns whether bytes are left to be flushed.
@@ -429,6 +448,9 @@ impl<S: Stream> Connection<S> {
             }
             Ok(count) => {
                 self.end += count;
+                if self.sent == Sent::Unconfirmed {
+                    self.sent = Sent::Confirmed;
+                }
                 if let Reads::Polled { ready, last } = &mut self.reads {
                     let is_drained = sys::SHORT_READ_DRAINS && count < room;
                     *ready = !is_drained || self.incoming == Incoming::Rest;

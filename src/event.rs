@@ -273,6 +273,8 @@ pub enum Event<'a> {
     NoEndOfReply,
     /// These lines of the input were not sent.
     LinesNotSent(Unsent),
+    /// The connection broke, and the peer may not have received everything that was sent to it.
+    MayLack(Peer),
     /// This line of the input is empty, and the framing cannot express an empty message.
     LeftOut(u64),
     /// This message, which got no reply before the connection was lost, is sent again.

@@ -17,7 +17,7 @@ use mio::{Interest, Registry, Token};
 
 use self::conversation::{Conversation, Queues, Rules, is_one_of_many};
 use self::listener::{Accepted, Listener};
-use crate::connection::{Connection, Part, Progress};
+use crate::connection::{Connection, Part, Progress, Sent};
 use crate::endpoint::Address;
 use crate::event::{Parting, Peer, Refusal};
 use crate::framing::Wire;
@@ -150,6 +150,19 @@ impl Peers {
     pub fn has_unsent(&self, peer: Peer) -> bool {
         let conversation = self.conversations.get(&peer);
         conversation.is_some_and(|found| found.connection.has_unsent())
+    }
+
+    /// Returns whether `peer` may not have received everything that was sent to it, if the connection
+    /// is broken now.
+    #[must_use]
+    pub fn may_lack(&self, peer: Peer) -> bool {
+        let conversation = self.conversations.get(&peer);
+        match conversation.map(|found| found.connection.sent()) {
+            None | Some(Sent::Nothing) => false,
+            Some(Sent::Unconfirmed) => true,
+            // Without turns, nothing is a reply.
+            Some(Sent::Confirmed) => self.rules.ends.duplex,
+        }
     }
 
     /// Returns whether `peer` has sent the beginning of a message, and not its end.
@@ -370,6 +383,10 @@ impl Peers {
     pub fn send(&mut self, peer: Peer, text: &[u8], last: bool) -> Option<bool> {
         let is_timed = self.rules.stuck_timeout.is_some() || self.rules.idle_timeout.is_some();
         let conversation = self.conversations.get_mut(&peer)?;
+        if conversation.fault.is_some() {
+            conversation.queue(peer, &mut self.queues);
+            return None;
+        }
         let joined = match conversation.connection.send(text, last) {
             Ok(joined) => {
                 if last {

@@ -274,7 +274,7 @@ impl Report {
             Event::Called(_) | Event::Stands(_) | Event::Hint(_) => self.notice(self.dim, event),
             Event::Welcome if !self.quiet => self.notice(self.dim, event),
             // What is lost is told in any case, and what was asked for.
-            Event::NotSent(_) | Event::LinesNotSent(_) | Event::Answer(_) => {
+            Event::NotSent(_) | Event::LinesNotSent(_) | Event::MayLack(_) | Event::Answer(_) => {
                 self.notice(Style::new(), event)
             }
             _ if self.quiet => self.end_line(),

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use common::terminal::{Setup, Terminal};
 use common::{
     DEADLINE, Piped, accept, echo, expect_bytes, expect_end, home, program, raw_client, raw_server,
-    reset_when_dropped, signal,
+    reset_when_dropped, signal, wait_until,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
@@ -538,4 +538,41 @@ fn an_end_after_the_end_of_the_input_is_no_loss() {
     expect_bytes(&mut server, "one");
     drop(server);
     assert_eq!(client.finish(0), (String::new(), String::new()));
+}
+
+/// A message that came before our answer says nothing of that.
+#[test]
+#[cfg(target_os = "linux")]
+fn an_answer_that_a_reset_loses_after_the_end_of_the_input_is_a_loss() {
+    for many in [&[][..], &["--max-clients", "3"]] {
+        let (mut server, port) = Piped::serve(&[&["--framing", "line"], many].concat());
+        let mut client = raw_client(port);
+        client.write_all(b"one\ntwo\n").unwrap();
+        server.write("to one\n");
+        server.close_stdin();
+        // It has closed its side: FIN_WAIT1 or FIN_WAIT2 (proc(5)).
+        let local = format!(":{port:04X}");
+        wait_until("the end", || {
+            let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+            let closed = sockets.lines().any(|socket| {
+                let mut fields = socket.split_whitespace().skip(1);
+                let address = fields
+                    .next()
+                    .is_some_and(|address| address.ends_with(&local));
+                address
+                    && fields
+                        .nth(1)
+                        .is_some_and(|state| ["04", "05"].contains(&state))
+            });
+            closed.then_some(())
+        });
+        // The answer is there, and not read.
+        reset_when_dropped(&client);
+        drop(client);
+        let (_, stderr) = server.finish(1);
+        assert!(
+            stderr.contains("which may not have taken everything"),
+            "{stderr}"
+        );
+    }
 }

@@ -7,7 +7,9 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
 use common::terminal::{Setup, Terminal};
-use common::{Piped, accept, echo, expect_bytes, free_port, leave, program, raw_server, signal};
+use common::{
+    Piped, accept, echo, expect_bytes, free_port, leave, program, raw_server, signal, wait_until,
+};
 use nix::sys::signal::Signal;
 
 /// Breaks a connection as the death of its host's program does.
@@ -387,4 +389,30 @@ fn what_was_typed_is_told_when_patience_ends() {
     reset(server);
     client.expect_text("Not sent: half a line");
     client.finish(1);
+}
+
+/// Without turns nothing tells what has arrived, so nothing can be sent again.
+#[test]
+fn what_a_script_may_have_lost_without_turns_is_told() {
+    let (listener, port) = raw_server();
+    let args = ["--duplex", "--quiet", "--retry", "--framing", "line"];
+    let mut client = Piped::connect(port, &args);
+    let server = accept(&listener);
+    client.write("one\n");
+    // It is there, and not read.
+    wait_until("the line", || {
+        let count = server.peek(&mut [0; 8]).unwrap();
+        (count > 0).then_some(())
+    });
+    reset(server);
+    let mut server = accept(&listener);
+    client.write("two\n");
+    client.close_stdin();
+    expect_bytes(&mut server, "two\n");
+    leave(server);
+    let (_, stderr) = client.finish(1);
+    assert_eq!(
+        stderr,
+        "Not everything may have arrived at the server; it is not sent again.\n"
+    );
 }

@@ -515,13 +515,21 @@ impl<'a> Chat<'a> {
                     self.engine.tell_unsent_lines()?;
                 }
             }
-            Gone::Retries { put_back: true } => {
-                self.engine.put_back();
-                if self.engine.kind == Kind::Program && self.engine.unanswered != Unanswered::Torn {
-                    self.engine.unanswered = Unanswered::InPipe;
+            Gone::Retries { put_back } => {
+                let is_program = self.engine.kind == Kind::Program;
+                if put_back {
+                    self.engine.put_back();
+                    if is_program && self.engine.unanswered != Unanswered::Torn {
+                        self.engine.unanswered = Unanswered::InPipe;
+                    }
+                }
+                // Only the last message is sent again.
+                let has_lost = !put_back || self.session.is_duplex();
+                if is_program && has_lost && self.peers.may_lack(peer) {
+                    self.engine.lost_words = true;
+                    self.engine.show(&Event::MayLack(peer))?;
                 }
             }
-            Gone::Retries { put_back: false } => {}
         }
         let error = match parting {
             Parting::Lost(error) => error,
@@ -536,8 +544,8 @@ impl<'a> Chat<'a> {
     }
 
     /// Closes our side of every connection at the end of the input, and shows what the peers still
-    /// send: a reply may consist of several messages. Fails if a connection breaks without turns: with
-    /// them, the last reply told that everything had arrived.
+    /// send: a reply may consist of several messages. Fails if a connection breaks whose peer may lack
+    /// something.
     fn close(&mut self) -> Result<Ending, Failure> {
         let mut lost = None;
         let limit = self.peers.close().map(|limit| Instant::now() + limit);
@@ -557,7 +565,9 @@ impl<'a> Chat<'a> {
                                 self.engine.lost_words = true;
                                 self.engine.show(&Event::Gone(peer, &parting))?;
                             }
-                            Parting::Lost(error) if self.session.is_duplex() => {
+                            Parting::Lost(error)
+                                if self.session.is_duplex() || self.peers.may_lack(peer) =>
+                            {
                                 lost = Some(Failure::NotTaken(peer, error));
                             }
                             Parting::Lost(_) | Parting::Left | Parting::Idle(_) => {}

@@ -197,6 +197,12 @@ impl fmt::Display for Event<'_> {
             }
             Self::NotSent(text) => write!(f, "Not sent: {}", visible(text)),
             Self::LinesNotSent(unsent) => write!(f, "{unsent}."),
+            Self::MayLack(peer) => {
+                write!(
+                    f,
+                    "Not everything may have arrived at {peer}; it is not sent again."
+                )
+            }
             Self::SentAgain(text) => {
                 write!(f, "This had no reply, and is sent again: {}", line(text))
             }

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use mio::{Events, Poll};
+use socket2::SockRef;
 
 use super::*;
 use crate::explain::Log;
@@ -178,4 +179,40 @@ fn those_who_have_left_come_after_the_others_one_a_round() {
         }
     }
     assert_eq!(told[1..3], [100, 100]);
+}
+
+#[test]
+fn the_rest_of_an_answer_that_a_reset_has_cut_is_not_taken() {
+    let limits = Limits {
+        max_clients: Some(2),
+        ..Limits::default()
+    };
+    let ends = Ends {
+        answered: true,
+        ..Ends::default()
+    };
+    let (mut server, mut clients) = Server::with(1, limits, ends);
+    let peer = Peer::Numbered(1);
+    clients[0].write_all(b"one\ntwo\n").unwrap();
+    server.wait_for(peer, &[], |news| matches!(news, News::Part { .. }));
+    let part = vec![b'x'; 65_536];
+    while server.peers.can_send(peer) {
+        server.peers.send(peer, &part, false).unwrap();
+    }
+    let client = clients.remove(0);
+    SockRef::from(&client)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+    drop(client);
+    // The second message waits for the end of our answer to the first.
+    let start = Instant::now();
+    while !server.peers.can_send(peer) {
+        assert!(start.elapsed() < DEADLINE);
+        server.wait();
+        for _ in 0..server.peers.begin_round() {
+            let news = server.peers.next(|_| true);
+            assert!(matches!(news, News::Nothing), "{news:?}");
+        }
+    }
+    assert_eq!(server.peers.send(peer, &part, false), None);
 }
