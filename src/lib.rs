@@ -78,6 +78,7 @@ use crate::engine::Engine;
 use crate::event::{Event, Failure};
 use crate::explain::Log;
 use crate::report::Report;
+use crate::sanitize::Untrusted;
 use crate::script::Script;
 use crate::session::Ending;
 use crate::transcript::Transcript;
@@ -117,6 +118,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             language.set();
             let (diagram, bad) = diagram::read(&files)?;
             for line in bad {
+                // The name of a file is in it as it is.
+                let line = Untrusted(line.as_bytes()).one_line();
                 let line = rows(&line, "    ", &io::stderr());
                 let _ = writeln!(io::stderr(), "{line}");
             }

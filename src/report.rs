@@ -317,9 +317,11 @@ impl Report {
         self.leave_row();
         self.end_line()?;
         let terminal = io::stderr().is_terminal();
-        let mut text = notice.to_string();
+        let text = notice.to_string();
+        // Names of files, sockets and hosts are in it as they are.
+        let mut text = Untrusted(text.as_bytes()).visible();
         if terminal {
-            text = screen::indented(&text);
+            text = screen::indented(&text).into();
         }
         let text = format!("{style}{text}{style:#}\n");
         match &self.prompt {

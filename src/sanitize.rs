@@ -42,13 +42,20 @@ impl<'a> Untrusted<'a> {
         }
     }
 
-    /// Returns the text for a terminal as [`Untrusted::visible`] does, but on a single line:
-    /// with newlines as `\n`, and cut after at most `limit` columns with an ellipsis.
+    /// Returns the text for a terminal as [`Untrusted::visible`] does, but on a single line, with
+    /// newlines as `\n`.
+    #[must_use]
+    pub fn one_line(self) -> String {
+        self.visible().replace('\n', "\\n")
+    }
+
+    /// Returns the text for a terminal as [`Untrusted::one_line`] does, but cut after at most
+    /// `limit` columns with an ellipsis.
     #[must_use]
     pub fn visible_line(self, limit: usize) -> String {
         // A column has at most 4 bytes, so the rest of a long text need not be processed.
         let bytes = &self.0[..self.0.len().min(4 * (limit + 1))];
-        let mut visible = Untrusted(bytes).visible().replace('\n', "\\n");
+        let mut visible = Untrusted(bytes).one_line();
         if max_width(&visible) <= limit {
             return visible;
         }

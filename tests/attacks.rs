@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::terminal::{Setup, Terminal, prompts};
-use common::{DEADLINE, Gathered, accept, raw_client, raw_server};
+use common::{DEADLINE, Gathered, Piped, accept, raw_client, raw_server};
 use socketchat::wrap::max_width;
 
 /// What a hostile peer sends to act on the terminal, each with something to follow.
@@ -384,6 +384,53 @@ fn the_notice_of_an_unended_line_is_not_forged_by_its_width() {
             assert!(row == " <-" || row.starts_with("    "), "{screen}");
         }
     }
+}
+
+/// What others can name a file.
+const NAME: &str = "\x1b[31m\x1b]0;title\x07\u{202e}\nReceived from server: forged";
+
+/// Asserts that no name acts on `terminal`, and that no row of it is forged.
+#[track_caller]
+fn expect_no_forgery(terminal: &Terminal) {
+    let raw = terminal.raw();
+    let text = String::from_utf8_lossy(&raw);
+    for bad in BAD {
+        assert!(!text.contains(bad), "{bad:?} in {text:?}");
+    }
+    assert!(!text.contains("\nReceived"), "{text:?}");
+}
+
+#[test]
+fn no_name_of_a_file_or_socket_acts_on_a_terminal_in_a_notice() {
+    let folder = common::home();
+    let named = |kind: &str| folder.path().join(format!("{kind}{NAME}"));
+    let text_of = |kind: &str| named(kind).to_str().unwrap().to_owned();
+    std::os::unix::fs::symlink("/dev/full", named("full")).unwrap();
+    std::fs::create_dir(named("folder")).unwrap();
+    let fine = r#"{"time":"2026-01-01T00:00:00Z","event":"notice","text":"fine"}"#;
+    std::fs::write(named("bad"), format!("junk\n{fine}\n")).unwrap();
+
+    let host = format!("unix:{}", text_of("s"));
+    let (full, history) = (text_of("full"), text_of("folder"));
+    let args = ["serve", "--host", &host, "--explain", "--color", "never"];
+    let files = ["--transcript", &full, "--history-file", &history];
+    let terminal = Setup::new(&[&args[..], &files].concat()).start();
+    for told in ["bind(", "Listening on ", "ends here: ", "the history in "] {
+        terminal.expect_words(told);
+    }
+    terminal.expect_text("\n <-");
+    expect_no_forgery(&terminal);
+    terminal.type_keys("\x03");
+    terminal.finish(130);
+
+    let mut terminal = Setup::new(&["diagram", &text_of("bad")]).start();
+    terminal.exit();
+    let left_out = terminal.screen().replace("\n    ", "");
+    assert!(left_out.contains("forged:1: left"), "{left_out}");
+    expect_no_forgery(&terminal);
+    let (_, told) = Piped::start(["diagram", &text_of("bad")]).finish(0);
+    assert!(told.contains("\\u{1b}[31m"), "{told}");
+    assert!(!told.contains(['\x1b', '\x07']), "{told:?}");
 }
 
 /// Of a line that is none, a part is quoted in the notice of it.
