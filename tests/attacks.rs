@@ -433,6 +433,32 @@ fn no_name_of_a_file_or_socket_acts_on_a_terminal_in_a_notice() {
     assert!(!told.contains(['\x1b', '\x07']), "{told:?}");
 }
 
+#[test]
+fn the_error_that_the_program_ends_with_is_one_line_whatever_it_names() {
+    let home = common::home();
+    let host = format!("unix:{}{NAME}", home.path().display());
+    let missing = format!("{}/{NAME}/file", home.path().display());
+    for args in [
+        vec!["connect", &host],
+        vec!["connect", "localhost", "--transcript", &missing],
+        vec!["serve", "--script", &missing],
+        vec!["diagram", &missing],
+        vec!["check", "client", "--", &missing],
+    ] {
+        let (_, told) = Piped::start(&args).finish(1);
+        assert!(told.starts_with("socketchat: cannot "), "{told}");
+        assert!(told.contains("\\nReceived"), "{told}");
+        assert_eq!(told.matches('\n').count(), 1, "{told}");
+        let mut terminal = Setup::new(&args).start();
+        assert_eq!(terminal.exit().code(), Some(1));
+        let screen = terminal.screen();
+        let mut rows = screen.lines();
+        assert!(rows.next().unwrap().starts_with("socketchat: cannot "));
+        assert!(rows.all(|row| row.starts_with("    ")), "{screen}");
+        expect_no_forgery(&terminal);
+    }
+}
+
 /// Of a line that is none, a part is quoted in the notice of it.
 #[test]
 fn the_notice_of_a_bad_transcript_is_not_forged_by_its_width() {

@@ -334,11 +334,11 @@ fn cells(count: u16) -> NonZero<u16> {
 }
 
 /// The rows that lines of characters of one column take: the program breaks what it says itself,
-/// the terminal the line that is edited, and the error that the program ends with.
+/// the terminal the line that is edited.
 fn wrapped(lines: &[&str]) -> Vec<String> {
     let mut rows = Vec::new();
     for line in lines {
-        if line.starts_with([' ', '$']) || line.starts_with("socketchat: ") {
+        if line.starts_with([' ', '$']) {
             let chars: Vec<_> = line.chars().collect();
             rows.extend(chars.chunks(COLUMNS.into()).map(|row| row.iter().collect()));
         } else {
