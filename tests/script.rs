@@ -98,6 +98,22 @@ fn lines_that_come_at_once_are_answered_in_their_order() {
     );
 }
 
+/// Otherwise a long one would hold the other clients up.
+#[test]
+fn only_the_beginning_of_a_long_message_is_matched() {
+    let args = ["-f", "json", "--name", "n"];
+    let (server, port, _folder) = serve("needle\tfound\n^x\tnone\n", &args);
+    let mut client = raw_client(port);
+    let before = "x".repeat(16 * 1024 - "needle".len());
+    for (padding, answer) in [("", "found"), ("x", "none"), (&before, "none")] {
+        let question = format!("{{\"text\":\"{before}{padding}needle\"}}\n");
+        let answer = format!("{{\"name\":\"n\",\"text\":\"{answer}\"}}\n");
+        ask(&mut client, &question, &answer);
+    }
+    drop(client);
+    server.finish(0);
+}
+
 #[test]
 fn each_of_many_clients_has_its_own_answers() {
     let (server, port, _folder) = serve("^(.)$\tgot it\n", &["-f", "line", "-m", "20"]);

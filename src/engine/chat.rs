@@ -29,6 +29,10 @@ const ACCEPTED: usize = 16;
 /// The maximum number of lines to send before the peers get their turn: a file has always more.
 const SENT: usize = 64;
 
+/// The maximum number of bytes of a message to match with the patterns of a script: all other clients
+/// wait meanwhile, which is noticed with a message of a megabyte.
+const MATCHED: usize = 16 * 1024;
+
 /// How long an answer may take until the user is told that no newline is sent.
 const NO_ANSWER: Duration = Duration::from_secs(3);
 
@@ -43,7 +47,7 @@ pub(super) struct Chat<'a> {
     hinted: Vec<mem::Discriminant<Hint>>,
     /// The lines that a command stands for, and whom they go to.
     orders: VecDeque<(Peer, String)>,
-    /// What has arrived of messages that a script will answer.
+    /// What has arrived of messages that a script will answer, up to [`MATCHED`].
     message: BTreeMap<Peer, Vec<u8>>,
     /// When our last line was sent.
     reply_from: Instant,
@@ -337,7 +341,7 @@ impl<'a> Chat<'a> {
                     let text = part.text();
                     if self.engine.script.is_some() {
                         let message = self.message.entry(peer).or_default();
-                        let room = self.session.framing().limit() - message.len();
+                        let room = MATCHED - message.len();
                         message.extend(text.bytes().iter().take(room));
                     }
                     let ends = part.last && (ends || self.session.answers_blindly(peer));
