@@ -109,8 +109,12 @@ pub fn run(
                 relay.show(&Event::ConnectionFrom(Peer::Numbered(number), &address))?;
                 let of_thread = Arc::clone(&relay);
                 // What cannot be shown is told when the next client comes.
-                thread::Builder::new()
-                    .spawn(move || of_thread.serve(number, client).unwrap_or_default())
+                let started = thread::Builder::new()
+                    .spawn(move || of_thread.serve(number, client).unwrap_or_default());
+                if started.is_err() {
+                    relay.ended(number, None)?;
+                }
+                started
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 match poll.poll(&mut events, None) {
@@ -147,9 +151,30 @@ impl Relay {
         self.show(&Event::Relayed(number, relayed))
     }
 
+    /// Shows that the conversation with the client with this number has ended, of which `closed` was
+    /// closed first. The transcript keeps what it knows of a client until then.
+    fn ended(&self, number: u32, closed: Option<Way>) -> Result<(), Failure> {
+        let peer = Peer::Numbered(number);
+        self.show(&match closed {
+            Some(Way::ToServer) => Event::Gone(peer, &Parting::Left),
+            _ => Event::Closed {
+                peer,
+                goes_on: true,
+            },
+        })
+    }
+
+    /// Serves the client with this number until its conversation has ended. Fails if it cannot be
+    /// shown.
+    fn serve(&self, number: u32, client: Socket) -> Result<(), Failure> {
+        let closed = self.relay(number, client)?;
+        self.ended(number, closed)
+    }
+
     /// Connects the client with this number to the server, and passes on what they send until both
-    /// have closed their sides. Fails if it cannot be shown.
-    fn serve(&self, number: u32, mut client: Socket) -> Result<(), Failure> {
+    /// have closed their sides. Returns which way was closed first, if one was. Fails if it cannot be
+    /// shown.
+    fn relay(&self, number: u32, mut client: Socket) -> Result<Option<Way>, Failure> {
         client.set_number(number);
         let server = match self.connect(&client) {
             Ok(mut server) => {
@@ -160,12 +185,13 @@ impl Relay {
                 SharedSocket::new(client)
                     .and_then(|client| client.reset())
                     .ok();
-                return self.tell(number, Relayed::Unreachable(&failure));
+                self.tell(number, Relayed::Unreachable(&failure))?;
+                return Ok(None);
             }
         };
         let (Ok(client), Ok(server)) = (SharedSocket::new(client), SharedSocket::new(server))
         else {
-            return Ok(());
+            return Ok(None);
         };
         let connection = Connection {
             number,
@@ -187,17 +213,8 @@ impl Relay {
                 }
             }
         });
-        let peer = Peer::Numbered(number);
-        let closed = connection.closed.get().copied();
-        drop(connection);
         passed?;
-        self.show(&match closed {
-            Some(Way::ToServer) => Event::Gone(peer, &Parting::Left),
-            _ => Event::Closed {
-                peer,
-                goes_on: true,
-            },
-        })
+        Ok(connection.closed.into_inner())
     }
 
     fn connect(&self, client: &Socket) -> Result<Socket, Failure> {

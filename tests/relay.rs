@@ -180,6 +180,31 @@ fn a_server_that_is_not_there_is_told() {
     });
 }
 
+/// Until its end, the transcript keeps what it knows of a client.
+#[test]
+fn a_client_ends_in_the_transcript_when_the_server_is_not_there() {
+    let folder = common::home();
+    let file = folder.path().join("chat.jsonl");
+    let Relay {
+        process,
+        port,
+        server,
+    } = Relay::start(&["--transcript", file.to_str().unwrap()]);
+    drop(server);
+    for number in 1..=3 {
+        expect_reset(&mut raw_client(port));
+        let told = format!("The conversation with client #{number} has ended.\n");
+        process.stderr.wait_for(&told, |bytes| {
+            String::from_utf8_lossy(bytes).contains(&told).then_some(())
+        });
+        let kept = std::fs::read_to_string(&file).unwrap();
+        let last = kept.lines().last().unwrap();
+        let closed = format!(r#""client":{number}"#);
+        assert!(last.contains(r#""event":"closed""#), "{kept}");
+        assert!(last.contains(&closed), "{kept}");
+    }
+}
+
 #[test]
 fn what_passes_is_explained_kept_and_drawn() {
     let folder = common::home();
