@@ -23,7 +23,7 @@ const REST: Duration = Duration::from_millis(100);
 /// What one read has brought.
 type Chunk = io::Result<Vec<u8>>;
 
-/// Splits the input into lines, which is read once the first line is wanted.
+/// Splits the input into lines. Nothing is read before the first line is wanted.
 #[derive(Debug)]
 pub struct Lines {
     source: Source,
