@@ -286,9 +286,9 @@ impl Signals {
         })
     }
 
-    /// Makes the first signal wake `waker`. If the program has not ended [`ENDING`] later, a second
-    /// one restores the terminal and ends it, and a third one ends it immediately. Fails if no
-    /// descriptor or thread is left.
+    /// Makes the first signal wake `waker`. If the program has not ended a second later, another one
+    /// restores the terminal and ends it, and a third one ends it immediately. Fails if no descriptor or
+    /// thread is left.
     pub fn report_to(&mut self, waker: &Arc<Waker>) -> io::Result<()> {
         let (mut signals, sender) = UnixStream::pair()?;
         let sender = OwnedFd::from(sender);
