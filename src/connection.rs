@@ -215,7 +215,6 @@ impl<S: Stream> Connection<S> {
     pub fn send(&mut self, text: &[u8], last: bool) -> io::Result<bool> {
         self.decoder.end_message();
         self.late = 0;
-        self.sent = Sent::Unconfirmed;
         let (mut unsent, joined) = self.encoder.encode(text, last);
         if self.outbox.is_empty() {
             write(&mut self.stream, &mut unsent)?;
@@ -223,6 +222,8 @@ impl<S: Stream> Connection<S> {
         if !unsent.is_empty() {
             self.outbox.extend_from_slice(unsent);
         }
+        // What a broken connection has not accepted is known to be unsent.
+        self.sent = Sent::Unconfirmed;
         Ok(joined)
     }
 
