@@ -537,6 +537,23 @@ fn what_cannot_be_sent_is_an_error() {
 }
 
 #[test]
+fn what_comes_confirms_what_was_sent_before_and_what_was_not_accepted_was_not_sent() {
+    let (mut connection, _) = writing(Framing::Raw, [Err(ErrorKind::BrokenPipe)]);
+    connection.send(b"hi", true).unwrap_err();
+    assert_eq!(connection.sent(), Sent::Nothing);
+    connection.send(b"hi", true).unwrap();
+    assert_eq!(connection.sent(), Sent::Unconfirmed);
+    let mut connection = polled(Framing::Line, [bytes("a\nb\n")]);
+    connection.send(b"hi", true).unwrap();
+    assert_eq!(part(&mut connection), whole("a"));
+    assert_eq!(connection.sent(), Sent::Confirmed);
+    // It was read before.
+    connection.send(b"ho", true).unwrap();
+    assert_eq!(part(&mut connection), whole("b"));
+    assert_eq!(connection.sent(), Sent::Unconfirmed);
+}
+
+#[test]
 fn an_answer_ends_a_long_message() {
     let long = "x".repeat(RAW_SHORT);
     let mut connection = polled(Framing::Raw, [bytes(&long), bytes("y")]);
