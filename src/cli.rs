@@ -375,7 +375,8 @@ pub struct ServeArgs {
     per_host: Option<u16>,
     /// Answer as this file says, instead of a person
     ///
-    /// Each line has a regular expression, a tab, and the answer to what matches.
+    /// Each line has a regular expression, a tab, and the answer to what matches. Of a message, the
+    /// first 16 KiB are looked at.
     #[arg(
         long,
         value_name = "FILE",

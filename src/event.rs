@@ -273,7 +273,8 @@ pub enum Event<'a> {
     NoEndOfReply,
     /// These lines of the input were not sent.
     LinesNotSent(Unsent),
-    /// The connection broke, and the peer may not have received everything that was sent to it.
+    /// The connection has ended and will be made again, and the peer may not have received everything
+    /// that was sent to it.
     MayLack(Peer),
     /// This line of the input is empty, and the framing cannot express an empty message.
     LeftOut(u64),

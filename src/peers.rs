@@ -152,16 +152,16 @@ impl Peers {
         conversation.is_some_and(|found| found.connection.has_unsent())
     }
 
-    /// Returns whether `peer` may not have received everything that was sent to it, if the connection
-    /// is broken now.
+    /// Returns whether `peer` may not have received everything that was sent to it, if it has closed the
+    /// connection, `in_order` or not.
     #[must_use]
-    pub fn may_lack(&self, peer: Peer) -> bool {
+    pub fn may_lack(&self, peer: Peer, in_order: bool) -> bool {
         let conversation = self.conversations.get(&peer);
         match conversation.map(|found| found.connection.sent()) {
             None | Some(Sent::Nothing) => false,
             Some(Sent::Unconfirmed) => true,
-            // Without turns, nothing is a reply.
-            Some(Sent::Confirmed) => self.rules.ends.duplex,
+            // Without turns, nothing is a reply. A peer that has not read all breaks the connection.
+            Some(Sent::Confirmed) => self.rules.ends.duplex && !in_order,
         }
     }
 

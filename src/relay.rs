@@ -151,8 +151,8 @@ impl Relay {
         self.show(&Event::Relayed(number, relayed))
     }
 
-    /// Shows that the conversation with the client with this number has ended, of which `closed` was
-    /// closed first. The transcript keeps what it knows of a client until then.
+    /// Shows that the conversation with the client with this number has ended; `closed` is the
+    /// way that was closed first, if one was. The transcript keeps what it knows of a client until then.
     fn ended(&self, number: u32, closed: Option<Way>) -> Result<(), Failure> {
         let peer = Peer::Numbered(number);
         self.show(&match closed {

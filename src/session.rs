@@ -336,8 +336,8 @@ impl Session {
         }
     }
 
-    /// Handles a part of a message of `peer`, which begins or ends one as `first` and `last` tell, and
-    /// is not late.
+    /// Handles a part, which is not late, of a message of `peer`. `first` and `last` tell whether it
+    /// begins and ends the message.
     /// Returns whether to close our side of every connection, and to show only what still arrives:
     /// the message was the last that is expected.
     pub fn heard(&mut self, peer: Peer, text: &[u8], first: bool, last: bool) -> bool {

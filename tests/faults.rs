@@ -4,7 +4,7 @@
 mod common;
 
 use std::fmt::Write as _;
-use std::io::{Read as _, Write as _};
+use std::io::{Read as _, Seek as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
 use std::process::Command;
@@ -575,4 +575,49 @@ fn an_answer_that_a_reset_loses_after_the_end_of_the_input_is_a_loss() {
             "{stderr}"
         );
     }
+}
+
+/// What comes of a file is always ready, and must not keep the end from being seen.
+#[test]
+fn a_loss_in_a_long_line_of_a_file_is_told_once() {
+    let (listener, port) = raw_server();
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&vec![b'x'; 20 << 20]).unwrap();
+    file.rewind().unwrap();
+    let mut command = Command::new(program());
+    command
+        .args(["connect", "--quiet", &format!("localhost:{port}")])
+        .stdin(file);
+    let client = thread::spawn(move || command.output().unwrap());
+    let mut server = accept(&listener);
+    server.read_exact(&mut [0; 1000]).unwrap();
+    reset_when_dropped(&server);
+    drop(server);
+    let output = client.join().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.matches("Not sent: ").count() <= 1);
+    assert!(stderr.contains("lost the connection to the server"));
+}
+
+/// Without turns, the two ways are independent.
+#[test]
+fn a_stdout_that_nobody_reads_does_not_hold_up_the_input() {
+    let (listener, port) = raw_server();
+    let (_unread, stdout) = std::io::pipe().unwrap();
+    let mut command = Command::new(program());
+    let port = format!("localhost:{port}");
+    command.args(["connect", "--duplex", "--framing", "line", &port]);
+    let mut client = Piped::spawn_with(command, stdout.into());
+    let mut server = accept(&listener);
+    let line = [&vec![b'x'; 60_000][..], b"\n"].concat();
+    for _ in 0..10 {
+        server.write_all(&line).unwrap();
+    }
+    // By now no more is taken of it.
+    let lines = "line\n".repeat(2000);
+    client.write(&lines);
+    expect_bytes(&mut server, &lines);
+    signal(client.id(), Signal::SIGTERM);
+    client.exit();
 }

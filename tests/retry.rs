@@ -413,6 +413,6 @@ fn what_a_script_may_have_lost_without_turns_is_told() {
     let (_, stderr) = client.finish(1);
     assert_eq!(
         stderr,
-        "Not everything may have arrived at the server; it is not sent again.\n"
+        "Some of what was sent may not have reached the server; it is not sent again.\n"
     );
 }

@@ -26,8 +26,8 @@ use crate::session::{AtEnd, Ending, Entered, Gone, Rules, Session};
 /// The maximum number of clients to accept before others get their turn.
 const ACCEPTED: usize = 16;
 
-/// The maximum number of lines to send before the peers get their turn: a file has always more.
-const SENT: usize = 64;
+/// The maximum number of lines to take before the peers get their turn: a file always has more.
+const TAKEN: usize = 64;
 
 /// The maximum number of bytes of a message to match with the patterns of a script: all other clients
 /// wait meanwhile, which is noticed with a message of a megabyte.
@@ -45,6 +45,8 @@ pub(super) struct Chat<'a> {
     stands: Option<(Standing, Instant)>,
     /// The hints of `--explain` that were given: each is given once.
     hinted: Vec<mem::Discriminant<Hint>>,
+    /// Whether the user's input may have more lines that can be taken without waiting.
+    has_more: bool,
     /// The lines that a command stands for, and whom they go to.
     orders: VecDeque<(Peer, String)>,
     /// What has arrived of messages that a script will answer, up to [`MATCHED`].
@@ -73,6 +75,7 @@ impl<'a> Chat<'a> {
             peers,
             stands: None,
             hinted: Vec::new(),
+            has_more: false,
             orders: VecDeque::new(),
             message: BTreeMap::new(),
             reply_from: Instant::now(),
@@ -111,11 +114,16 @@ impl<'a> Chat<'a> {
         if mem::take(&mut self.engine.stopped) {
             return self.interrupt();
         }
-        let mut sent = 0;
-        // What was sent makes its peer ready, so that the next wait is none.
-        while sent < SENT {
+        self.has_more = false;
+        let mut taken = 0;
+        loop {
             let wants_line = self.wants_line();
             let ordered = self.next_order();
+            if ordered.is_none() && taken >= TAKEN {
+                self.has_more = true;
+                return Ok(None);
+            }
+            taken += 1;
             let engine = &mut *self.engine;
             let report = &mut engine.report;
             let Some(typed) = ordered.or_else(|| next(&mut engine.input, wants_line)) else {
@@ -153,7 +161,6 @@ impl<'a> Chat<'a> {
                         }
                     }
                     self.session.sent(last);
-                    sent += 1;
                     continue;
                 }
                 Entered::Blank => {
@@ -167,6 +174,8 @@ impl<'a> Chat<'a> {
                 Entered::NotSent => {
                     engine.lost_words |= engine.kind == Kind::Program;
                     tell_not_sent(report, text)?;
+                    // The peers tell why.
+                    taken = TAKEN;
                     continue;
                 }
                 Entered::Bye(peer) => {
@@ -180,7 +189,6 @@ impl<'a> Chat<'a> {
             match self.peers.send(peer, text, last) {
                 Some(joined) => {
                     self.session.sent(last);
-                    sent += 1;
                     if self.session.reply().is_timed() || self.hints {
                         self.reply_from = Instant::now();
                         self.news_from = self.reply_from;
@@ -200,10 +208,10 @@ impl<'a> Chat<'a> {
                 None => {
                     engine.lost_words |= engine.kind == Kind::Program;
                     tell_not_sent(report, text)?;
+                    taken = TAKEN;
                 }
             }
         }
-        Ok(None)
     }
 
     /// Returns the next line that a command stands for, and has it go to its peer.
@@ -444,7 +452,8 @@ impl<'a> Chat<'a> {
     fn wait(&mut self, until: Option<Instant>) -> Result<(), Failure> {
         let registry = self.engine.poll.registry();
         self.peers.watch(registry).map_err(Failure::Accept)?;
-        let due = if self.peers.are_ready() && !self.engine.report.is_full() {
+        let is_full = self.engine.report.is_full();
+        let due = if self.has_more || self.peers.are_ready() && !is_full {
             Some(Instant::now())
         } else {
             self.peers.deadline().into_iter().chain(until).min()
@@ -529,7 +538,8 @@ impl<'a> Chat<'a> {
                 }
                 // Only the last message is sent again.
                 let has_lost = !put_back || self.session.is_duplex();
-                if is_program && has_lost && self.peers.may_lack(peer) {
+                let in_order = matches!(parting, Parting::Left);
+                if is_program && has_lost && self.peers.may_lack(peer, in_order) {
                     self.engine.lost_words = true;
                     self.engine.show(&Event::MayLack(peer))?;
                 }
@@ -570,9 +580,13 @@ impl<'a> Chat<'a> {
                                 self.engine.show(&Event::Gone(peer, &parting))?;
                             }
                             Parting::Lost(error)
-                                if self.session.is_duplex() || self.peers.may_lack(peer) =>
+                                if self.session.is_duplex() || self.peers.may_lack(peer, false) =>
                             {
-                                lost = Some(Failure::NotTaken(peer, error));
+                                let before = lost.replace(Failure::NotTaken(peer, error));
+                                if let Some(Failure::NotTaken(peer, error)) = before {
+                                    let parting = Parting::Lost(error);
+                                    self.engine.show(&Event::Gone(peer, &parting))?;
+                                }
                             }
                             Parting::Lost(_) | Parting::Left | Parting::Idle(_) => {}
                         }

@@ -200,7 +200,7 @@ impl fmt::Display for Event<'_> {
             Self::MayLack(peer) => {
                 write!(
                     f,
-                    "Not everything may have arrived at {peer}; it is not sent again."
+                    "Some of what was sent may not have reached {peer}; it is not sent again."
                 )
             }
             Self::SentAgain(text) => {

@@ -46,7 +46,7 @@ pub struct Lines {
 /// Where the bytes come from.
 #[derive(Debug)]
 enum Source {
-    /// A file on a disk, whose reader waits for nobody: no thread is needed, and a program that has
+    /// A file on a disk: to read it waits for nobody, so no thread is needed, and a program that has
     /// none is faster at every system call.
     Disk(File),
     /// What a thread will run. Not every system can wait for a pipe and a socket together.
@@ -57,7 +57,7 @@ enum Source {
 
 impl Lines {
     /// Creates a reader of lines from `input`, which is a terminal if `typed`. Calls `waker` when
-    /// bytes have arrived.
+    /// bytes have arrived, unless `input` is a file on a disk, which is always ready.
     pub(super) fn new(input: File, typed: bool, waker: Arc<Waker>) -> Self {
         let on_disk = input.metadata().is_ok_and(|input| input.is_file());
         Self::read(if on_disk {

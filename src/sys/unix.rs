@@ -41,6 +41,9 @@ const STOPPING: Duration = Duration::from_millis(200);
 /// How long the program may take to end after a signal, before another one ends it.
 const ENDING: Duration = Duration::from_secs(1);
 
+/// How long it may take to restore the terminal then.
+const RESTORING: Duration = Duration::from_millis(100);
+
 /// What a terminal sends before and after a paste, and for Ctrl-C.
 const PASTE_START: &[u8] = b"\x1b[200~";
 const PASTE_END: &[u8] = b"\x1b[201~";
@@ -303,7 +306,9 @@ impl Signals {
             while signals.read_exact(&mut [0]).is_ok() {
                 if set.swap(true, Ordering::SeqCst) {
                     at_once.store(true, Ordering::SeqCst);
-                    restore_terminal();
+                    // A terminal that takes no output must not hold up the end.
+                    let _ = thread::Builder::new().spawn(restore_terminal);
+                    thread::sleep(RESTORING);
                     process::exit(INTERRUPTED_STATUS.into());
                 }
                 // Fails only if the program has ended.

@@ -36,7 +36,7 @@ impl Chat<'_> {
     }
 
     /// Tells which call the program stands in, if it does so for a while, and was not told. Returns
-    /// whether something else has come meanwhile than news of a peer, such as input.
+    /// whether something other than news of a peer, such as input, has come meanwhile, and no news.
     pub(super) fn tell_wait(&mut self) -> Result<bool, Failure> {
         let standing = match self.session.awaited() {
             Awaited::TurnOf(peer) if self.peers.has_unsent(peer) => Standing::Send {
