@@ -24,7 +24,8 @@ use crate::sys::{self, Signals};
 /// The token with which other threads wake the wait.
 const WAKER: Token = Token(0);
 
-const _: () = assert!(FIRST_TOKEN > 1);
+// The two tokens before the first peer's are those of the peers' other sockets.
+const _: () = assert!(FIRST_TOKEN - 2 > WAKER.0);
 
 /// The maximum number of events per wait.
 const EVENTS: usize = 1024;

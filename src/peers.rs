@@ -32,7 +32,7 @@ pub use self::listener::Limits;
 const LAST_MESSAGE: Duration = Duration::from_secs(10);
 
 /// The first token that belongs to a peer.
-pub const FIRST_TOKEN: usize = 4;
+pub const FIRST_TOKEN: usize = 3;
 
 /// The token of the socket for datagrams.
 const DATAGRAMS: Token = Token(FIRST_TOKEN - 2);

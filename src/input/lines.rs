@@ -46,7 +46,7 @@ pub struct Lines {
 /// Where the bytes come from.
 #[derive(Debug)]
 enum Source {
-    /// A file on a disk: to read it waits for nobody, so no thread is needed, and a program that has
+    /// A file on a disk: reading it waits for nobody, so no thread is needed, and a program that has
     /// none is faster at every system call.
     Disk(File),
     /// What a thread will run. Not every system can wait for a pipe and a socket together.
