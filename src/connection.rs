@@ -99,9 +99,9 @@ pub struct Connection<S: Stream> {
 pub enum Sent {
     /// Nothing was sent.
     Nothing,
-    /// The peer has sent nothing since.
+    /// Not all of it was accepted, or the peer has sent nothing since.
     Unconfirmed,
-    /// The peer has sent something since: with turns, a reply to it.
+    /// The peer has sent something since all of it was accepted: with turns, a reply to it.
     Confirmed,
 }
 
@@ -449,7 +449,7 @@ impl<S: Stream> Connection<S> {
             }
             Ok(count) => {
                 self.end += count;
-                if self.sent == Sent::Unconfirmed {
+                if self.sent == Sent::Unconfirmed && self.outbox.is_empty() {
                     self.sent = Sent::Confirmed;
                 }
                 if let Reads::Polled { ready, last } = &mut self.reads {

@@ -242,9 +242,9 @@ impl Peers {
             return News::Nothing;
         };
         if let Err(error) = conversation.connection.set_blocking(true) {
-            conversation.fail(error);
+            conversation.fail(error, self.rules);
         }
-        let step = conversation.advance();
+        let step = conversation.advance(self.rules);
         self.heard |= step == Progress::Part;
         conversation.news(*peer, step, false)
     }
@@ -398,7 +398,7 @@ impl Peers {
                 Some(joined)
             }
             Err(error) => {
-                conversation.fail(error);
+                conversation.fail(error, self.rules);
                 None
             }
         };

@@ -600,6 +600,44 @@ fn a_loss_in_a_long_line_of_a_file_is_told_once() {
     assert!(stderr.contains("lost the connection to the server"));
 }
 
+/// It is no goodbye: a peer that has closed its side may go on to read.
+#[test]
+fn what_a_peer_refuses_after_its_end_is_a_loss_without_turns() {
+    let (listener, port) = raw_server();
+    let mut client = Piped::connect(port, &["--duplex", "--quiet"]);
+    let mut stdin = client.take_stdin();
+    // More than the system takes.
+    let writer = thread::spawn(move || stdin.write_all(&vec![b'x'; 20 << 20]));
+    let mut server = accept(&listener);
+    server.read_exact(&mut [0; 1000]).unwrap();
+    server.shutdown(Shutdown::Write).unwrap();
+    reset_when_dropped(&server);
+    drop(server);
+    let (_, stderr) = client.finish(1);
+    assert!(
+        stderr.contains("lost the connection to the server"),
+        "{stderr}"
+    );
+    // It ends with an error when the client does.
+    let _ = writer.join().unwrap();
+}
+
+#[test]
+fn a_line_that_nobody_of_all_takes_is_a_loss() {
+    let (mut server, port) = Piped::serve(&["--duplex"]);
+    let mut client = raw_client(port);
+    client.write_all(b"hello").unwrap();
+    server.expect("Received from connected client: hello");
+    client.shutdown(Shutdown::Write).unwrap();
+    signal(server.id(), Signal::SIGSTOP);
+    reset_when_dropped(&client);
+    drop(client);
+    server.write("one\n");
+    server.close_stdin();
+    signal(server.id(), Signal::SIGCONT);
+    server.finish(1);
+}
+
 /// Without turns, the two ways are independent.
 #[test]
 fn a_stdout_that_nobody_reads_does_not_hold_up_the_input() {

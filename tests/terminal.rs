@@ -6,6 +6,7 @@ mod common;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use common::terminal::{COLUMNS, Setup, Terminal};
 use common::{Gathered, Piped, accept, expect_bytes, expect_end, home, raw_client, raw_server};
@@ -359,28 +360,47 @@ fn ctrl_c_in_the_peers_turn() {
     terminal.finish(130);
 }
 
-#[test]
-fn the_terminal_is_closed() {
+/// A client at a terminal whose output is read by nobody but the test, up to the prompt; and its peer.
+fn at_its_prompt() -> (pty_process::blocking::Pty, std::process::Child, TcpStream) {
     let (listener, port) = raw_server();
     let (pty, pts) = pty_process::blocking::open().unwrap();
     let home = home();
     let mut command = std::process::Command::new(common::program());
     common::isolate(&mut command, &home)
         .env("TERM", "xterm")
-        .args(["connect", &format!("localhost:{port}")]);
-    let mut child = pty_process::blocking::Command::from(command)
+        .args(["connect", "--no-history", &format!("localhost:{port}")]);
+    let child = pty_process::blocking::Command::from(command)
         .spawn(pts)
         .unwrap();
-    let mut peer = accept(&listener);
+    let peer = accept(&listener);
     let mut seen = Vec::new();
     while !seen.ends_with(b" -> ") {
         let mut byte = [0];
         (&pty).read_exact(&mut byte).unwrap();
         seen.extend_from_slice(&byte);
     }
+    (pty, child, peer)
+}
+
+#[test]
+fn the_terminal_is_closed() {
+    let (pty, mut child, mut peer) = at_its_prompt();
     drop(pty);
     expect_end(&mut peer);
     assert_eq!(common::exit(&mut child).code(), Some(130));
+}
+
+#[test]
+fn a_terminal_that_takes_no_output_does_not_hold_up_the_end() {
+    let (pty, mut child, mut peer) = at_its_prompt();
+    peer.set_write_timeout(Some(Duration::from_millis(500)))
+        .unwrap();
+    // Until the program, too, waits for the terminal.
+    while peer.write_all(&[b'x'; 1000]).is_ok() {}
+    common::signal(child.id(), nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(common::exit(&mut child).code(), Some(130));
+    let flags = nix::sys::termios::tcgetattr(&pty).unwrap().local_flags;
+    assert!(flags.contains(nix::sys::termios::LocalFlags::ICANON));
 }
 
 /// The prompt is interrupted at moments that the test does not choose, while somebody

@@ -554,6 +554,21 @@ fn what_comes_confirms_what_was_sent_before_and_what_was_not_accepted_was_not_se
 }
 
 #[test]
+fn what_comes_before_all_is_accepted_confirms_nothing() {
+    let steps = [bytes("early\n"), bytes("late\n")];
+    let mut connection = polled(Framing::Line, steps);
+    let takes = &mut connection.stream_mut().takes;
+    takes.push_back(Err(ErrorKind::WouldBlock));
+    connection.send(b"hi", true).unwrap();
+    assert_eq!(part(&mut connection), whole("early"));
+    assert_eq!(connection.sent(), Sent::Unconfirmed);
+    connection.flush().unwrap();
+    connection.set_ready(false);
+    assert_eq!(part(&mut connection), whole("late"));
+    assert_eq!(connection.sent(), Sent::Confirmed);
+}
+
+#[test]
 fn an_answer_ends_a_long_message() {
     let long = "x".repeat(RAW_SHORT);
     let mut connection = polled(Framing::Raw, [bytes(&long), bytes("y")]);

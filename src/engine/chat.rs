@@ -114,13 +114,12 @@ impl<'a> Chat<'a> {
         if mem::take(&mut self.engine.stopped) {
             return self.interrupt();
         }
-        self.has_more = false;
         let mut taken = 0;
         loop {
             let wants_line = self.wants_line();
             let ordered = self.next_order();
-            if ordered.is_none() && taken >= TAKEN {
-                self.has_more = true;
+            self.has_more = ordered.is_none() && taken >= TAKEN;
+            if self.has_more {
                 return Ok(None);
             }
             taken += 1;
@@ -152,16 +151,43 @@ impl<'a> Chat<'a> {
             };
             report.leave_plain_prompt();
             let text = &*text;
-            let peer = match self.session.line(text, last, to) {
-                Entered::Send(peer) => peer,
+            let unsent = match self.session.line(text, last, to) {
+                Entered::Send(peer) => match self.peers.send(peer, text, last) {
+                    Some(joined) => {
+                        self.session.sent(last);
+                        if self.session.reply().is_timed() || self.hints {
+                            self.reply_from = Instant::now();
+                            self.news_from = self.reply_from;
+                        }
+                        if engine.unanswered == Unanswered::InPipe {
+                            engine.unanswered = Unanswered::Nothing;
+                            show(report, &Event::SentAgain(&String::from_utf8_lossy(text)))?;
+                        }
+                        show(report, &Event::Sent { peer, text, last })?;
+                        if joined && !mem::replace(&mut engine.told_joined, true) {
+                            show(report, &Event::Joined(self.session.framing()))?;
+                        }
+                        None
+                    }
+                    // It is counted among the lines that were not sent.
+                    None if self.session.not_sent(last)
+                        || engine.kind == Kind::Program && peer == Peer::Server =>
+                    {
+                        engine.put_back();
+                        None
+                    }
+                    None => Some(text),
+                },
                 Entered::SendAll => {
+                    let mut unsent = Some(text);
                     for peer in self.session.peers() {
                         if self.peers.send(peer, text, last).is_some() {
+                            unsent = None;
                             show(report, &Event::Sent { peer, text, last })?;
                         }
                     }
                     self.session.sent(last);
-                    continue;
+                    unsent
                 }
                 Entered::Blank => {
                     if let Some(Input::Lines(lines)) = &engine.input
@@ -169,15 +195,9 @@ impl<'a> Chat<'a> {
                     {
                         show(report, &Event::LeftOut(lines.number()))?;
                     }
-                    continue;
+                    None
                 }
-                Entered::NotSent => {
-                    engine.lost_words |= engine.kind == Kind::Program;
-                    tell_not_sent(report, text)?;
-                    // The peers tell why.
-                    taken = TAKEN;
-                    continue;
-                }
+                Entered::NotSent => Some(text),
                 Entered::Bye(peer) => {
                     self.peers.remove(peer);
                     if let Some(ending) = self.closed(peer)? {
@@ -186,30 +206,11 @@ impl<'a> Chat<'a> {
                     continue;
                 }
             };
-            match self.peers.send(peer, text, last) {
-                Some(joined) => {
-                    self.session.sent(last);
-                    if self.session.reply().is_timed() || self.hints {
-                        self.reply_from = Instant::now();
-                        self.news_from = self.reply_from;
-                    }
-                    if engine.unanswered == Unanswered::InPipe {
-                        engine.unanswered = Unanswered::Nothing;
-                        show(report, &Event::SentAgain(&String::from_utf8_lossy(text)))?;
-                    }
-                    show(report, &Event::Sent { peer, text, last })?;
-                    if joined && !mem::replace(&mut engine.told_joined, true) {
-                        show(report, &Event::Joined(self.session.framing()))?;
-                    }
-                }
-                None if self.session.not_sent(last) => engine.put_back(),
-                // It is counted among the lines that were not sent.
-                None if engine.kind == Kind::Program && peer == Peer::Server => engine.put_back(),
-                None => {
-                    engine.lost_words |= engine.kind == Kind::Program;
-                    tell_not_sent(report, text)?;
-                    taken = TAKEN;
-                }
+            if let Some(text) = unsent {
+                engine.lost_words |= engine.kind == Kind::Program;
+                tell_not_sent(&mut engine.report, text)?;
+                // The peers tell why.
+                taken = TAKEN;
             }
         }
     }

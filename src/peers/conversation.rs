@@ -137,17 +137,23 @@ impl Conversation {
     }
 
     /// Advances to the next part that the peer sent. Waits only if the stream is blocking.
-    pub(super) fn advance(&mut self) -> Progress {
-        self.connection.advance().unwrap_or_else(|error| {
-            self.fail(error);
-            self.advance()
-        })
+    pub(super) fn advance(&mut self, rules: Rules) -> Progress {
+        let step = self.connection.advance().unwrap_or_else(|error| {
+            self.fail(error, rules);
+            self.advance(rules)
+        });
+        // A peer that closes its side first may refuse what we send then.
+        if step == Progress::Closed && self.fault.is_none() && self.connection.stream().is_gone() {
+            let error = io::ErrorKind::ConnectionReset.into();
+            self.fault = Some(Parting::Lost(error));
+        }
+        step
     }
 
     /// Advances in the peer's turn. Drops a peer that has been idle for too long.
     fn take_in(&mut self, rules: Rules) -> Progress {
         let sends = self.connection.can_read();
-        let step = self.advance();
+        let step = self.advance(rules);
         if step == Progress::Closed && !rules.closing {
             if rules.ends.duplex && self.fault.is_none() && !self.has_left(rules) {
                 return Progress::Pending;
@@ -161,7 +167,7 @@ impl Conversation {
             if sends || step == Progress::Part {
                 self.active = now;
             } else if step == Progress::Pending && self.active + timeout <= now {
-                return self.drop_peer(Parting::Idle(timeout));
+                return self.drop_peer(Parting::Idle(timeout), rules);
             }
         }
         step
@@ -171,10 +177,7 @@ impl Conversation {
     /// then breaks, because it closed before our last message had arrived.
     fn take_leave(&mut self) -> Progress {
         let now = Instant::now();
-        if self.fault.is_none() && self.connection.stream().is_gone() {
-            let error = io::ErrorKind::ConnectionReset.into();
-            self.fault = Some(Parting::Lost(error));
-        } else if self.fault.is_none() && *self.left.get_or_insert(now) + RAW_QUIET > now {
+        if self.fault.is_none() && *self.left.get_or_insert(now) + RAW_QUIET > now {
             return Progress::Pending;
         }
         Progress::Closed
@@ -187,14 +190,14 @@ impl Conversation {
         if self.fault.is_none() && !self.has_left(rules) {
             if self.connection.framing().marks_the_end() {
                 if let Err(error) = self.connection.read_ahead() {
-                    self.fail(error);
+                    self.fail(error, rules);
                     return self.look_ahead(held, rules);
                 }
             } else if self.connection.can_read()
                 || self.connection.has_next()
                 || self.connection.is_overdue()
             {
-                let step = self.advance();
+                let step = self.advance(rules);
                 if step != Progress::Closed || self.fault.is_some() {
                     return step;
                 }
@@ -207,7 +210,7 @@ impl Conversation {
         if self.is_held {
             return Progress::Pending;
         }
-        self.advance()
+        self.advance(rules)
     }
 
     /// Returns whether the peer closed its side in our turn at least `rules.ends.grace` ago.
@@ -226,7 +229,7 @@ impl Conversation {
             return false;
         }
         if let Err(error) = self.connection.flush() {
-            self.fail(error);
+            self.fail(error, rules);
             return false;
         }
         let now = Instant::now();
@@ -237,7 +240,7 @@ impl Conversation {
         if let Some(timeout) = rules.stuck_timeout
             && self.active + timeout <= now
         {
-            self.drop_peer(Parting::Stuck(timeout));
+            self.drop_peer(Parting::Stuck(timeout), rules);
             return false;
         }
         true
@@ -297,9 +300,11 @@ impl Conversation {
     }
 
     /// Records that the connection is broken. What was received before is still handed out.
-    pub(super) fn fail(&mut self, error: io::Error) {
+    pub(super) fn fail(&mut self, error: io::Error, rules: Rules) {
+        let told = !rules.ends.duplex && !self.connection.has_unsent();
         self.fault.get_or_insert(match error.kind() {
-            io::ErrorKind::BrokenPipe => Parting::Left,
+            // The user is told that the line was not sent.
+            io::ErrorKind::BrokenPipe if told => Parting::Left,
             _ => Parting::Lost(error),
         });
         // Fails only if the connection is closed already.
@@ -317,7 +322,7 @@ impl Conversation {
 
     /// Ends the conversation for the reason `parting`, which a program is told under json, and reads
     /// nothing more.
-    fn drop_peer(&mut self, parting: Parting) -> Progress {
+    fn drop_peer(&mut self, parting: Parting, rules: Rules) -> Progress {
         if let Some(farewell) = parting.farewell()
             && self.connection.framing() == Framing::Json
         {
@@ -326,7 +331,7 @@ impl Conversation {
         }
         self.fault = Some(parting);
         self.connection.abandon();
-        self.advance()
+        self.advance(rules)
     }
 }
 

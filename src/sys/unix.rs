@@ -38,8 +38,8 @@ pub(super) const OUT_OF_DESCRIPTORS: [i32; 2] =
 /// How long SIGTSTP may take to stop the program.
 const STOPPING: Duration = Duration::from_millis(200);
 
-/// How long the program may take to end after a signal, before another one ends it.
-const ENDING: Duration = Duration::from_secs(1);
+/// How long the program may take to end after a signal, before it is ended.
+const ENDING: Duration = Duration::from_secs(2);
 
 /// How long it may take to restore the terminal then.
 const RESTORING: Duration = Duration::from_millis(100);
@@ -289,9 +289,9 @@ impl Signals {
         })
     }
 
-    /// Makes the first signal wake `waker`. If the program has not ended a second later, another one
-    /// restores the terminal and ends it, and a third one ends it immediately. Fails if no descriptor or
-    /// thread is left.
+    /// Makes the first signal wake `waker`. If the program has not ended after [`ENDING`], as the
+    /// terminal takes no output, the terminal is restored and the program ended. Fails if no descriptor
+    /// or thread is left.
     pub fn report_to(&mut self, waker: &Arc<Waker>) -> io::Result<()> {
         let (mut signals, sender) = UnixStream::pair()?;
         let sender = OwnedFd::from(sender);
@@ -303,19 +303,18 @@ impl Signals {
         let at_once = Arc::clone(&self.at_once);
         let thread = thread::Builder::new().name("signals".into());
         thread.spawn(move || {
-            while signals.read_exact(&mut [0]).is_ok() {
-                if set.swap(true, Ordering::SeqCst) {
-                    at_once.store(true, Ordering::SeqCst);
-                    // A terminal that takes no output must not hold up the end.
-                    let _ = thread::Builder::new().spawn(restore_terminal);
-                    thread::sleep(RESTORING);
-                    process::exit(INTERRUPTED_STATUS.into());
-                }
-                // Fails only if the program has ended.
-                let _ = waker.wake();
-                // Several signals may come together, as from a session that ends.
-                thread::sleep(ENDING);
+            if signals.read_exact(&mut [0]).is_err() {
+                return;
             }
+            set.store(true, Ordering::SeqCst);
+            // Fails only if the program has ended.
+            let _ = waker.wake();
+            thread::sleep(ENDING);
+            at_once.store(true, Ordering::SeqCst);
+            // It may have to wait, too.
+            let _ = thread::Builder::new().spawn(restore_terminal);
+            thread::sleep(RESTORING);
+            process::exit(INTERRUPTED_STATUS.into());
         })?;
         self.received = Some(received);
         self.at_once.store(false, Ordering::SeqCst);
