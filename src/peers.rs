@@ -344,9 +344,10 @@ impl Peers {
         }
     }
 
-    /// Looks at the next peer in the queue, without waiting, and returns what happened.
-    /// `is_ours` returns whether it is our turn with a peer.
-    pub fn next(&mut self, is_ours: impl FnOnce(Peer) -> bool) -> News<'_> {
+    /// Looks at the next peer in the queue, without waiting, and returns what happened. If it `is_full`
+    /// where news is shown, the peer is only sent to. `is_ours` returns whether it is our turn with a
+    /// peer.
+    pub fn next(&mut self, is_full: bool, is_ours: impl FnOnce(Peer) -> bool) -> News<'_> {
         let Some(peer) = self.queues.present.pop_front() else {
             return News::Nothing;
         };
@@ -361,11 +362,11 @@ impl Peers {
         conversation
             .connection
             .gather(is_one_of_many(peer) && !ours);
-        let step = conversation.step(peer, ours, self.rules);
+        let step = conversation.step(peer, ours, is_full, self.rules);
         if mem::take(&mut conversation.is_queued) {
             conversation.queue(peer, &mut self.queues);
         }
-        let at = conversation.deadline(ours, self.rules);
+        let at = conversation.deadline(ours, is_full, self.rules);
         if at != conversation.timer {
             if let Some(old) = mem::replace(&mut conversation.timer, at) {
                 self.timers.remove(&(old, peer));
@@ -462,7 +463,7 @@ impl Peers {
             return;
         };
         conversation.connection.gather(false);
-        let step = conversation.step(peer, false, self.rules);
+        let step = conversation.step(peer, false, false, self.rules);
         if matches!(step, Progress::Part | Progress::Closed) {
             self.remove(peer);
         } else if mem::take(&mut conversation.is_queued) {

@@ -116,7 +116,7 @@ impl Report {
     pub fn end_prompt(&mut self, rows: &str) -> io::Result<()> {
         self.prompt = None;
         write_on_terminal(rows);
-        self.end_line()
+        self.end_row()
     }
 
     /// Returns whether too much waits for the terminal, or the reader of stdout, for more to be shown.
@@ -249,10 +249,7 @@ impl Report {
             Event::Sent { .. } | Event::Closed { goes_on: false, .. } => Ok(()),
             Event::Failed(_) | Event::Ended => {
                 self.leave_row();
-                match self.stdout {
-                    Stdout::Screen(_) => self.end_line(),
-                    Stdout::Pipe(_) => Ok(()),
-                }
+                self.end_row()
             }
             Event::Received(peer, part) => {
                 // Another peer's message in between has ended the line, so the rest needs a label
@@ -277,7 +274,7 @@ impl Report {
             Event::NotSent(_) | Event::LinesNotSent(_) | Event::MayLack(_) | Event::Answer(_) => {
                 self.notice(Style::new(), event)
             }
-            _ if self.quiet => self.end_line(),
+            _ if self.quiet => self.end_row(),
             _ => self.notice(Style::new(), event),
         }
     }
@@ -289,7 +286,10 @@ impl Report {
         };
         self.leave_row();
         if labelled {
-            self.end_line()?;
+            match &mut self.stdout {
+                Stdout::Screen(_) => self.end_row()?,
+                Stdout::Pipe(pipe) => pipe.end_line()?,
+            }
         }
         let label = (labelled && !self.quiet).then(|| Label {
             time: self.clock.filter(|_| part.first).map(time_of_day),
@@ -315,7 +315,7 @@ impl Report {
     /// Prints a notice on stderr.
     fn notice(&mut self, style: Style, notice: &Event<'_>) -> io::Result<()> {
         self.leave_row();
-        self.end_line()?;
+        self.end_row()?;
         let terminal = io::stderr().is_terminal();
         let text = notice.to_string();
         // Names of files, sockets and hosts are in it as they are.
@@ -340,11 +340,10 @@ impl Report {
         }
     }
 
-    /// Ends the line of an incomplete message, so that what follows starts a new one.
-    fn end_line(&mut self) -> io::Result<()> {
-        match &mut self.stdout {
-            Stdout::Screen(rows) => rows.end_row(),
-            Stdout::Pipe(pipe) => return pipe.end_line(),
+    /// Ends an incomplete row of the screen. The lines of a program are those of the messages alone.
+    fn end_row(&mut self) -> io::Result<()> {
+        if let Stdout::Screen(rows) = &mut self.stdout {
+            rows.end_row();
         }
         self.flush()
     }

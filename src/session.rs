@@ -2,6 +2,7 @@
 //! method that returns what to do, without sockets, threads or clocks.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 use std::time::Duration;
 
 use regex_lite::Regex;
@@ -137,6 +138,7 @@ enum Turn {
 
 /// The turn-taking with one or many peers.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each has one meaning")]
 pub struct Session {
     rules: Rules,
     turns: BTreeMap<Peer, Turn>,
@@ -150,6 +152,10 @@ pub struct Session {
     current: Option<Peer>,
     /// Whether the message that arrives ends the reply.
     ends_reply: bool,
+    /// The peer whose message was heard last, if its end was not.
+    speaker: Option<Peer>,
+    /// Whether a message was heard since our last line was sent.
+    heard: bool,
 }
 
 impl Session {
@@ -164,6 +170,8 @@ impl Session {
             input_ended: false,
             current: None,
             ends_reply: false,
+            speaker: None,
+            heard: false,
         }
     }
 
@@ -346,6 +354,15 @@ impl Session {
             let matches = |until: &Regex| until.is_match(&String::from_utf8_lossy(text));
             self.ends_reply = until.as_ref().map_or(quiet.is_none(), matches);
         }
+        let speaker = mem::replace(&mut self.speaker, (!last).then_some(peer));
+        if let Some(other) = speaker.filter(|speaker| *speaker != peer)
+            && self.rules.answers_blindly
+            && self.rules.framing.marks_the_end()
+        {
+            // The program sees the beginning of a message too long to be kept as a line of its own.
+            self.reply_ended(other);
+        }
+        self.heard |= last;
         last && self.ends_reply && self.reply_ended(peer)
     }
 
@@ -420,6 +437,7 @@ impl Session {
 
     /// Records that what [`Entered::Send`] asked for was sent, and whether that ended the line.
     pub fn sent(&mut self, last: bool) {
+        self.heard = false;
         if self.rules.duplex {
             self.in_line = !last;
             self.owed.retain(|owed| *owed != self.current);
@@ -494,13 +512,18 @@ impl Session {
         } else if is_lost {
             Gone::Fails
         } else {
-            let owes_reply = peer == Peer::Server && turn == Some(Turn::Reply);
-            Gone::Ends { owes_reply }
+            // After an end there is nothing but quiet.
+            let has_replied = self.heard && self.rules.reply.quiet.is_some();
+            let is_owed = peer == Peer::Server && turn == Some(Turn::Reply);
+            Gone::Ends {
+                owes_reply: is_owed && !has_replied,
+            }
         }
     }
 
     /// Removes a peer. Returns whose turn it was.
     fn remove(&mut self, peer: Peer) -> Option<Turn> {
+        self.speaker.take_if(|speaker| *speaker == peer);
         self.current.take_if(|current| *current == peer);
         if self.rules.answers_blindly {
             for owed in &mut self.owed {

@@ -133,6 +133,43 @@ fn a_long_message_is_shown_in_one_piece_whoever_speaks_meanwhile() {
     server.expect(format!("{quick}Received from client #1: {long}\n"));
 }
 
+/// What is too long to be kept is shown as it comes. A program answers each line.
+#[test]
+fn each_line_is_answered_to_its_client_also_where_a_message_is_cut() {
+    let (mut server, port) = Piped::serve(&["-m", "2", "-f", "line"]);
+    let mut long = raw_client(port);
+    let mut other = raw_client(port);
+    let text = "x".repeat(70_000);
+    let (beginning, rest) = text.split_at(65_536);
+    long.write_all(text.as_bytes()).unwrap();
+    let mut shown = format!("Received from client #1: {beginning}");
+    server.expect(&shown);
+    other.write_all(b"hi\n").unwrap();
+    shown += "\nReceived from client #2: hi\n";
+    server.expect(&shown);
+    server.write("to the beginning\nto the other\n");
+    expect_bytes(&mut long, "to the beginning\n");
+    expect_bytes(&mut other, "to the other\n");
+    long.write_all(b"end\n").unwrap();
+    server.expect(format!("{shown}Received from client #1: {rest}end\n"));
+    server.write("to the end\n");
+    expect_bytes(&mut long, "to the end\n");
+}
+
+/// A notice is not for the program that reads the messages.
+#[test]
+fn a_notice_does_not_cut_a_line_of_a_program() {
+    let (server, port) = Piped::serve(&["-m", "2", "-f", "line"]);
+    let mut first = raw_client(port);
+    let text = "x".repeat(65_536);
+    first.write_all(text.as_bytes()).unwrap();
+    server.expect(format!("Received from client #1: {text}"));
+    let _second = raw_client(port);
+    expect_clients(&server, 2);
+    first.write_all(b"end\n").unwrap();
+    server.expect(format!("Received from client #1: {text}end\n"));
+}
+
 #[test]
 fn bye_ends_one_conversation_and_the_next_is_asked_for() {
     let (mut server, port) = Piped::serve(&["-m", "2"]);

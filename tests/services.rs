@@ -8,7 +8,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use common::terminal::Terminal;
-use common::{Piped, accept, expect_bytes, expect_end, leave, program, raw_client, raw_server};
+use common::{
+    DEADLINE, Piped, accept, expect_bytes, expect_end, leave, program, raw_client, raw_server,
+};
 
 #[test]
 fn an_empty_line_of_a_pipe_is_a_message() {
@@ -217,20 +219,32 @@ fn what_nobody_reads_does_not_hold_up_what_is_sent() {
     };
     let server = accept(&listener);
     let (mut from, mut to) = (server.try_clone().unwrap(), server);
-    std::thread::scope(|scope| {
-        scope.spawn(move || stdin.write_all(&bytes(1)).unwrap());
-        let flood = scope.spawn(move || {
-            to.write_all(&bytes(2)).unwrap();
-            to.shutdown(Shutdown::Write).unwrap();
-        });
-        let mut sent = Vec::new();
-        from.read_to_end(&mut sent).unwrap();
-        assert!(sent == bytes(1));
-        assert!(!flood.is_finished(), "it was all taken in, wherever it is");
-        let mut received = Vec::new();
-        unread.read_to_end(&mut received).unwrap();
-        assert!(received == bytes(2));
+    let writing = std::thread::spawn(move || stdin.write_all(&bytes(1)));
+    // Until both ways are full.
+    let (mut rest, flood) = (0, bytes(2));
+    to.set_write_timeout(Some(Duration::from_millis(500)))
+        .unwrap();
+    while let Ok(count) = to.write(&flood[rest..]) {
+        rest += count;
+    }
+    assert!(rest < COUNT, "it was all taken in, wherever it is");
+    assert!(
+        !writing.is_finished(),
+        "it was all taken in, wherever it is"
+    );
+    let mut sent = Vec::new();
+    from.read_to_end(&mut sent).unwrap();
+    assert!(sent == bytes(1));
+    writing.join().unwrap().unwrap();
+    let flooding = std::thread::spawn(move || {
+        to.set_write_timeout(Some(DEADLINE)).unwrap();
+        to.write_all(&flood[rest..]).unwrap();
+        to.shutdown(Shutdown::Write).unwrap();
     });
+    let mut received = Vec::new();
+    unread.read_to_end(&mut received).unwrap();
+    assert!(received == bytes(2));
+    flooding.join().unwrap();
     client.finish(0);
 }
 
@@ -356,6 +370,19 @@ fn quiet_ends_a_reply_and_also_that_of_a_line_that_gets_none() {
     expect_end(&mut server);
     drop(server);
     assert_eq!(client.finish(0).0, "1\n1\n3\n");
+}
+
+#[test]
+fn the_end_of_the_connection_ends_a_reply_that_quiet_would_end() {
+    let (listener, port) = raw_server();
+    let mut client = Piped::connect(port, &["-q", "-f", "line", "--reply-quiet", "10s"]);
+    client.write("get\n");
+    client.close_stdin();
+    let mut server = accept(&listener);
+    expect_bytes(&mut server, "get\n");
+    server.write_all(b"one\ntwo\n").unwrap();
+    drop(server);
+    assert_eq!(client.finish(0), ("one\ntwo\n".into(), String::new()));
 }
 
 #[test]
@@ -581,7 +608,7 @@ fn daemon(command: &[&str], port: u16) -> Piped {
     let daemon = Piped::spawn(process);
     let start = std::time::Instant::now();
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(start.elapsed() < common::DEADLINE, "{command:?}");
+        assert!(start.elapsed() < DEADLINE, "{command:?}");
         std::thread::sleep(Duration::from_millis(5));
     }
     daemon

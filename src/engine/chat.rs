@@ -307,14 +307,12 @@ impl<'a> Chat<'a> {
         // Each ready peer is handled once before the user's input is looked at again.
         let count = if single { 1 } else { self.peers.begin_round() };
         for _ in 0..count {
-            if self.engine.report.is_full() {
-                break;
-            }
             let session = &self.session;
             let news = if single {
                 self.peers.wait_for_single()
             } else {
-                self.peers.next(|peer| session.is_ours(peer))
+                let is_full = self.engine.report.is_full();
+                self.peers.next(is_full, |peer| session.is_ours(peer))
             };
             if !matches!(news, News::Nothing) {
                 self.stands = None;
@@ -566,10 +564,8 @@ impl<'a> Chat<'a> {
         let limit = self.peers.close().map(|limit| Instant::now() + limit);
         loop {
             for _ in 0..self.peers.begin_round() {
-                if self.engine.report.is_full() {
-                    break;
-                }
-                match self.peers.next(|_| false) {
+                let is_full = self.engine.report.is_full();
+                match self.peers.next(is_full, |_| false) {
                     News::Part { peer, part, .. } => {
                         let late = self.session.is_late(peer);
                         self.engine.show(&received(late, peer, &part))?;

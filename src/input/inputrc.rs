@@ -8,7 +8,9 @@ use std::path::PathBuf;
 pub(super) fn says_vi() -> bool {
     let path = env::var_os("INPUTRC").map(PathBuf::from);
     let path = path.or_else(|| Some(env::home_dir()?.join(".inputrc")));
-    let text = path.and_then(|path| std::fs::read_to_string(path).ok());
+    // Anything else might be read without an end.
+    let file = path.filter(|path| path.is_file());
+    let text = file.and_then(|file| std::fs::read_to_string(file).ok());
     let mut is_vi = false;
     for line in text.unwrap_or_default().lines() {
         let words: Vec<_> = line.split_whitespace().collect();

@@ -109,17 +109,20 @@ impl Conversation {
         }
     }
 
-    /// Sends and receives what is possible without waiting. Sets `is_queued` if there may be more
-    /// to do.
-    pub(super) fn step(&mut self, peer: Peer, ours: bool, rules: Rules) -> Progress {
-        self.is_queued = false;
-        self.is_held = false;
+    /// Sends and, unless `is_full`, receives what is possible without waiting. Sets `is_queued` if there
+    /// may be more to do.
+    pub(super) fn step(&mut self, peer: Peer, ours: bool, is_full: bool, rules: Rules) -> Progress {
+        self.is_queued = is_full;
+        self.is_held &= is_full;
         if self.flush(rules) {
             return Progress::Pending;
         }
         if rules.closing {
             // Fails only if the peer is gone.
             let _ = self.connection.close();
+        }
+        if is_full {
+            return Progress::Pending;
         }
         let held = rules.ends.answered
             && is_one_of_many(peer)
@@ -247,12 +250,12 @@ impl Conversation {
     }
 
     /// Returns when to look at the peer again even if nothing arrives.
-    pub(super) fn deadline(&self, ours: bool, rules: Rules) -> Option<Instant> {
+    pub(super) fn deadline(&self, ours: bool, is_full: bool, rules: Rules) -> Option<Instant> {
         if self.connection.has_unsent() && self.fault.is_none() {
             return Some(self.active + rules.stuck_timeout?);
         }
-        if self.is_held {
-            // Our answer is waited for.
+        if self.is_held || is_full {
+            // Our answer is waited for, or room for news.
             return None;
         }
         if ours {

@@ -79,7 +79,7 @@ impl Server {
             }
             self.wait();
             for _ in 0..self.peers.begin_round() {
-                let news = self.peers.next(|_| false);
+                let news = self.peers.next(false, |_| false);
                 if wanted(&news) {
                     return;
                 }
@@ -154,7 +154,7 @@ fn those_who_have_left_come_after_the_others_one_a_round() {
         let departed_before = told[1] + told[2];
         let mut heard = Vec::new();
         for _ in 0..count {
-            match server.peers.next(|peer| owed.contains(&peer)) {
+            match server.peers.next(false, |peer| owed.contains(&peer)) {
                 News::Part { peer, .. } => heard.push(peer),
                 News::Gone(..) => gone += 1,
                 News::Stalled(..) | News::Nothing => {}
@@ -210,7 +210,7 @@ fn the_rest_of_an_answer_that_a_reset_has_cut_is_not_taken() {
         assert!(start.elapsed() < DEADLINE);
         server.wait();
         for _ in 0..server.peers.begin_round() {
-            let news = server.peers.next(|_| true);
+            let news = server.peers.next(false, |_| true);
             assert!(matches!(news, News::Nothing), "{news:?}");
         }
     }

@@ -954,6 +954,8 @@ struct World {
     /// A part of a line was entered.
     in_line: bool,
     input_ended: bool,
+    /// Whose message was begun last, and not ended.
+    speaker: Option<Peer>,
 }
 
 impl World {
@@ -1001,6 +1003,17 @@ impl World {
         let ours = self.session.is_ours(peer);
         let actions = self.tell(Cause::Part { peer, last });
         assert_eq!(actions[0], if late { ShowLate } else { Show });
+        if !late {
+            let speaker = mem::replace(&mut self.speaker, (!last).then_some(peer));
+            let has_lines = self.rules.framing.marks_the_end();
+            let other = speaker.filter(|speaker| has_lines && *speaker != peer);
+            if let Some(owed) = other.and_then(|other| self.peers.get_mut(&other))
+                && self.rules.answers_blindly
+            {
+                *owed += 1;
+                self.unanswered += 1;
+            }
+        }
         if last && !late && (!ours || self.rules.answers_blindly) {
             self.peers.insert(peer, owed + 1);
             self.unanswered += 1;
@@ -1175,6 +1188,7 @@ proptest! {
             unanswered: 0,
             in_line: false,
             input_ended: false,
+            speaker: None,
         };
         world.make(Move::Join);
         for next in moves {
@@ -1307,4 +1321,39 @@ fn a_reply_that_ends_by_quiet_does_not_end_by_itself() {
     assert!(!session.wants_line());
     assert!(!session.reply_ended(Server));
     assert!(session.wants_line());
+
+    // It ends with the connection, too, once it has begun.
+    for heard in [true, false] {
+        let mut session = its_turn(&rules);
+        if heard {
+            session.heard(Server, b"one", true, true);
+        }
+        let owes_reply = !heard;
+        assert_eq!(
+            session.gone(Server, &Parting::Left),
+            Gone::Ends { owes_reply }
+        );
+    }
+}
+
+#[test]
+fn a_message_that_another_cuts_is_two_for_a_program() {
+    let rules = Rules {
+        framing: Framing::Line,
+        ..BLIND_AND_OPEN
+    };
+    play(
+        &rules,
+        &[
+            (Joined(ANNA), &[], None),
+            (Joined(BERT), &[], None),
+            (begins(ANNA), &[Show], None),
+            (says(BERT), &[Show], Some(ANNA)),
+            (line("to the beginning"), &[Send(ANNA)], Some(ANNA)),
+            (Sent(true), &[], Some(BERT)),
+            (says(ANNA), &[Show], Some(BERT)),
+            (line("to Bert"), &[Send(BERT)], Some(BERT)),
+            (Sent(true), &[], Some(ANNA)),
+        ],
+    );
 }
