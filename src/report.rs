@@ -4,7 +4,6 @@ mod pipe;
 mod queue;
 mod screen;
 
-use std::env;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
@@ -45,9 +44,9 @@ impl Options {
     /// text goes to a terminal.
     #[must_use]
     pub fn style(&self, style: Style, terminal: bool) -> Style {
-        // An empty value counts as not set: <https://no-color.org>.
-        let unwelcome = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        if self.color.unwrap_or(terminal && !unwelcome && !is_dumb()) {
+        // A console of Windows has to be told that there will be colour.
+        let can = anstyle_query::windows::enable_ansi_colors().unwrap_or(true) && !is_dumb();
+        if self.color.unwrap_or(terminal && can && !anstyle_query::no_color()) {
             style
         } else {
             Style::new()
