@@ -278,13 +278,18 @@ impl<S: Stream> Connection<S> {
     /// after a read that completes no part, so that other peers get their turn. Fails if the read
     /// fails.
     pub fn advance(&mut self) -> io::Result<Progress> {
-        while !self.has_next() {
+        if self.has_next() {
+            return Ok(Progress::Part);
+        }
+        loop {
             let Some(pause) = self.read()? else {
                 return Ok(Progress::Pending);
             };
             self.look(pause);
+            if self.found.is_some() {
+                return Ok(Progress::Part);
+            }
             match pause {
-                _ if self.found.is_some() => {}
                 Pause::Closed => return Ok(Progress::Closed),
                 Pause::Quiet if self.closed => return Ok(Progress::Closed),
                 Pause::Quiet => return Ok(self.stall()),
@@ -296,7 +301,6 @@ impl<S: Stream> Connection<S> {
                 Pause::None => return Ok(Progress::Pending),
             }
         }
-        Ok(Progress::Part)
     }
 
     fn stall(&mut self) -> Progress {
