@@ -46,7 +46,10 @@ impl Options {
     pub fn style(&self, style: Style, terminal: bool) -> Style {
         // A console of Windows has to be told that there will be colour.
         let can = anstyle_query::windows::enable_ansi_colors().unwrap_or(true) && !is_dumb();
-        if self.color.unwrap_or(terminal && can && !anstyle_query::no_color()) {
+        if self
+            .color
+            .unwrap_or(terminal && can && !anstyle_query::no_color())
+        {
             style
         } else {
             Style::new()

@@ -600,6 +600,31 @@ fn a_loss_in_a_long_line_of_a_file_is_told_once() {
     assert!(stderr.contains("lost the connection to the server"));
 }
 
+#[test]
+fn a_long_line_that_is_refused_is_a_loss() {
+    let long = "x".repeat(100_000);
+    for (input, told) in [
+        (format!("{long}\n"), "1 line not sent"),
+        (format!("{long}\none\n"), "2 lines not sent"),
+    ] {
+        let (listener, port) = raw_server();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(input.as_bytes()).unwrap();
+        file.rewind().unwrap();
+        let mut command = Command::new(program());
+        command
+            .args(["connect", "-f", "line", &format!("localhost:{port}")])
+            .stdin(file);
+        let client = thread::spawn(move || command.output().unwrap());
+        // It is closed before anything is read.
+        drop(accept(&listener));
+        let output = client.join().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains(told), "{stderr}");
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+    }
+}
+
 /// It is no goodbye: a peer that has closed its side may go on to read.
 #[test]
 fn what_a_peer_refuses_after_its_end_is_a_loss_without_turns() {

@@ -226,6 +226,28 @@ fn commands_numbers_and_names_are_completed() {
     terminal.finish(0);
 }
 
+/// A list that does not fit would be shown page by page, where nothing else is.
+#[test]
+fn a_list_that_does_not_fit_is_not_shown() {
+    let (terminal, port) = Terminal::serve(&["-m", "99", "-f", "json"]);
+    let mut clients = Vec::new();
+    for number in 1..=30 {
+        let mut client = raw_client(port);
+        client
+            .write_all(json("a_long_name_of_mine", "hi").as_bytes())
+            .unwrap();
+        terminal.expect_text(&format!("(client #{number}): hi"));
+        clients.push(client);
+    }
+    terminal.type_keys("/kick \t");
+    terminal.expect_text("30 a_long_name_of_m");
+    terminal.resize(30);
+    terminal.type_keys("\t2");
+    terminal.expect_text("/kick 2");
+    terminal.type_keys("\x03\x03");
+    terminal.finish(130);
+}
+
 #[test]
 fn a_client_that_was_sent_away_does_not_come_back() {
     let (server, port) = Terminal::serve(&["-m", "2"]);

@@ -24,6 +24,7 @@ use rustyline::{
     Cmd, ColorMode, CompletionType, ConditionalEventHandler, Config, Context, EditMode,
     EventContext, EventHandler, KeyEvent, Movement, RepeatCount,
 };
+use terminal_size::{Height, Width, terminal_size};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::history::{self, LENGTH};
@@ -214,6 +215,7 @@ impl Keys {
             .auto_add_history(true)
             .completion_type(CompletionType::List)
             .completion_show_all_if_ambiguous(true)
+            .completion_prompt_limit(usize::MAX)
             .keyseq_timeout(Some(KEY))
             .edit_mode(if self.options.vi || inputrc::says_vi() {
                 EditMode::Vi
@@ -337,13 +339,28 @@ impl Completer for Helper {
         pos: usize,
         _: &Context<'_>,
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
-        let (start, candidates) = self.prompt.roster().complete(&line[..pos]);
+        let (start, mut candidates) = self.prompt.roster().complete(&line[..pos]);
+        // Rustyline would show more page by page, where Ctrl-C does nothing.
+        if !fits(&candidates) {
+            candidates.clear();
+        }
         let pair = |candidate: Candidate| Pair {
             display: candidate.label,
             replacement: candidate.text,
         };
         Ok((start, candidates.into_iter().map(pair).collect()))
     }
+}
+
+/// Returns whether a list of `candidates`, in as many columns as there is room for, fits the screen with
+/// the prompt.
+fn fits(candidates: &[Candidate]) -> bool {
+    let (columns, rows) = terminal_size().map_or((80, 24), |(Width(columns), Height(rows))| {
+        (usize::from(columns), usize::from(rows))
+    });
+    let widest = candidates.iter().map(|one| one.label.len() + 2).max();
+    let side_by_side = columns / widest.unwrap_or(1).min(columns).max(1);
+    candidates.len().div_ceil(side_by_side.max(1)) < rows
 }
 
 impl Hinter for Helper {

@@ -39,6 +39,8 @@ pub struct Lines {
     /// The number of lines returned.
     number: u64,
     ended: bool,
+    /// The number of lines that were to be put back, and could not be.
+    torn: usize,
     /// The error that ended the input, until it is returned.
     error: Option<io::Error>,
 }
@@ -81,6 +83,7 @@ impl Lines {
             whole: false,
             number: 0,
             ended: false,
+            torn: 0,
             error: None,
         }
     }
@@ -122,8 +125,9 @@ impl Lines {
     }
 
     /// Puts the last line back, so that [`Self::next`] returns it again. Returns whether it was
-    /// still in the buffer.
+    /// still in the buffer. If not, and it has ended, [`Self::count_rest`] counts it.
     pub fn put_back(&mut self) -> bool {
+        self.torn += usize::from(self.line.is_none() && !self.begun);
         if let Some(line) = self.line
             && line != self.start
         {
@@ -156,7 +160,7 @@ impl Lines {
     /// the input ends.
     pub fn count_rest(&mut self) -> Unsent {
         let until = Instant::now() + REST;
-        let mut lines = 0;
+        let mut lines = self.torn;
         let mut within = false;
         loop {
             let rest = &self.buffer[self.start..];
