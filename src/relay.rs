@@ -232,8 +232,9 @@ impl Relay {
         let (from, to) = connection.ends(way);
         let number = connection.number;
         let mut buffer = vec![0; BUFFER];
+        let mut failed = None;
         loop {
-            let count = match self.receive(connection, from, &mut buffer) {
+            let count = match self.receive(connection, from, &mut buffer, &mut failed) {
                 _ if connection.broken.load(Ordering::SeqCst) => return Ok(()),
                 Ok(count) => count,
                 Err(error) => {
@@ -260,13 +261,18 @@ impl Relay {
     }
 
     /// Receives what comes next, and with [`Options::join`] what follows it. Returns the number of
-    /// bytes. Fails as recv(2) does, or if the connection is reset meanwhile.
+    /// bytes. Fails as recv(2) does, or if the connection is reset meanwhile; an error after bytes is
+    /// kept in `failed` for the next call.
     fn receive(
         &self,
         connection: &Connection,
         from: &SharedSocket,
         buffer: &mut [u8],
+        failed: &mut Option<io::Error>,
     ) -> io::Result<usize> {
+        if let Some(error) = failed.take() {
+            return Err(error);
+        }
         let mut count = loop {
             match from.recv(buffer, LOOKING) {
                 // Not on every system does a reset end the call of the other thread.
@@ -283,6 +289,10 @@ impl Relay {
         {
             match from.recv(&mut buffer[count..], left.max(LEAST)) {
                 Ok(more @ 1..) => count += more,
+                Err(error) if error.kind() != sys::READ_TIMED_OUT => {
+                    *failed = Some(error);
+                    break;
+                }
                 // No more came, or no more can come, which the next call tells.
                 _ => break,
             }

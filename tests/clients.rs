@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::terminal::Terminal;
 use common::{
-    Piped, echo, expect_bytes, expect_end, expect_reset, leave, program, raw_client,
+    Gathered, Piped, echo, expect_bytes, expect_end, expect_reset, leave, program, raw_client,
     reset_when_dropped, signal,
 };
 use nix::sys::signal::Signal;
@@ -154,6 +154,34 @@ fn each_line_is_answered_to_its_client_also_where_a_message_is_cut() {
     server.expect(format!("{shown}Received from client #1: {rest}end\n"));
     server.write("to the end\n");
     expect_bytes(&mut long, "to the end\n");
+}
+
+/// The program takes no more while its answers are not read, and these are for all.
+#[test]
+fn a_client_that_is_lost_while_nothing_can_be_shown_holds_up_nobody() {
+    let (mut shown, stdout) = std::io::pipe().unwrap();
+    let mut command = Command::new(program());
+    command.args("serve --port 0 --duplex -m 2 -f line".split(' '));
+    let mut server = Piped::spawn_with(command, stdout.into());
+    let mut stdin = server.take_stdin();
+    std::thread::spawn(move || std::io::copy(&mut shown, &mut stdin));
+    let mut flood = raw_client(server.port());
+    let mut other = raw_client(server.port());
+    expect_clients(&server, 2);
+    let seen = Gathered::from(other.try_clone().unwrap());
+    flood
+        .set_write_timeout(Some(Duration::from_millis(500)))
+        .unwrap();
+    while flood
+        .write_all(b"It reads nothing of all that comes.\n")
+        .is_ok()
+    {}
+    reset_when_dropped(&flood);
+    drop(flood);
+    other.write_all(b"ping\n").unwrap();
+    seen.wait_for_long("ping", |bytes| {
+        memchr::memmem::find(bytes, b": ping\n").map(|_| ())
+    });
 }
 
 /// A notice is not for the program that reads the messages.

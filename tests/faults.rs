@@ -620,7 +620,9 @@ fn a_long_line_that_is_refused_is_a_loss() {
         drop(accept(&listener));
         let output = client.join().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
-        assert!(stderr.contains(told), "{stderr}");
+        // The system may have accepted all of it before.
+        let is_told = stderr.contains(told) || stderr.contains("lost the connection");
+        assert!(is_told, "{stderr}");
         assert_eq!(output.status.code(), Some(1), "{stderr}");
     }
 }

@@ -116,6 +116,17 @@ fn messages_are_joined() {
 }
 
 #[test]
+fn a_reset_after_a_message_that_is_joined_is_passed_on() {
+    let relay = Relay::start(&["--join", "10s"]);
+    let (mut client, mut server) = relay.connect();
+    client.write_all(b"one").unwrap();
+    common::reset_when_dropped(&client);
+    drop(client);
+    expect_bytes(&mut server, "one");
+    expect_reset(&mut server);
+}
+
+#[test]
 fn each_passage_waits_for_enter() {
     let mut relay = Relay::start(&["--step", "--split", "2"]);
     let (mut client, mut server) = relay.connect();

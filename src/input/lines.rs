@@ -39,7 +39,7 @@ pub struct Lines {
     /// The number of lines returned.
     number: u64,
     ended: bool,
-    /// The number of lines that were to be put back, and could not be.
+    /// The number of lines, at most one, that were to be put back and could not be.
     torn: usize,
     /// The error that ended the input, until it is returned.
     error: Option<io::Error>,
@@ -127,7 +127,8 @@ impl Lines {
     /// Puts the last line back, so that [`Self::next`] returns it again. Returns whether it was
     /// still in the buffer. If not, and it has ended, [`Self::count_rest`] counts it.
     pub fn put_back(&mut self) -> bool {
-        self.torn += usize::from(self.line.is_none() && !self.begun);
+        let is_torn = self.line.is_none() && !self.begun && self.number > 0;
+        self.torn = usize::from(is_torn);
         if let Some(line) = self.line
             && line != self.start
         {

@@ -135,7 +135,7 @@ impl Conversation {
         };
         // The other peers come first.
         let found = matches!(step, Progress::Part | Progress::Stalled);
-        self.is_queued = found || self.connection.can_read();
+        self.is_queued = found || self.connection.can_read() && !self.is_held;
         step
     }
 

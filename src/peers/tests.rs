@@ -182,6 +182,42 @@ fn those_who_have_left_come_after_the_others_one_a_round() {
 }
 
 #[test]
+fn a_message_that_waits_for_an_answer_to_nobody_is_not_looked_at_again_and_again() {
+    let limits = Limits {
+        max_clients: Some(2),
+        ..Limits::default()
+    };
+    let ends = Ends {
+        answered: true,
+        ..Ends::default()
+    };
+    let (mut server, mut clients) = Server::with(1, limits, ends);
+    let peer = Peer::Numbered(1);
+    // More than is read ahead.
+    clients[0]
+        .write_all(&b"0123456789\n".repeat(10_000))
+        .unwrap();
+    let client = clients.remove(0);
+    server.wait_for(peer, &[], |news| matches!(news, News::Part { .. }));
+    SockRef::from(&client)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+    drop(client);
+    let start = Instant::now();
+    while server.peers.send(peer, b"answer", true).is_some() {
+        assert!(start.elapsed() < DEADLINE);
+    }
+    let is_next = |news: &News<'_>| matches!(news, News::Part { .. });
+    server.wait_for(peer, &[], is_next);
+    for _ in 0..2 {
+        for _ in 0..server.peers.begin_round() {
+            assert!(matches!(server.peers.next(false, |_| true), News::Nothing));
+        }
+    }
+    assert!(!server.peers.are_ready());
+}
+
+#[test]
 fn the_rest_of_an_answer_that_a_reset_has_cut_is_not_taken() {
     let limits = Limits {
         max_clients: Some(2),

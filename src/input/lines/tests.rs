@@ -254,8 +254,13 @@ fn a_part_of_a_line_cannot_be_put_back() {
         assert_eq!(lines.next().unwrap().unwrap().1, last);
         assert!(!lines.put_back());
     }
-    assert_eq!(next(&mut lines), Some(line("z")));
-    assert!(lines.put_back());
+    // It is counted with what follows.
+    assert_eq!(lines.count_rest().lines, 2);
+
+    let (mut lines, _) = chunked([&long[..], b"y\nz\n"]);
+    assert!(!lines.next().unwrap().unwrap().1);
+    assert!(!lines.put_back());
+    assert_eq!(lines.count_rest().lines, 2);
 }
 
 #[test]
