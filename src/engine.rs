@@ -189,11 +189,12 @@ impl Engine {
                 }
                 _ => {}
             }
-            if self.kind == Kind::Program {
-                self.report
-                    .write_aside(&self.waker)
-                    .map_err(Failure::Output)?;
-            }
+        }
+        // A program that writes a long answer reads nothing meanwhile, whoever speaks.
+        if self.kind == Kind::Program && (rules.duplex || rules.stays_open) {
+            self.report
+                .write_aside(&self.waker)
+                .map_err(Failure::Output)?;
         }
         if let Some(prompt) = &self.prompt {
             prompt.roster().company = match (peers.listens(), self.columns) {

@@ -225,22 +225,25 @@ fn rows(text: &str, indent: &'static str, output: &impl io::IsTerminal) -> Strin
 /// Prints `line` on stdout. Fails if stdout cannot be written.
 fn print_line(line: &str) -> Result<(), Failure> {
     let line = format!("{line}\n");
-    sys::stdout()
-        .and_then(|mut stdout| stdout.write_all(line.as_bytes()))
-        .map_err(Failure::Output)
+    write_out(line.as_bytes()).map_err(Failure::Output)
+}
+
+/// Writes `text` to stdout. Fails if stdout cannot be written.
+fn write_out(text: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout();
+    if stdout.is_terminal() {
+        // It knows how a console of Windows is written to.
+        stdout.write_all(text).and_then(|()| stdout.flush())
+    } else {
+        // It takes a stdout that cannot be written for one that nobody reads.
+        sys::stdout()?.write_all(text)
+    }
 }
 
 /// Prints `text` on stdout. It is not an error if the reader closes stdout early. Fails if stdout
 /// cannot be written.
 fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
-    let mut stdout = io::stdout();
-    let printed = if stdout.is_terminal() {
-        stdout.write_all(text)
-    } else {
-        // std's handle takes a stdout that cannot be written for one that nobody reads.
-        sys::stdout().and_then(|mut stdout| stdout.write_all(text))
-    };
-    match printed {
+    match write_out(text) {
         Err(error) if !sys::is_reader_gone(&error) => Err(Failure::Output(error).into()),
         _ => Ok(ExitCode::SUCCESS),
     }

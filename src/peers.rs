@@ -145,11 +145,11 @@ impl Peers {
         self.datagrams.as_ref().is_some_and(received)
     }
 
-    /// Returns whether `peer` is there and has not accepted everything that was sent to it.
+    /// Returns whether `peer` has not accepted everything that was sent to it.
     #[must_use]
     pub fn has_unsent(&self, peer: Peer) -> bool {
         let conversation = self.conversations.get(&peer);
-        conversation.is_some_and(|found| found.fault.is_none() && found.connection.has_unsent())
+        conversation.is_some_and(|found| found.connection.has_unsent())
     }
 
     /// Returns whether `peer` may not have received everything that was sent to it, if it has closed the
@@ -408,13 +408,13 @@ impl Peers {
     }
 
     /// Returns whether the next answer for `peer` can be taken: it has accepted everything sent so far,
-    /// or it is one of many whose connection is broken, so that the answer will not be sent.
+    /// or its connection is broken, so that the answer will not be sent, and others can follow.
     #[must_use]
     pub fn can_send(&self, peer: Peer) -> bool {
         let conversation = self.conversations.get(&peer);
         conversation.is_some_and(|found| match found.fault {
             None => !found.connection.has_unsent(),
-            Some(_) => is_one_of_many(peer),
+            Some(_) => self.listener.as_ref().is_some_and(Listener::stays_open),
         })
     }
 

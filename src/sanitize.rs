@@ -126,7 +126,7 @@ fn is_zero_width(c: char) -> bool {
 ///
 /// The zero-width joiner and the emoji variation selectors (U+FE0E, U+FE0F) are not included,
 /// as emoji contain them. [`push_grapheme`] decides by their position.
-fn is_unsafe(c: char) -> bool {
+pub(crate) fn is_unsafe(c: char) -> bool {
     (c.is_control() && c != '\n')
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}'

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::time::Duration;
 
+use memchr::memchr_iter;
 use regex_lite::Regex;
 
 use crate::event::{Awaited, Parting, Peer, Prompt};
@@ -154,6 +155,8 @@ pub struct Session {
     ends_reply: bool,
     /// The peer whose message was heard last, if its end was not.
     speaker: Option<Peer>,
+    /// Whether the part that was heard last ends with a newline.
+    ends_line: bool,
     /// Whether a message was heard since our last line was sent.
     heard: bool,
 }
@@ -171,6 +174,7 @@ impl Session {
             current: None,
             ends_reply: false,
             speaker: None,
+            ends_line: false,
             heard: false,
         }
     }
@@ -354,16 +358,33 @@ impl Session {
             let matches = |until: &Regex| until.is_match(&String::from_utf8_lossy(text));
             self.ends_reply = until.as_ref().map_or(quiet.is_none(), matches);
         }
-        let speaker = mem::replace(&mut self.speaker, (!last).then_some(peer));
-        if let Some(other) = speaker.filter(|speaker| *speaker != peer)
-            && self.rules.answers_blindly
-            && self.rules.framing.marks_the_end()
-        {
-            // The program sees the beginning of a message too long to be kept as a line of its own.
-            self.reply_ended(other);
+        if self.rules.answers_blindly && self.rules.framing.marks_the_end() {
+            self.count_lines(peer, text, last);
         }
         self.heard |= last;
         last && self.ends_reply && self.reply_ended(peer)
+    }
+
+    /// Has a program owe an answer to each line that it sees beside the last one of a message of `peer`,
+    /// if that is one of many: those within it, and the beginning of one that another has cut.
+    fn count_lines(&mut self, peer: Peer, text: &[u8], last: bool) {
+        if self.rules.duplex || !matches!(peer, Peer::Numbered(_)) {
+            return;
+        }
+        let speaker = mem::replace(&mut self.speaker, (!last).then_some(peer));
+        if let Some(other) = speaker.filter(|speaker| *speaker != peer) {
+            self.reply_ended(other);
+        }
+        let Some(end) = text.last() else {
+            return;
+        };
+        // A newline at the end may be that of the message.
+        let goes_on = self.ends_line && speaker == Some(peer);
+        self.ends_line = *end == b'\n';
+        let within = memchr_iter(b'\n', text).count() - usize::from(self.ends_line);
+        for _ in 0..within + usize::from(goes_on) {
+            self.reply_ended(peer);
+        }
     }
 
     /// Handles the end of a message or reply of `peer`. Returns what [`Session::heard`] does.

@@ -36,6 +36,8 @@ pub enum Trouble {
     NotUtf8,
     /// The terminal is gone.
     Gone,
+    /// The program was stopped and continued, and something else may have used the terminal.
+    Continued,
 }
 
 /// Whether a listening socket needs `SO_REUSEADDR` to bind an address with connections in

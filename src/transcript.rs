@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::connection::Part;
 use crate::endpoint::Address;
 use crate::event::{Event, Failure, Parting, Peer, Relayed, Way};
+use crate::sanitize::is_unsafe;
 use crate::sys;
 
 /// The maximum number of bytes of a message to write. The rest is only counted.
@@ -264,9 +265,11 @@ impl Transcript {
                 }
                 Ok(())
             }
-            Event::Failed(Failure::Lost(peer, _) | Failure::LostWithMessage(peer, _)) => {
-                self.gone(Kind::Error, *peer, Some(event))
-            }
+            Event::Failed(
+                Failure::Lost(peer, _)
+                | Failure::LostWithMessage(peer, _)
+                | Failure::NotTaken(peer, _),
+            ) => self.gone(Kind::Error, *peer, Some(event)),
             _ => {
                 let is_error = matches!(event, Event::Failed(_));
                 let kind = if is_error { Kind::Error } else { Kind::Notice };
@@ -374,10 +377,28 @@ impl Transcript {
     /// Writes `record`. Makes a single write call, so that no line is incomplete if the program is
     /// killed.
     fn write(&mut self, record: &Record) -> io::Result<()> {
-        let mut line = serde_json::to_vec(record)?;
-        line.push(b'\n');
-        self.file.write_all(&line)
+        let mut line = escaped(serde_json::to_string(record)?);
+        line.push('\n');
+        self.file.write_all(line.as_bytes())
     }
+}
+
+/// Returns `json` with all that a terminal may act on as escapes, which mean the same in a string.
+fn escaped(json: String) -> String {
+    if json.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return json;
+    }
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_unsafe(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                escaped += &format!("\\u{unit:04x}");
+            }
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
 }
 
 /// Opens the file at `path` to append to it. If it is created, only the user can read it.
@@ -396,4 +417,19 @@ fn open(path: &Path) -> io::Result<File> {
         file.write_all(b"\n")?;
     }
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_record_acts_on_a_terminal() {
+        let text = "gr\u{fc}ezi \u{9b}31m\u{202e}\u{7f}\u{e0041}\u{1f600}\n";
+        let json = serde_json::to_string(text).unwrap();
+        let escaped = escaped(json);
+        let seen = "\"gr\u{fc}ezi \\u009b31m\\u202e\\u007f\\udb40\\udc41\u{1f600}\\n\"";
+        assert_eq!(escaped, seen);
+        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
+    }
 }

@@ -674,7 +674,13 @@ fn what_cannot_be_checked_is_an_error() {
 
 #[test]
 #[ignore = "needs python3"]
-fn ctrl_c_ends_the_checks_and_what_they_started() {
+fn a_signal_ends_the_checks_and_what_they_started() {
+    for key in [Signal::SIGINT, Signal::SIGQUIT] {
+        ends_the_checks(key);
+    }
+}
+
+fn ends_the_checks(key: Signal) {
     let folder = tempfile::tempdir().unwrap();
     let pid = folder.path().join("pid");
     let script = format!(
@@ -700,7 +706,7 @@ fn ctrl_c_ends_the_checks_and_what_they_started() {
         let pid = fs::read_to_string(&pid).ok()?;
         pid.strip_suffix('\n').map(str::to_owned)
     });
-    signal(checks.id(), Signal::SIGINT);
+    signal(checks.id(), key);
     assert_eq!(checks.exit().code(), Some(130));
     common::wait_until("its end", || {
         (!Path::new("/proc").join(&pid).exists()).then_some(())

@@ -601,6 +601,27 @@ fn a_loss_in_a_long_line_of_a_file_is_told_once() {
 }
 
 #[test]
+fn a_file_that_may_not_grow_ends_the_transcript_and_not_the_chat() {
+    let (listener, port) = raw_server();
+    let folder = home();
+    let file = folder.path().join("chat.jsonl");
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -f 2; exec \"$0\" connect localhost:{port} --transcript \"$1\"");
+    command.args(["-c", &script, program(), file.to_str().unwrap()]);
+    let mut client = Piped::spawn(command);
+    let mut server = accept(&listener);
+    client.write("hello\n");
+    expect_bytes(&mut server, "hello");
+    server.write_all(&[b'x'; 1000].repeat(5)).unwrap();
+    let told = "chat.jsonl ends here: file too large\n";
+    client.stderr.wait_for(told, |bytes| {
+        String::from_utf8_lossy(bytes).contains(told).then_some(())
+    });
+    client.write("hello\n");
+    expect_bytes(&mut server, "hello");
+}
+
+#[test]
 fn a_long_line_that_is_refused_is_a_loss() {
     let long = "x".repeat(100_000);
     for (input, told) in [

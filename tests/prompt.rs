@@ -271,6 +271,21 @@ fn ctrl_d_in_the_others_turn_says_so_and_waits() {
     expect_bytes(&mut peer, "bcd");
 }
 
+/// Rustyline would take the end of the paste for the rest of a key.
+#[test]
+fn a_paste_that_ends_within_an_escape_sequence_is_text() {
+    let (terminal, mut peer) = Terminal::connected(&[]);
+    for end in ["\x1b", "\x1b[", "\x1b[20", "\x1bO", "\x1b[1;", "\x1b[201"] {
+        let kept = end.replace('\x1b', "");
+        terminal.paste(&format!("abc{end}"));
+        terminal.expect_text(&format!(" -> abc{kept}"));
+        terminal.type_keys("Z\r");
+        expect_bytes(&mut peer, format!("abc{kept}Z"));
+        peer.write_all(b"reply").unwrap();
+        terminal.expect(&["Received from server: reply", " ->"]);
+    }
+}
+
 #[test]
 fn ctrl_c_ends_a_paste_whose_end_is_lost() {
     let (mut terminal, mut peer) = Terminal::connected(&[]);

@@ -693,6 +693,7 @@ fn each_test_that_a_promise_names_exists() {
         let places = [
             format!("tests/{file}.rs"),
             format!("tests/{file}/main.rs"),
+            format!("src/{file}.rs"),
             format!("src/{file}/tests.rs"),
         ];
         let found = places.iter().any(|place| {

@@ -302,7 +302,7 @@ const OF_CLIENT: [&str; 7] = [
 /// Returns how often each message was told to be repeated.
 fn say_all(port: u16, framing: &str, messages: &[String]) -> Vec<usize> {
     let unfinished = Regex::new(
-        "^socketchat: no reply to '.(\\d{5}) [^']*'(?:, (\\d+) lines? not sent)?: the server left$",
+        "^socketchat: no reply to '.(\\d{5}) [^']*'(?:, (\\d+) lines?( or more)? not sent)?: the server left$",
     )
     .unwrap();
     let until = Instant::now() + PATIENCE;
@@ -347,7 +347,10 @@ fn say_all(port: u16, framing: &str, messages: &[String]) -> Vec<usize> {
             .get(2)
             .map_or(0, |count| count.as_str().parse().unwrap());
         assert!(next.contains(&start), "{last}, but at {next:?}");
-        assert_eq!(start + 1 + unsent, messages.len(), "{last}");
+        let counted = start + 1 + unsent;
+        // On a busy machine, the input may take too long to be counted whole.
+        let all = counted == messages.len() || found.get(3).is_some() && counted < messages.len();
+        assert!(all, "{last}");
         told[start] += 1;
     }
 }

@@ -390,6 +390,24 @@ fn the_terminal_is_closed() {
     assert_eq!(common::exit(&mut child).code(), Some(130));
 }
 
+/// As a shell does when it takes the terminal for itself.
+#[test]
+fn pastes_are_marked_off_again_when_the_program_is_continued() {
+    const PASTE_ON: &[u8] = b"\x1b[?2004h";
+    let (terminal, mut peer) = Terminal::connected(&[]);
+    terminal.type_keys("half");
+    terminal.expect(&[" -> half"]);
+    let times = || memchr::memmem::find_iter(&terminal.raw(), PASTE_ON).count();
+    let before = times();
+    common::signal(terminal.child.id(), nix::sys::signal::Signal::SIGSTOP);
+    common::signal(terminal.child.id(), nix::sys::signal::Signal::SIGCONT);
+    common::wait_until("the mark", || (times() > before).then_some(()));
+    terminal.paste("\none\ntwo");
+    terminal.expect_text("two");
+    terminal.type_keys("\r");
+    expect_bytes(&mut peer, "half\none\ntwo");
+}
+
 #[test]
 fn a_terminal_that_takes_no_output_does_not_hold_up_the_end() {
     let (pty, mut child, mut peer) = at_its_prompt();

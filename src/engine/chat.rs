@@ -391,6 +391,7 @@ impl<'a> Chat<'a> {
             && !self.engine.has_script()
             && !self.session.wants_line()
             && self.peers.is_single()
+            && !self.engine.report.is_full()
             && self.reply_due().is_none()
     }
 
@@ -517,6 +518,9 @@ impl<'a> Chat<'a> {
         match self.session.gone(peer, &parting) {
             Gone::GoesOn => {
                 self.engine.show(&Event::Gone(peer, &parting))?;
+                if self.engine.kind == Kind::Program && self.peers.has_unsent(peer) {
+                    self.lose(peer)?;
+                }
                 return Ok(None);
             }
             Gone::Ends { owes_reply } => {
@@ -541,8 +545,7 @@ impl<'a> Chat<'a> {
                 let has_lost = !put_back || self.session.is_duplex();
                 let in_order = matches!(parting, Parting::Left);
                 if is_program && has_lost && self.peers.may_lack(peer, in_order) {
-                    self.engine.lost_words = true;
-                    self.engine.show(&Event::MayLack(peer))?;
+                    self.lose(peer)?;
                 }
             }
         }
@@ -556,6 +559,12 @@ impl<'a> Chat<'a> {
                 Failure::Lost(peer, error)
             }
         })
+    }
+
+    /// Tells that `peer` may not have received everything.
+    fn lose(&mut self, peer: Peer) -> Result<(), Failure> {
+        self.engine.lost_words = true;
+        self.engine.show(&Event::MayLack(peer))
     }
 
     /// Closes our side of every connection at the end of the input, and shows what the peers still
@@ -575,8 +584,8 @@ impl<'a> Chat<'a> {
                     News::Gone(peer, parting) => {
                         match parting {
                             Parting::Stuck(_) => {
-                                self.engine.lost_words = true;
                                 self.engine.show(&Event::Gone(peer, &parting))?;
+                                self.lose(peer)?;
                             }
                             Parting::Lost(error)
                                 if self.session.is_duplex() || self.peers.may_lack(peer, false) =>

@@ -77,6 +77,7 @@ impl Editor {
             told.send(match trouble {
                 Trouble::NotUtf8 => Typed::Notice(Event::NotUtf8),
                 Trouble::Gone => Typed::Interrupt,
+                Trouble::Continued => return told.prompt.redraw_after(Terminal::take),
             });
         })?);
         let keys = Keys {
@@ -84,18 +85,17 @@ impl Editor {
             terminal: Arc::clone(&terminal),
             options: options.clone(),
         };
-        thread::Builder::new()
-            .name("prompt".into())
-            .spawn(move || {
-                let _running = running;
-                let ended = panic::catch_unwind(AssertUnwindSafe(|| keys.read()));
-                // Without the thread, the program would not notice Ctrl-C.
-                outlet.send(match ended {
-                    Ok(Ok(())) => Typed::Interrupt,
-                    Ok(Err(error)) => Typed::Failed(into_io(error)),
-                    Err(_) => Typed::Failed(io::Error::other("the prompt has panicked")),
-                });
-            })?;
+        let spawned = thread::Builder::new().name("prompt".into()).spawn(move || {
+            let _running = running;
+            let ended = panic::catch_unwind(AssertUnwindSafe(|| keys.read()));
+            // Without the thread, the program would not notice Ctrl-C.
+            outlet.send(match ended {
+                Ok(Ok(())) => Typed::Interrupt,
+                Ok(Err(error)) => Typed::Failed(into_io(error)),
+                Err(_) => Typed::Failed(io::Error::other("the prompt has panicked")),
+            });
+        });
+        spawned.inspect_err(|_| terminal.restore())?;
         Ok(Self {
             prompt: prompt.clone(),
             typed,

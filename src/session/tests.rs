@@ -1337,6 +1337,42 @@ fn a_reply_that_ends_by_quiet_does_not_end_by_itself() {
 }
 
 #[test]
+fn each_line_of_a_message_is_answered_by_a_program() {
+    let rules = Rules {
+        framing: Framing::Nul,
+        ..BLIND_AND_OPEN
+    };
+    let parts: &[(&[&str], usize)] = &[
+        (&["one"], 1),
+        (&["one\n"], 1),
+        (&["one\ntwo"], 2),
+        (&["one\ntwo\n"], 2),
+        (&["one\n", ""], 1),
+        (&["one\n", "two"], 2),
+        (&["one\ntw", "o\nthree\n"], 3),
+        (&["", "\n\n"], 2),
+    ];
+    for (parts, lines) in parts {
+        let mut session = play(
+            &rules,
+            &[(Joined(ANNA), &[], None), (Joined(BERT), &[], None)],
+        );
+        for (index, part) in parts.iter().enumerate() {
+            let last = index + 1 == parts.len();
+            session.heard(ANNA, part.as_bytes(), index == 0, last);
+        }
+        go_on(&mut session, &[(says(BERT), &[Show], Some(ANNA))]);
+        for line in 1..=*lines {
+            assert_eq!(session.asked(), Some(ANNA), "{parts:?}, line {line}");
+            session.line(b"answer", true, None);
+            session.sent(true);
+        }
+        assert_eq!(session.asked(), Some(BERT), "{parts:?}");
+        assert!(!session.is_ours(ANNA));
+    }
+}
+
+#[test]
 fn a_message_that_another_cuts_is_two_for_a_program() {
     let rules = Rules {
         framing: Framing::Line,

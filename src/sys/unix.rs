@@ -11,7 +11,6 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use memchr::memmem;
 use mio::Waker;
 use mio::net::TcpStream;
 use rustix::fs::{Mode, OFlags};
@@ -22,7 +21,7 @@ use rustix::process::{
 };
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
 use signal_hook::{flag, low_level};
 
 use super::{INTERRUPTED_STATUS, Trouble};
@@ -45,8 +44,8 @@ const ENDING: Duration = Duration::from_secs(2);
 const RESTORING: Duration = Duration::from_millis(100);
 
 /// What a terminal sends before and after a paste, and for Ctrl-C.
-const PASTE_START: &[u8] = b"\x1b[200~";
-const PASTE_END: &[u8] = b"\x1b[201~";
+const PASTE_START: &str = "\x1b[200~";
+const PASTE_END: &str = "\x1b[201~";
 const CTRL_C: &[u8] = b"\x03";
 
 const PASTE_OFF: &str = "\x1b[?2004l";
@@ -112,14 +111,14 @@ pub fn has_room_for_prompt() -> bool {
     opened.is_ok_and(|files| files.iter().all(|file| file.as_raw_fd() < 1024 - 64))
 }
 
-/// The user's terminal, and its mode when the program started.
-static SAVED: OnceLock<(File, Termios)> = OnceLock::new();
+/// The user's terminal, its mode when the program started, and that in which it reads keys.
+static SAVED: OnceLock<(File, [Termios; 2])> = OnceLock::new();
 
 /// Restores the mode of the user's terminal, if the program has changed it, and turns bracketed paste
 /// off.
 fn restore_terminal() {
-    if let Some((tty, mode)) = SAVED.get() {
-        set_mode(tty, mode);
+    if let Some((tty, [saved, _])) = SAVED.get() {
+        set_mode(tty, saved);
         draw(PASTE_OFF);
     }
 }
@@ -134,8 +133,6 @@ fn set_mode(tty: &File, mode: &Termios) {
 /// The user's terminal, in a mode that reads keys one by one.
 #[derive(Debug)]
 pub struct Terminal {
-    tty: &'static File,
-    raw: Termios,
     /// SIGCONT was received.
     continued: Arc<AtomicBool>,
 }
@@ -145,11 +142,11 @@ impl Terminal {
     /// stdout is not a terminal, connects it to the controlling terminal.
     ///
     /// Replaces stdin by a pseudoterminal that omits bytes that are not UTF-8: rustyline would
-    /// lose what it has read together with them. Calls `notify` for each of them, and when the
-    /// terminal is gone.
+    /// lose what it has read together with them. Calls `notify` for each of them, when the terminal is
+    /// gone, and when the program is continued: then call [`Terminal::take`].
     ///
     /// Fails if the terminal is gone.
-    pub fn open(notify: impl Fn(Trouble) + Send + 'static) -> io::Result<Self> {
+    pub fn open(notify: impl Fn(Trouble) + Send + Sync + 'static) -> io::Result<Self> {
         let tty = stdin()?;
         let saved = tcgetattr(&tty)?;
         let mut raw = saved.clone();
@@ -162,25 +159,29 @@ impl Terminal {
         }
         let continued = Arc::default();
         flag::register(SIGCONT, Arc::clone(&continued))?;
-        let (tty, _) = SAVED.get_or_init(|| (tty, saved));
-        let terminal = Self {
-            tty,
-            raw,
-            continued,
-        };
+        let (mut signals, sender) = UnixStream::pair()?;
+        low_level::pipe::register(SIGCONT, OwnedFd::from(sender))?;
+        let (tty, [_, raw]) = SAVED.get_or_init(|| (tty, [saved, raw]));
+        let notify = Arc::new(notify);
+        let told = Arc::clone(&notify);
+        let thread = thread::Builder::new().name("continue".into());
+        thread.spawn(move || {
+            while signals.read_exact(&mut [0]).is_ok() {
+                told(Trouble::Continued);
+            }
+        })?;
         // Without a pseudoterminal, rustyline reads the terminal itself.
-        if let Ok((keys, read_end)) = pseudoterminal(&terminal.raw) {
-            let tty = terminal.tty.try_clone()?;
+        if let Ok((keys, read_end)) = pseudoterminal(raw) {
             rustix::stdio::dup2_stdin(read_end)?;
             let thread = thread::Builder::new().name("keys".into());
             thread.spawn(move || {
                 // Fails only if the terminal is gone, too.
-                let _ = pass_on(tty, keys, &notify);
+                let _ = pass_on(tty, keys, &*notify);
                 notify(Trouble::Gone);
             })?;
         }
-        set_mode(terminal.tty, &terminal.raw);
-        Ok(terminal)
+        set_mode(tty, raw);
+        Ok(Self { continued })
     }
 
     /// Restores the saved mode and turns bracketed paste off.
@@ -200,8 +201,15 @@ impl Terminal {
         while !self.continued.load(Ordering::SeqCst) && start.elapsed() < STOPPING {
             thread::sleep(Duration::from_millis(1));
         }
-        set_mode(self.tty, &self.raw);
-        draw(PASTE_ON);
+        Self::take();
+    }
+
+    /// Takes the terminal back from what else has used it.
+    pub fn take() {
+        if let Some((tty, [_, raw])) = SAVED.get() {
+            set_mode(tty, raw);
+            draw(PASTE_ON);
+        }
     }
 }
 
@@ -223,40 +231,86 @@ fn pseudoterminal(mode: &Termios) -> io::Result<(File, OwnedFd)> {
     Ok((keys.into(), read_end))
 }
 
-/// Copies from `tty` to `keys`, without the bytes that are not UTF-8, until the terminal is gone.
-fn pass_on(mut tty: File, mut keys: File, notify: &impl Fn(Trouble)) -> io::Result<()> {
+/// Copies from `tty` to `keys`, without the bytes that are not UTF-8 and the control characters of
+/// pastes, until the terminal is gone.
+fn pass_on(mut tty: &File, mut keys: File, notify: &impl Fn(Trouble)) -> io::Result<()> {
     let mut buffer = [0; 1024];
     // The number of bytes at the start of the buffer: the beginning of a character.
     let mut held = 0;
-    let mut pasting = false;
+    let mut paste = Paste::default();
     while let count @ 1.. = tty.read(&mut buffer[held..])? {
         let end = held + count;
-        let typed = &buffer[held..end];
-        let marks = [PASTE_START, PASTE_END].map(|mark| memmem::rfind(typed, mark));
-        if pasting && typed == CTRL_C {
+        if paste.is_open && buffer[held..end] == *CTRL_C {
             // The end of the paste is lost: without one, rustyline takes every key for text.
-            pasting = false;
-            keys.write_all(PASTE_END)?;
-        } else if marks != [None, None] {
-            pasting = marks[0] > marks[1];
+            paste = Paste::default();
+            keys.write_all(PASTE_END.as_bytes())?;
         }
         let mut typed = &buffer[..end];
         held = loop {
-            let Err(error) = str::from_utf8(typed) else {
-                keys.write_all(typed)?;
-                break 0;
+            let (valid, invalid) = match str::from_utf8(typed) {
+                Ok(valid) => (valid, None),
+                Err(error) => {
+                    let valid = str::from_utf8(&typed[..error.valid_up_to()]);
+                    (valid.unwrap_or_default(), Some(error.error_len()))
+                }
             };
-            let (valid, rest) = typed.split_at(error.valid_up_to());
-            keys.write_all(valid)?;
-            let Some(invalid) = error.error_len() else {
-                break rest.len();
-            };
-            notify(Trouble::NotUtf8);
-            typed = &rest[invalid..];
+            keys.write_all(paste.filter(valid).as_bytes())?;
+            typed = &typed[valid.len()..];
+            match invalid {
+                None => break 0,
+                Some(None) => break typed.len(),
+                Some(Some(length)) => {
+                    notify(Trouble::NotUtf8);
+                    typed = &typed[length..];
+                }
+            }
         };
         buffer.copy_within(end - held..end, 0);
     }
     Ok(())
+}
+
+/// Where what is typed is pasted.
+#[derive(Debug, Default)]
+struct Paste {
+    /// Whether a paste has begun and not ended.
+    is_open: bool,
+    /// The number of characters at the end that begin the next mark.
+    matched: usize,
+}
+
+impl Paste {
+    /// Returns `typed` without the control characters in pastes, except tabs and newlines: rustyline
+    /// would draw them, or take an escape sequence, and with it the end of the paste, for a key.
+    fn filter(&mut self, typed: &str) -> String {
+        let mut kept = String::with_capacity(typed.len());
+        for c in typed.chars() {
+            let mark = if self.is_open { PASTE_END } else { PASTE_START };
+            if mark[self.matched..].starts_with(c) {
+                self.matched += 1;
+                let is_whole = self.matched == mark.len();
+                if !self.is_open {
+                    kept.push(c);
+                } else if is_whole {
+                    kept += mark;
+                }
+                if is_whole {
+                    self.is_open = !self.is_open;
+                    self.matched = 0;
+                }
+                continue;
+            }
+            if self.is_open && self.matched > 0 {
+                // It is no mark, so that what follows its Escape is text.
+                kept += &mark[1..self.matched];
+            }
+            self.matched = usize::from(mark.starts_with(c));
+            if !self.is_open || !c.is_control() || matches!(c, '\t' | '\n' | '\r') {
+                kept.push(c);
+            }
+        }
+        kept
+    }
 }
 
 /// The signals that end the program; the last two only at a terminal.
@@ -282,6 +336,8 @@ impl Signals {
             let status = INTERRUPTED_STATUS.into();
             flag::register_conditional_shutdown(*signal, status, Arc::clone(&at_once))?;
         }
+        // A file that may not grow is an error then, and no end.
+        flag::register(SIGXFSZ, Arc::default())?;
         Ok(Self {
             handled,
             at_once,
@@ -289,7 +345,7 @@ impl Signals {
         })
     }
 
-    /// Makes the first signal wake `waker`. If the program has not ended after [`ENDING`], as the
+    /// Makes the first signal wake `waker`. If the program has not ended two seconds later, as the
     /// terminal takes no output, the terminal is restored and the program ended. Fails if no descriptor
     /// or thread is left.
     pub fn report_to(&mut self, waker: &Arc<Waker>) -> io::Result<()> {
@@ -382,12 +438,51 @@ pub fn is_pipe_empty(pipe: &ChildStdin) -> Option<bool> {
     cfg!(any(target_os = "linux", target_os = "android")).then_some(unread == 0)
 }
 
-/// Returns what SIGINT, SIGTERM and SIGHUP set, which then do not end the program any more. Fails as
+/// Returns what the signals that end the program set, which then do not end it any more. Fails as
 /// sigaction(2) does.
 pub fn interruption() -> io::Result<Arc<AtomicBool>> {
     let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
+    for signal in ALL {
         flag::register(signal, Arc::clone(&interrupted))?;
     }
     Ok(interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_paste_has_no_control_characters_and_ends_wherever_it_is_split() {
+        let end = "\x1b[201~";
+        for (pasted, kept) in [
+            ("one\r\ttwo\n", "one\r\ttwo\n"),
+            ("a\x1b[31mb", "a[31mb"),
+            ("a\x08\x07\x7f\u{9b}\x00b", "ab"),
+            ("a\x1b", "a"),
+            ("a\x1b\x1b[", "a["),
+            ("a\x1b[20", "a[20"),
+            ("a\x1b[201", "a[201"),
+            ("a\x1b[200~b", "a[200~b"),
+            ("gr\u{fc}ezi", "gr\u{fc}ezi"),
+        ] {
+            let typed = format!("\x1b\x1b[A\x03\x1b[200~{pasted}{end}\x1b\x08\x1b[200~x{end}");
+            let passed = format!("\x1b\x1b[A\x03\x1b[200~{kept}{end}\x1b\x08\x1b[200~x{end}");
+            for (at, _) in typed.char_indices() {
+                let mut paste = Paste::default();
+                let (first, rest) = typed.split_at(at);
+                let both = paste.filter(first) + &paste.filter(rest);
+                assert_eq!(both, passed, "{pasted:?} at {at}");
+                assert!(!paste.is_open);
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_is_passed_on_at_once() {
+        let mut paste = Paste::default();
+        for key in ["\x1b", "\x1b[", "20", "a", "\x1b[A", "\x1b[200"] {
+            assert_eq!(paste.filter(key), key);
+        }
+    }
 }

@@ -51,7 +51,7 @@ pub struct Terminal {
 impl Terminal {
     /// Saves the modes of the console, which rustyline changes. Never calls `_notify`: the console
     /// passes on characters, not bytes. Fails if there is no console.
-    pub fn open(_notify: impl Fn(Trouble) + Send + 'static) -> io::Result<Self> {
+    pub fn open(_notify: impl Fn(Trouble) + Send + Sync + 'static) -> io::Result<Self> {
         let mut saved = Vec::new();
         for handle in [Handle::current_in_handle()?, Handle::current_out_handle()?] {
             let console = ConsoleMode::from(handle);
@@ -71,6 +71,9 @@ impl Terminal {
 
     /// Does nothing: Windows cannot suspend a program.
     pub fn suspend(&self) {}
+
+    /// Does nothing, either.
+    pub fn take() {}
 }
 
 /// The handler of Ctrl-C while no prompt reads it.
