@@ -78,30 +78,22 @@ fn converse(
     engine: &mut Engine,
     outage: &mut Outage,
 ) -> Result<Ending, Failure> {
-    let dialled = {
-        let (endpoint, log) = (endpoint.clone(), log.clone());
-        engine.run_aside(move || {
-            let addresses = socket::resolve(&endpoint, &log)
-                .map_err(|error| Failure::Resolve(endpoint.clone(), error))?;
-            connect_to_any(&addresses, timeout, &log)
-                .map_err(|error| Failure::Connect(endpoint, error))
-        })?
-    };
-    let (stream, address) = match dialled {
+    let (to, noted) = (endpoint.clone(), log.clone());
+    let stream = match engine.run_aside(move || dial(&to, timeout, &noted))? {
         Ok(dialled) => dialled?,
         Err(ending) => return Ok(ending),
     };
     let lost = |error| Failure::Lost(Peer::Server, error);
     stream.tune().map_err(lost)?;
     let local = stream.local_address().map_err(lost)?;
-    if local == address {
+    if local == *stream.peer() {
         // If no program listens on a port from which the system chooses the ports of clients, TCP
         // may connect the socket to itself (RFC 9293, simultaneous open).
         let refused = io::ErrorKind::ConnectionRefused.into();
         return Err(Failure::Connect(endpoint.clone(), refused));
     }
     engine.show(&Event::ConnectedTo {
-        address: &address,
+        address: stream.peer(),
         local: &local,
     })?;
     let is_program = engine.kind() == Kind::Program;
@@ -171,21 +163,23 @@ impl Outage {
     }
 }
 
-/// Tries each address for at most `timeout`. Returns the first connection and its address, or fails
-/// with the error of the first address.
-pub(crate) fn connect_to_any(
-    addresses: &[Address],
-    timeout: Duration,
-    log: &Log,
-) -> io::Result<(Socket, Address)> {
+/// Resolves `endpoint`, and tries each of its addresses for at most `timeout`. Returns the first
+/// connection. Fails if the name does not resolve or no address answers.
+pub(crate) fn dial(endpoint: &Endpoint, timeout: Duration, log: &Log) -> Result<Socket, Failure> {
+    let addresses = socket::resolve(endpoint, log)
+        .map_err(|error| Failure::Resolve(endpoint.clone(), error))?;
+    connect_to_any(&addresses, timeout, log)
+        .map_err(|error| Failure::Connect(endpoint.clone(), error))
+}
+
+/// Tries each address. Returns the first connection, or fails with the error of the first address.
+fn connect_to_any(addresses: &[Address], timeout: Duration, log: &Log) -> io::Result<Socket> {
     let mut failure = None;
     for address in addresses {
         match Socket::connect(address, timeout, log) {
-            Ok(stream) => return Ok((stream, address.clone())),
-            Err(error) => {
-                failure.get_or_insert(error);
-            }
-        }
+            Err(error) => failure.get_or_insert(error),
+            connected => return connected,
+        };
     }
     Err(failure.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
 }
@@ -229,7 +223,7 @@ mod tests {
         let (_listener, served) = listen();
         let addresses = [closed(), served.clone()];
         let connected = connect_to_any(&addresses, Duration::from_secs(10), &Log::default());
-        assert_eq!(connected.unwrap().1, served);
+        assert_eq!(*connected.unwrap().peer(), served);
     }
 
     #[test]

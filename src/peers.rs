@@ -16,7 +16,7 @@ use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 
 use self::conversation::{Conversation, Queues, Rules, is_one_of_many};
-use self::listener::{Accepted, Listener};
+use self::listener::Listener;
 use crate::connection::{Connection, Part, Progress, Sent};
 use crate::endpoint::Address;
 use crate::event::{Parting, Peer, Refusal};
@@ -199,19 +199,18 @@ impl Peers {
             ips.filter(|other| *other == Some(ip)).count()
         };
         let listener = self.listener.as_mut()?;
-        Some(match listener.accept(taken, from)? {
-            Accepted::Client(stream, peer, address) => {
-                if !listener.has_room(conversations.len())
-                    && let Some(dismissed) = self.dismissed.pop_front()
-                {
-                    self.remove(dismissed);
-                }
-                self.add(stream, peer);
-                Arrival::Client(peer, address)
-            }
-            Accepted::Refused(ip, why) => Arrival::Refused(ip, why),
-            Accepted::Crowded(error) => Arrival::Crowded(error),
-        })
+        let (stream, peer) = match listener.accept(taken, from)? {
+            Ok(accepted) => accepted,
+            Err(arrival) => return Some(arrival),
+        };
+        if !listener.has_room(conversations.len())
+            && let Some(dismissed) = self.dismissed.pop_front()
+        {
+            self.remove(dismissed);
+        }
+        let address = stream.peer().clone();
+        self.add(stream, peer);
+        Some(Arrival::Client(peer, address))
     }
 
     /// Returns how many places are taken: a peer that was dismissed leaves its own to others.

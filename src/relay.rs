@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
 
-use crate::connect::connect_to_any;
+use crate::connect::dial;
 use crate::endpoint::Endpoint;
 use crate::event::{Event, Failure, Parting, Peer, Relayed, Way};
 use crate::explain::Log;
 use crate::report::Report;
-use crate::socket::{self, ListeningSocket, SharedSocket, Socket};
+use crate::socket::{ListeningSocket, SharedSocket, Socket};
 use crate::sys;
 
 /// How long each address of the server is tried.
@@ -104,13 +104,16 @@ pub fn run(
     let mut told_crowded = false;
     loop {
         let started = match listener.accept() {
-            Ok((client, address)) => {
+            Ok(client) => {
                 number += 1;
-                relay.show(&Event::ConnectionFrom(Peer::Numbered(number), &address))?;
+                let peer = Peer::Numbered(number);
+                relay.show(&Event::ConnectionFrom(peer, client.peer()))?;
                 let of_thread = Arc::clone(&relay);
-                // What cannot be shown is told when the next client comes.
-                let started = thread::Builder::new()
-                    .spawn(move || of_thread.serve(number, client).unwrap_or_default());
+                let started = thread::Builder::new().spawn(move || {
+                    let closed = of_thread.relay(number, client);
+                    // What cannot be shown is told when the next client comes.
+                    let _ = closed.and_then(|closed| of_thread.ended(number, closed));
+                });
                 if started.is_err() {
                     relay.ended(number, None)?;
                 }
@@ -164,31 +167,20 @@ impl Relay {
         })
     }
 
-    /// Serves the client with this number until its conversation has ended. Fails if it cannot be
-    /// shown.
-    fn serve(&self, number: u32, client: Socket) -> Result<(), Failure> {
-        let closed = self.relay(number, client)?;
-        self.ended(number, closed)
-    }
-
     /// Connects the client with this number to the server, and passes on what they send until both
     /// have closed their sides. Returns which way was closed first, if one was. Fails if it cannot be
     /// shown.
     fn relay(&self, number: u32, mut client: Socket) -> Result<Option<Way>, Failure> {
         client.set_number(number);
-        let server = match self.connect(&client) {
-            Ok(mut server) => {
-                server.set_number(number);
-                server
-            }
+        let mut server = match self.connect(&client) {
+            Ok(server) => server,
             Err(failure) => {
-                SharedSocket::new(client)
-                    .and_then(|client| client.reset())
-                    .ok();
+                let _ = SharedSocket::new(client).and_then(|client| client.reset());
                 self.tell(number, Relayed::Unreachable(&failure))?;
                 return Ok(None);
             }
         };
+        server.set_number(number);
         let (Ok(client), Ok(server)) = (SharedSocket::new(client), SharedSocket::new(server))
         else {
             return Ok(None);
@@ -201,7 +193,7 @@ impl Relay {
             broken: AtomicBool::new(false),
             closed: OnceLock::new(),
         };
-        let passed = thread::scope(|scope| {
+        thread::scope(|scope| {
             let back = || self.pass(&connection, Way::ToClient);
             match thread::Builder::new().spawn_scoped(scope, back) {
                 Ok(back) => self
@@ -212,17 +204,14 @@ impl Relay {
                     self.tell(number, Relayed::Lost(Way::ToClient, &error))
                 }
             }
-        });
-        passed?;
+        })?;
         Ok(connection.closed.into_inner())
     }
 
     fn connect(&self, client: &Socket) -> Result<Socket, Failure> {
-        let failed = |error| Failure::Connect(self.target.clone(), error);
-        let addresses = socket::resolve(&self.target, &self.log)
-            .map_err(|error| Failure::Resolve(self.target.clone(), error))?;
-        let (server, _) = connect_to_any(&addresses, CONNECTING, &self.log).map_err(failed)?;
-        client.tune().and_then(|()| server.tune()).map_err(failed)?;
+        let server = dial(&self.target, CONNECTING, &self.log)?;
+        let tuned = client.tune().and_then(|()| server.tune());
+        tuned.map_err(|error| Failure::Connect(self.target.clone(), error))?;
         Ok(server)
     }
 

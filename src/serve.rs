@@ -1,6 +1,6 @@
 //! The server's side: listens, and converses with the clients that connect.
 
-use std::io;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use crate::endpoint::{Address, Endpoint};
@@ -26,10 +26,8 @@ pub fn listen(endpoint: &Endpoint, backlog: u16, log: &Log) -> Result<ListeningS
         match ListeningSocket::bind(&address, backlog, log) {
             Ok(listener) => return Ok(listener),
             Err(error) => {
-                let goes_on = matches!(
-                    error.kind(),
-                    io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported
-                );
+                let lacks_it = [ErrorKind::AddrNotAvailable, ErrorKind::Unsupported];
+                let goes_on = lacks_it.contains(&error.kind());
                 failure.get_or_insert(Failure::Listen(address, error));
                 if !goes_on {
                     break;
@@ -37,8 +35,7 @@ pub fn listen(endpoint: &Endpoint, backlog: u16, log: &Log) -> Result<ListeningS
             }
         }
     }
-    Err(failure
-        .unwrap_or_else(|| Failure::Resolve(endpoint.clone(), io::ErrorKind::NotFound.into())))
+    Err(failure.unwrap_or_else(|| Failure::Resolve(endpoint.clone(), ErrorKind::NotFound.into())))
 }
 
 /// Converses with the clients that connect to `listener`, within `limits` and by `rules`, in
@@ -56,6 +53,7 @@ pub fn run(
 ) -> Result<Ending, Failure> {
     let address = listener.local_address().map_err(Failure::Accept)?;
     let is_program = engine.kind() == Kind::Program;
+    let answers_blindly = engine.kind() != Kind::Terminal && !engine.has_script();
     let ends = Ends {
         grace: if is_program {
             rules.linger.unwrap_or(LINGER)
@@ -64,7 +62,7 @@ pub fn run(
         },
         linger: rules.linger,
         duplex: rules.duplex,
-        answered: engine.kind() != Kind::Terminal && !engine.has_script() && !rules.duplex,
+        answered: answers_blindly && !rules.duplex,
         retries: false,
     };
     let mut peers = Peers::new(wire, ends);
@@ -89,7 +87,7 @@ pub fn run(
         engine.show(&Event::Exposed { limited })?;
     }
     let rules = Rules {
-        answers_blindly: engine.kind() != Kind::Terminal && !engine.has_script(),
+        answers_blindly,
         server_first: rules.server_first || engine.has_greeting(),
         stays_open,
         sends_empty: is_program || rules.duplex,

@@ -142,8 +142,16 @@ impl ListeningSocket {
         })?;
         let file = match address {
             Address::Tcp(_) => None,
-            // Nobody can connect before listen().
-            Address::Unix(path) => Some(SocketFile::made_private(path.clone(), log)?),
+            Address::Unix(path) => {
+                let file = SocketFile {
+                    path: path.clone(),
+                    id: sys::socket_id(path),
+                    log: log.clone(),
+                };
+                // Nobody can connect before listen().
+                sys::make_private(path)?;
+                Some(file)
+            }
         };
         log.note(None, None, socket.listen(backlog.into()), |listening| {
             Call::listen(backlog, listening.copied())
@@ -166,43 +174,35 @@ impl ListeningSocket {
             .note(None, None, name, |name| Call::name(name, Which::Listening))
     }
 
-    /// Accepts a client without waiting. Returns the connection and the client's address. Skips
-    /// clients that are gone already. Fails with `WouldBlock` if no client is waiting, or as
-    /// accept(2) does.
-    pub fn accept(&self) -> io::Result<(Socket, Address)> {
+    /// Accepts a client without waiting. Returns the connection. Skips clients that are gone
+    /// already. Fails with `WouldBlock` if no client is waiting, or as accept(2) does.
+    pub fn accept(&self) -> io::Result<Socket> {
+        use io::ErrorKind::{ConnectionAborted, Interrupted, WouldBlock};
         loop {
             let accepted = self.accept_any();
-            if let Err(error) = &accepted
-                && error.kind() == io::ErrorKind::WouldBlock
-            {
-                // How the program waits is an implementation detail, and not logged.
-                return Err(error.kind().into());
+            if fails_with(WouldBlock, &accepted) {
+                return accepted;
             }
             let accepted = self.log.note(None, None, accepted, |accepted| {
-                Call::accept(accepted.map(|(_, peer)| peer))
+                Call::accept(accepted.map(Socket::peer))
             });
-            match accepted {
-                Ok((stream, peer)) => {
-                    return Ok((Socket::new(stream, peer.clone(), &self.log), peer));
-                }
-                Err(error) => match error.kind() {
-                    io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
-                    _ => return Err(error),
-                },
+            if !fails_with(ConnectionAborted, &accepted) && !fails_with(Interrupted, &accepted) {
+                return accepted;
             }
         }
     }
 
-    fn accept_any(&self) -> io::Result<(TcpStream, Address)> {
-        if self.file.is_none() {
+    fn accept_any(&self) -> io::Result<Socket> {
+        let (stream, peer) = if self.file.is_none() {
             let (stream, peer) = self.listener.accept()?;
-            return Ok((stream, Address::Tcp(peer)));
-        }
-        // What mio does for TCP alone.
-        let (socket, _) = SockRef::from(&self.listener).accept()?;
-        socket.set_nonblocking(true)?;
-        let stream = TcpStream::from_std(socket.into());
-        Ok((stream, Address::UNNAMED))
+            (stream, Address::Tcp(peer))
+        } else {
+            // What mio does for TCP alone.
+            let (socket, _) = SockRef::from(&self.listener).accept()?;
+            socket.set_nonblocking(true)?;
+            (TcpStream::from_std(socket.into()), Address::UNNAMED)
+        };
+        Ok(Socket::new(stream, peer, &self.log))
     }
 
     /// Registers the socket: `registry` reports under `token` that a client is waiting. Fails if
@@ -228,19 +228,6 @@ struct SocketFile {
     log: Log,
 }
 
-impl SocketFile {
-    /// Takes the file at `path`, which was just created, and lets only the user connect to it.
-    fn made_private(path: PathBuf, log: &Log) -> io::Result<Self> {
-        let file = Self {
-            id: sys::socket_id(&path),
-            path,
-            log: log.clone(),
-        };
-        sys::make_private(&file.path)?;
-        Ok(file)
-    }
-}
-
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if self.id.is_some() && self.id == sys::socket_id(&self.path) {
@@ -261,6 +248,12 @@ fn is_stale(path: &Path, to: &SockAddr) -> bool {
     let refused = probe.and_then(|probe| probe.connect(to));
     sys::socket_id(path).is_some()
         && refused.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+/// Returns whether `result` is an error of this `kind`. One that says only that a call would have to
+/// wait is not logged: how the program waits is an implementation detail.
+fn fails_with<T>(kind: io::ErrorKind, result: &io::Result<T>) -> bool {
+    result.as_ref().is_err_and(|error| error.kind() == kind)
 }
 
 /// Connects a Unix socket. If the backlog of the server is full, waits for at most `timeout`.
@@ -405,11 +398,7 @@ impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let received = self.stream.read(buffer);
         self.check(&received);
-        if let Err(error) = &received
-            && error.kind() == io::ErrorKind::WouldBlock
-            && self.waits == Waits::Never
-        {
-            // How the program waits is an implementation detail, and not logged.
+        if self.waits == Waits::Never && fails_with(io::ErrorKind::WouldBlock, &received) {
             return received;
         }
         let has_received = self.has_received;
@@ -425,10 +414,7 @@ impl Write for Socket {
         let time = self.log.time();
         let sent = self.stream.write(bytes);
         self.check(&sent);
-        if let Err(error) = &sent
-            && error.kind() == io::ErrorKind::WouldBlock
-        {
-            // How the program waits is an implementation detail, and not logged.
+        if fails_with(io::ErrorKind::WouldBlock, &sent) {
             return sent;
         }
         self.log.note(Some(&self.peer), time, sent, |sent| {
@@ -508,17 +494,11 @@ impl SharedSocket {
     pub fn recv(&self, buffer: &mut [u8], limit: Duration) -> io::Result<usize> {
         self.stream.set_read_timeout(Some(limit))?;
         let received = (&self.stream).read(buffer);
-        if let Err(error) = &received
-            && error.kind() == sys::READ_TIMED_OUT
-        {
-            // How the program waits is an implementation detail, and not logged.
+        if fails_with(sys::READ_TIMED_OUT, &received) {
             return received;
         }
-        let has_received = match &received {
-            Ok(0) => self.has_received.load(Ordering::SeqCst),
-            Ok(_) => self.has_received.swap(true, Ordering::SeqCst),
-            Err(_) => false,
-        };
+        let is_some = received.as_ref().is_ok_and(|count| *count > 0);
+        let has_received = self.has_received.fetch_or(is_some, Ordering::SeqCst);
         self.log.note(Some(&self.peer), None, received, |received| {
             Call::recv(buffer, received.copied(), Waits::Endless, has_received)
         })

@@ -7,7 +7,7 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
 #[cfg(unix)]
 use std::os::unix::fs::{
@@ -38,6 +38,11 @@ pub enum Trouble {
     Gone,
     /// The program was stopped and continued, and something else may have used the terminal.
     Continued,
+}
+
+/// Returns an unbuffered handle for stdin. Fails if there is none, or no descriptor is left.
+pub fn stdin() -> io::Result<File> {
+    unbuffered(io::stdin())
 }
 
 /// Whether a listening socket needs `SO_REUSEADDR` to bind an address with connections in

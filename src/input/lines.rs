@@ -51,10 +51,12 @@ enum Source {
     /// A file on a disk: reading it waits for nobody, so no thread is needed, and a program that has
     /// none is faster at every system call.
     Disk(File),
-    /// What a thread will run. Not every system can wait for a pipe and a socket together.
-    Idle(Reader),
-    /// A thread reads ahead.
-    Thread(Receiver<Chunk>),
+    /// A thread reads ahead, since not every system can wait for a pipe and a socket together.
+    Thread {
+        chunks: Receiver<Chunk>,
+        /// What the thread will run.
+        idle: Option<Reader>,
+    },
 }
 
 impl Lines {
@@ -65,11 +67,14 @@ impl Lines {
         Self::read(if on_disk {
             Source::Disk(input)
         } else {
-            Source::Idle(Reader {
+            let (sender, chunks) = mpsc::sync_channel(1);
+            let idle = Some(Reader {
                 input,
                 typed,
                 waker,
-            })
+                chunks: sender,
+            });
+            Source::Thread { chunks, idle }
         })
     }
 
@@ -196,32 +201,23 @@ impl Lines {
     /// Waits for more bytes or the end of the input, for at most `limit`; `None` for as long as it
     /// takes. Returns whether there were any.
     fn fill(&mut self, limit: Option<Duration>) -> bool {
-        if let Source::Idle(_) = self.source {
-            let (sender, chunks) = mpsc::sync_channel(1);
-            let idle = mem::replace(&mut self.source, Source::Thread(chunks));
-            let thread = thread::Builder::new().name("input".into());
-            if let Source::Idle(reader) = idle
-                && let Err(error) = thread.spawn(move || reader.run(sender))
-            {
-                self.add(Some(Err(error)));
-                return true;
-            }
-        }
         let chunk = match &mut self.source {
-            Source::Disk(file) => read(file, &mut vec![0; BUFFER]).transpose(),
-            Source::Idle(_) => None,
-            Source::Thread(chunks) => match limit.map(|limit| chunks.recv_timeout(limit)) {
-                None => chunks.recv().ok(),
-                Some(Err(RecvTimeoutError::Timeout)) => return false,
-                Some(chunk) => chunk.ok(),
-            },
+            Source::Disk(file) => read(file, &mut vec![0; BUFFER]),
+            Source::Thread { chunks, idle } => {
+                let started = idle.take().map(|reader| {
+                    let thread = thread::Builder::new().name("input".into());
+                    thread.spawn(move || reader.run())
+                });
+                match (started, limit) {
+                    (Some(Err(error)), _) => Some(Err(error)),
+                    (_, None) => chunks.recv().ok(),
+                    (_, Some(limit)) => match chunks.recv_timeout(limit) {
+                        Err(RecvTimeoutError::Timeout) => return false,
+                        chunk => chunk.ok(),
+                    },
+                }
+            }
         };
-        self.add(chunk);
-        true
-    }
-
-    /// Adds bytes to the buffer; `None` is the end of the input.
-    fn add(&mut self, chunk: Option<Chunk>) {
         match chunk {
             Some(Ok(bytes)) => {
                 self.line = None;
@@ -229,12 +225,12 @@ impl Lines {
                 self.start = 0;
                 self.buffer.extend_from_slice(&bytes);
             }
-            Some(Err(error)) => {
-                self.error = Some(error);
+            ended => {
+                self.error = ended.and_then(Result::err);
                 self.ended = true;
             }
-            None => self.ended = true,
         }
+        true
     }
 }
 
@@ -244,42 +240,39 @@ struct Reader {
     input: File,
     typed: bool,
     waker: Arc<Waker>,
+    chunks: SyncSender<Chunk>,
 }
 
 impl Reader {
-    /// Reads into `chunks` until the end of the input or of the program.
-    fn run(mut self, chunks: SyncSender<Chunk>) {
+    /// Reads until the end of the input or of the program.
+    fn run(mut self) {
         let mut buffer = vec![0; BUFFER];
-        while let Some(chunk) = read(&mut self.input, &mut buffer).transpose() {
+        while let Some(mut chunk) = read(&mut self.input, &mut buffer) {
             let failed = chunk.is_err();
-            let chunk = chunk.map(|bytes| {
-                if self.typed {
-                    without_keys(&bytes)
-                } else {
-                    bytes
-                }
-            });
-            if chunks.send(chunk).is_err() || failed {
+            if self.typed {
+                chunk = chunk.map(|bytes| without_keys(&bytes));
+            }
+            if self.chunks.send(chunk).is_err() || failed {
                 break;
             }
             let _ = self.waker.wake();
         }
         // The channel tells the end of the input by being closed.
-        drop(chunks);
+        drop(self.chunks);
         let _ = self.waker.wake();
     }
 }
 
 /// Returns the next bytes of `input`, or `None` at its end. Uses `buffer`. Fails as read(2) does.
-fn read(input: &mut File, buffer: &mut [u8]) -> io::Result<Option<Vec<u8>>> {
+fn read(input: &mut File, buffer: &mut [u8]) -> Option<Chunk> {
     loop {
         return match input.read(buffer) {
-            Ok(0) => Ok(None),
-            Ok(count) => Ok(Some(buffer[..count].to_vec())),
+            Ok(0) => None,
+            Ok(count) => Some(Ok(buffer[..count].to_vec())),
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             // Windows reports the end of a pipe in this way.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(None),
-            Err(error) => Err(error),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => None,
+            Err(error) => Some(Err(error)),
         };
     }
 }

@@ -24,22 +24,7 @@ pub struct Access {
     pub per_host: Option<u16>,
 }
 
-/// Decides who may connect.
-#[derive(Debug)]
-pub(super) struct Guard {
-    access: Access,
-    /// When the user was told of each refused address.
-    told: HashMap<IpAddr, Instant>,
-}
-
-impl Guard {
-    pub(super) fn new(access: Access) -> Self {
-        Self {
-            access,
-            told: HashMap::new(),
-        }
-    }
-
+impl Access {
     /// Returns the IP address of a client that is refused, and why; `None` if it may connect.
     /// `count` counts the clients from an address.
     pub(super) fn refusal(
@@ -48,24 +33,29 @@ impl Guard {
         count: impl FnOnce(IpAddr) -> usize,
     ) -> Option<(IpAddr, Refusal)> {
         let ip = client.ip()?;
-        let Access { allow, per_host } = &self.access;
-        if !allow.is_empty() && !allow.iter().any(|network| network.contains(&ip)) {
+        if !self.allow.is_empty() && !self.allow.iter().any(|network| network.contains(&ip)) {
             return Some((ip, Refusal::NotAllowed));
         }
-        let most = (*per_host)?;
+        let most = self.per_host?;
         (count(ip) >= most.into()).then_some((ip, Refusal::TooMany))
     }
+}
 
+/// When the user was told of each refused address.
+#[derive(Debug, Default)]
+pub(super) struct Told(HashMap<IpAddr, Instant>);
+
+impl Told {
     /// Returns whether to tell the user at the time `now` that a client from `ip` was refused.
     pub(super) fn tells(&mut self, ip: IpAddr, now: Instant) -> bool {
         let is_recent = |told: &Instant| now.duration_since(*told) < TOLD;
-        if self.told.len() >= REMEMBERED {
-            self.told.retain(|_, told| is_recent(told));
+        if self.0.len() >= REMEMBERED {
+            self.0.retain(|_, told| is_recent(told));
         }
-        if self.told.get(&ip).is_some_and(is_recent) || self.told.len() >= REMEMBERED {
+        if self.0.get(&ip).is_some_and(is_recent) || self.0.len() >= REMEMBERED {
             return false;
         }
-        self.told.insert(ip, now);
+        self.0.insert(ip, now);
         true
     }
 }
@@ -74,18 +64,18 @@ impl Guard {
 mod tests {
     use super::*;
 
-    fn guard(allow: &[&str], per_host: Option<u16>) -> Guard {
-        let allow = allow.iter().map(|text| text.parse().unwrap()).collect();
-        Guard::new(Access { allow, per_host })
-    }
-
     fn address(text: &str) -> Address {
         text.parse().unwrap()
     }
 
     #[test]
     fn only_those_in_a_network_are_allowed() {
-        let guard = guard(&["10.0.0.0/8", "fd00::/8"], None);
+        let access = Access {
+            allow: ["10.0.0.0/8", "fd00::/8"]
+                .map(|text| text.parse().unwrap())
+                .into(),
+            per_host: None,
+        };
         for (client, allowed) in [
             ("10.1.2.3:4", true),
             ("11.1.2.3:4", false),
@@ -96,18 +86,21 @@ mod tests {
             ("[::ffff:11.9.9.9]:4", false),
             ("unix:", true),
         ] {
-            let refusal = guard.refusal(&address(client), |_| 0);
+            let refusal = access.refusal(&address(client), |_| 0);
             assert_eq!(refusal.is_none(), allowed, "{client}");
         }
     }
 
     #[test]
     fn so_many_come_from_a_host() {
-        let guard = guard(&[], Some(2));
+        let access = Access {
+            allow: Vec::new(),
+            per_host: Some(2),
+        };
         let client = address("[::ffff:10.0.0.1]:5");
         let ip = "10.0.0.1".parse().unwrap();
-        assert_eq!(guard.refusal(&client, |_| 1), None);
-        let refused = guard.refusal(&client, |counted| {
+        assert_eq!(access.refusal(&client, |_| 1), None);
+        let refused = access.refusal(&client, |counted| {
             assert_eq!(counted, ip);
             2
         });
@@ -116,16 +109,16 @@ mod tests {
 
     #[test]
     fn each_address_is_told_once_a_minute_and_not_without_end() {
-        let mut guard = guard(&[], None);
+        let mut told = Told::default();
         let now = Instant::now();
         let ip = |number: u32| IpAddr::from(std::net::Ipv4Addr::from(number));
-        assert!(guard.tells(ip(0), now));
-        assert!(!guard.tells(ip(0), now + TOLD / 2));
-        assert!(guard.tells(ip(1), now + TOLD / 2));
-        assert!(guard.tells(ip(0), now + TOLD));
+        assert!(told.tells(ip(0), now));
+        assert!(!told.tells(ip(0), now + TOLD / 2));
+        assert!(told.tells(ip(1), now + TOLD / 2));
+        assert!(told.tells(ip(0), now + TOLD));
         let later = now + 2 * TOLD;
-        let told = (0..2000).filter(|number| guard.tells(ip(*number), later));
-        assert_eq!(told.count(), REMEMBERED);
-        assert!(guard.tells(ip(1500), later + TOLD));
+        let new = (0..2000).filter(|number| told.tells(ip(*number), later));
+        assert_eq!(new.count(), REMEMBERED);
+        assert!(told.tells(ip(1500), later + TOLD));
     }
 }

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use mio::{Registry, Token};
 
-use super::access::{Access, Guard};
-use crate::endpoint::Address;
-use crate::event::{Peer, Refusal};
+use super::Arrival;
+use super::access::{Access, Told};
+use crate::event::Peer;
 use crate::socket::{ListeningSocket, Socket};
 use crate::sys;
 
@@ -45,20 +45,12 @@ impl Limits {
     /// Returns whether there can be more than one client at a time.
     #[must_use]
     pub fn are_many(&self) -> bool {
-        self.max_clients.is_some_and(|max| max > 1)
+        self.max() > 1
     }
-}
 
-/// The result of an attempt to accept a client.
-#[derive(Debug)]
-pub(super) enum Accepted {
-    /// Its connection, what it is, and its address.
-    Client(Socket, Peer, Address),
-    /// A client from this address was refused, for this reason; `None` if the user was told
-    /// recently.
-    Refused(IpAddr, Option<Refusal>),
-    /// accept(2) has failed, or there are too few descriptors. This is returned only once.
-    Crowded(io::Error),
+    fn max(&self) -> u16 {
+        self.max_clients.unwrap_or(1)
+    }
 }
 
 /// A listening socket. It stays open when the limit is reached: further clients wait in the
@@ -66,11 +58,9 @@ pub(super) enum Accepted {
 #[derive(Debug)]
 pub(super) struct Listener {
     socket: ListeningSocket,
-    guard: Guard,
     limits: Limits,
-    /// The maximum number of clients at once.
-    max: usize,
-    /// The number of clients that there are enough descriptors for, at most `max`.
+    told_refused: Told,
+    /// The number of clients that there are enough descriptors for, at most as many as allowed.
     room: usize,
     /// The number of clients accepted so far.
     count: u32,
@@ -92,13 +82,11 @@ impl Listener {
         token: Token,
     ) -> io::Result<Self> {
         socket.register(registry, token)?;
-        let max = limits.max_clients.unwrap_or(1);
         Ok(Self {
             socket,
-            guard: Guard::new(limits.access.clone()),
+            told_refused: Told::default(),
+            room: sys::room_for(limits.max()).into(),
             limits,
-            max: max.into(),
-            room: sys::room_for(max).into(),
             count: 0,
             ready: false,
             shut_until: None,
@@ -127,18 +115,19 @@ impl Listener {
     }
 
     /// Accepts the next client, if one is waiting and the limits allow it while there are
-    /// `clients`, of which `from` counts those from an address.
+    /// `clients`, of which `from` counts those from an address. Returns its connection, and what it
+    /// is. Fails with what the user is to know, once if accept(2) fails or descriptors are too few.
     pub(super) fn accept(
         &mut self,
         clients: usize,
         from: impl Fn(IpAddr) -> usize,
-    ) -> Option<Accepted> {
+    ) -> Option<Result<(Socket, Peer), Arrival>> {
         if self.shut_until.is_some_and(|until| until > Instant::now()) {
             return None;
         }
         self.shut_until = None;
         while self.ready && self.takes_more(clients) {
-            let (mut stream, address) = match self.socket.accept() {
+            let mut stream = match self.socket.accept() {
                 Ok(accepted) => accepted,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.ready = false;
@@ -146,12 +135,12 @@ impl Listener {
                 }
                 Err(error) => {
                     self.shut_until = Some(Instant::now() + CROWDED);
-                    return self.crowded(error);
+                    return self.crowded(error).map(Err);
                 }
             };
-            if let Some((ip, why)) = self.guard.refusal(&address, &from) {
-                let is_told = self.guard.tells(ip, Instant::now());
-                return Some(Accepted::Refused(ip, is_told.then_some(why)));
+            if let Some((ip, why)) = self.limits.access.refusal(stream.peer(), &from) {
+                let is_told = self.told_refused.tells(ip, Instant::now());
+                return Some(Err(Arrival::Refused(ip, is_told.then_some(why))));
             }
             if self.limits.are_many() {
                 stream.move_up();
@@ -165,17 +154,17 @@ impl Listener {
                 } else {
                     Peer::Client
                 };
-                return Some(Accepted::Client(stream, peer, address));
+                return Some(Ok((stream, peer)));
             }
         }
-        if (self.room..self.max).contains(&clients) {
-            return self.crowded(sys::out_of_descriptors());
+        if (self.room..self.limits.max().into()).contains(&clients) {
+            return self.crowded(sys::out_of_descriptors()).map(Err);
         }
         None
     }
 
-    fn crowded(&mut self, error: io::Error) -> Option<Accepted> {
+    fn crowded(&mut self, error: io::Error) -> Option<Arrival> {
         let was_told = std::mem::replace(&mut self.told_crowded, true);
-        (!was_told).then_some(Accepted::Crowded(error))
+        (!was_told).then_some(Arrival::Crowded(error))
     }
 }

@@ -17,13 +17,13 @@ fn listen(log: &Log) -> (ListeningSocket, Address) {
 }
 
 /// The next client, whose reads wait.
-fn accept(listener: &ListeningSocket) -> (Socket, Address) {
+fn accept(listener: &ListeningSocket) -> Socket {
     let begun = Instant::now();
     loop {
         match listener.accept() {
-            Ok((mut socket, peer)) => {
+            Ok(mut socket) => {
                 socket.set_blocking(true).unwrap();
-                return (socket, peer);
+                return socket;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 assert!(begun.elapsed() < PATIENCE);
@@ -45,7 +45,7 @@ fn pair(log: &Log) -> (Socket, Socket) {
     let (mut listener, address) = listen(&Log::default());
     listener.log = log.clone();
     let client = connect(&address, &Log::default());
-    let (server, _) = accept(&listener);
+    let server = accept(&listener);
     listener.log = Log::default();
     (server, client)
 }
@@ -63,7 +63,8 @@ fn calls_are_noted_in_order_with_what_came_of_them() {
     let log = Log::on(false);
     let (listener, address) = listen(&log);
     let mut client = connect(&address, &Log::default());
-    let (mut server, peer) = accept(&listener);
+    let mut server = accept(&listener);
+    let peer = server.peer().clone();
     assert_eq!(peer, client.local_address().unwrap());
     client.write_all("gr\u{fc}ezi".as_bytes()).unwrap();
     client.close().unwrap();
@@ -118,7 +119,7 @@ fn the_calls_of_a_client_are_noted_too() {
     let log = Log::on(false);
     let mut client = connect(&address, &log);
     let own = client.local_address().unwrap();
-    let (mut server, _) = accept(&listener);
+    let mut server = accept(&listener);
     client.write_all(b"hi").unwrap();
     client.close().unwrap();
     server.write_all(b"ho").unwrap();

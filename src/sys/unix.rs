@@ -24,7 +24,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
 use signal_hook::{flag, low_level};
 
-use super::{INTERRUPTED_STATUS, Trouble};
+use super::{INTERRUPTED_STATUS, Trouble, stdin};
 
 /// The number of lowest descriptors not used for clients: rustyline opens some for each prompt,
 /// and waits with select(2), which accepts only descriptors below 1024.
@@ -82,12 +82,8 @@ pub fn stdout() -> io::Result<File> {
     unbuffered(io::stdout())
 }
 
-/// Returns an unbuffered handle for stdin. Fails if no descriptor is left.
-pub fn stdin() -> io::Result<File> {
-    unbuffered(io::stdin())
-}
-
-fn unbuffered(stream: impl AsFd) -> io::Result<File> {
+/// Returns an unbuffered handle for `stream`. Fails if no descriptor is left.
+pub(super) fn unbuffered(stream: impl AsFd) -> io::Result<File> {
     Ok(stream.as_fd().try_clone_to_owned()?.into())
 }
 
@@ -322,8 +318,8 @@ pub struct Signals {
     handled: &'static [i32],
     /// Whether the next signal ends the program immediately.
     at_once: Arc<AtomicBool>,
-    /// Whether one was received; `None` if they are not reported.
-    received: Option<Arc<AtomicBool>>,
+    are_reported: bool,
+    received: Arc<AtomicBool>,
 }
 
 impl Signals {
@@ -341,7 +337,8 @@ impl Signals {
         Ok(Self {
             handled,
             at_once,
-            received: None,
+            are_reported: false,
+            received: Arc::default(),
         })
     }
 
@@ -354,15 +351,14 @@ impl Signals {
         for signal in self.handled {
             low_level::pipe::register(*signal, sender.try_clone()?)?;
         }
-        let received = Arc::new(AtomicBool::new(false));
-        let (set, waker) = (Arc::clone(&received), Arc::clone(waker));
+        let (received, waker) = (Arc::clone(&self.received), Arc::clone(waker));
         let at_once = Arc::clone(&self.at_once);
         let thread = thread::Builder::new().name("signals".into());
         thread.spawn(move || {
             if signals.read_exact(&mut [0]).is_err() {
                 return;
             }
-            set.store(true, Ordering::SeqCst);
+            received.store(true, Ordering::SeqCst);
             // Fails only if the program has ended.
             let _ = waker.wake();
             thread::sleep(ENDING);
@@ -372,7 +368,7 @@ impl Signals {
             thread::sleep(RESTORING);
             process::exit(INTERRUPTED_STATUS.into());
         })?;
-        self.received = Some(received);
+        self.are_reported = true;
         self.at_once.store(false, Ordering::SeqCst);
         Ok(())
     }
@@ -380,14 +376,13 @@ impl Signals {
     /// Returns whether [`Signals::report_to`] was called.
     #[must_use]
     pub fn are_reported(&self) -> bool {
-        self.received.is_some()
+        self.are_reported
     }
 
     /// Returns whether a signal has arrived.
     #[must_use]
     pub fn received(&self) -> bool {
-        let received = self.received.as_ref();
-        received.is_some_and(|received| received.load(Ordering::SeqCst))
+        self.received.load(Ordering::SeqCst)
     }
 }
 
@@ -423,11 +418,8 @@ pub fn in_own_group(command: &mut Command) -> &mut Command {
 
 /// Kills the process group of `child`, which [`in_own_group`] has made.
 pub fn kill_group(child: &mut Child) {
-    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    if let Some(group) = group {
-        // Fails if all of it has ended.
-        let _ = kill_process_group(group, Signal::KILL);
-    }
+    // Fails if all of it has ended.
+    let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
 }
 
 /// Returns whether the process at the other end has read all that was written to `pipe` (`FIONREAD`);

@@ -21,12 +21,8 @@ pub fn stdout() -> io::Result<File> {
     unbuffered(io::stdout())
 }
 
-/// Returns an unbuffered handle for stdin. Fails if there is none.
-pub fn stdin() -> io::Result<File> {
-    unbuffered(io::stdin())
-}
-
-fn unbuffered(stream: impl AsHandle) -> io::Result<File> {
+/// Returns an unbuffered handle for `stream`. Fails if there is none.
+pub(super) fn unbuffered(stream: impl AsHandle) -> io::Result<File> {
     Ok(stream.as_handle().try_clone_to_owned()?.into())
 }
 

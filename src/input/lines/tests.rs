@@ -13,12 +13,14 @@ use super::*;
 fn reading(input: File, typed: bool) -> (Lines, Poll) {
     let poll = Poll::new().unwrap();
     let waker = Arc::new(Waker::new(poll.registry(), Token(0)).unwrap());
-    let reader = Reader {
+    let (sender, chunks) = mpsc::sync_channel(1);
+    let idle = Some(Reader {
         input,
         typed,
         waker,
-    };
-    (Lines::read(Source::Idle(reader)), poll)
+        chunks: sender,
+    });
+    (Lines::read(Source::Thread { chunks, idle }), poll)
 }
 
 /// The lines of `input`, read as a file on a disk.
@@ -39,11 +41,15 @@ fn file(text: &[u8]) -> File {
 
 /// The lines of what the thread would have read in these chunks.
 fn chunked<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Lines, Feed) {
-    let (feed, receiver) = mpsc::sync_channel(100);
+    let (feed, chunks_of_thread) = mpsc::sync_channel(100);
     for chunk in chunks {
         feed.send(Ok(chunk.to_vec())).unwrap();
     }
-    (Lines::read(Source::Thread(receiver)), feed)
+    let source = Source::Thread {
+        chunks: chunks_of_thread,
+        idle: None,
+    };
+    (Lines::read(source), feed)
 }
 
 /// What the thread would send into; the input ends when it is dropped.
@@ -149,7 +155,9 @@ fn the_waker_tells_that_lines_have_come() {
     let (mut lines, mut poll) = reading(file(b"a\n"), false);
     // A waker that is dropped takes back that it was called.
     let _waker = match &lines.source {
-        Source::Idle(reader) => Arc::clone(&reader.waker),
+        Source::Thread {
+            idle: Some(reader), ..
+        } => Arc::clone(&reader.waker),
         source => panic!("{source:?}"),
     };
     let mut events = Events::with_capacity(1);
