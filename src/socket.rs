@@ -259,7 +259,13 @@ fn fails_with<T>(kind: io::ErrorKind, result: &io::Result<T>) -> bool {
 /// Connects a Unix socket. If the backlog of the server is full, waits for at most `timeout`.
 fn connect_unix(socket: &socket2::Socket, to: &SockAddr, timeout: Duration) -> io::Result<()> {
     socket.set_write_timeout(Some(timeout))?;
-    let connected = socket.connect(to);
+    // It is interrupted when the program is stopped and continued (signal(7)).
+    let connected = loop {
+        let connected = socket.connect(to);
+        if !fails_with(io::ErrorKind::Interrupted, &connected) {
+            break connected;
+        }
+    };
     socket.set_write_timeout(None)?;
     connected.map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
@@ -493,7 +499,13 @@ impl SharedSocket {
     /// side. Fails as recv(2) does, and with [`sys::READ_TIMED_OUT`] if nothing comes.
     pub fn recv(&self, buffer: &mut [u8], limit: Duration) -> io::Result<usize> {
         self.stream.set_read_timeout(Some(limit))?;
-        let received = (&self.stream).read(buffer);
+        // It is interrupted when the program is stopped and continued (signal(7)).
+        let received = loop {
+            let received = (&self.stream).read(buffer);
+            if !fails_with(io::ErrorKind::Interrupted, &received) {
+                break received;
+            }
+        };
         if fails_with(sys::READ_TIMED_OUT, &received) {
             return received;
         }

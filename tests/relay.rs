@@ -116,6 +116,22 @@ fn messages_are_joined() {
 }
 
 #[test]
+#[cfg(unix)]
+fn a_relay_that_is_stopped_goes_on_when_it_is_continued() {
+    use nix::sys::signal::Signal::{SIGCONT, SIGSTOP};
+    let relay = Relay::start(&[]);
+    let (mut client, mut server) = relay.connect();
+    for _ in 0..3 {
+        client.write_all(b"one").unwrap();
+        expect_bytes(&mut server, "one");
+        common::signal(relay.process.id(), SIGSTOP);
+        common::signal(relay.process.id(), SIGCONT);
+        server.write_all(b"two").unwrap();
+        expect_bytes(&mut client, "two");
+    }
+}
+
+#[test]
 fn a_reset_after_a_message_that_is_joined_is_passed_on() {
     let relay = Relay::start(&["--join", "10s"]);
     let (mut client, mut server) = relay.connect();

@@ -77,7 +77,7 @@ impl Editor {
             told.send(match trouble {
                 Trouble::NotUtf8 => Typed::Notice(Event::NotUtf8),
                 Trouble::Gone => Typed::Interrupt,
-                Trouble::Continued => return told.prompt.redraw_after(Terminal::take),
+                Trouble::Continued => return told.prompt.while_open(Terminal::take),
             });
         })?);
         let keys = Keys {

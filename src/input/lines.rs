@@ -167,7 +167,7 @@ impl Lines {
     pub fn count_rest(&mut self) -> Unsent {
         let until = Instant::now() + REST;
         let mut lines = self.torn;
-        let mut within = false;
+        let mut within = self.begun;
         loop {
             let rest = &self.buffer[self.start..];
             lines += memchr_iter(b'\n', rest).count();

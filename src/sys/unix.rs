@@ -16,8 +16,8 @@ use mio::net::TcpStream;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, getrlimit, kill_current_process_group, kill_process_group,
-    setrlimit,
+    Pid, Resource, Rlimit, Signal, getpid, getrlimit, kill_current_process_group, kill_process,
+    kill_process_group, setrlimit,
 };
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -200,11 +200,13 @@ impl Terminal {
         Self::take();
     }
 
-    /// Takes the terminal back from what else has used it.
+    /// Takes the terminal back from what else has used it, and maybe changed its width, and has
+    /// rustyline redraw the prompt.
     pub fn take() {
         if let Some((tty, [_, raw])) = SAVED.get() {
             set_mode(tty, raw);
             draw(PASTE_ON);
+            let _ = kill_process(getpid(), Signal::WINCH);
         }
     }
 }

@@ -265,6 +265,12 @@ fn a_part_of_a_line_cannot_be_put_back() {
     // It is counted with what follows.
     assert_eq!(lines.count_rest().lines, 2);
 
+    // A line of which a part was given out is counted before its end has come.
+    let (mut lines, feed) = chunked([&long[..]]);
+    assert!(!lines.next().unwrap().unwrap().1);
+    assert_eq!(lines.count_rest().lines, 1);
+    drop(feed);
+
     let (mut lines, _) = chunked([&long[..], b"y\nz\n"]);
     assert!(!lines.next().unwrap().unwrap().1);
     assert!(!lines.put_back());
