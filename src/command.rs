@@ -124,7 +124,7 @@ pub const KEYS: [(&str, &str); 6] = [
     ("Tab", "complete a command, or the number of a client"),
     ("Up, Ctrl-R", "find what was sent before"),
     ("Ctrl-D", "say that no more follows, on an empty line"),
-    ("Ctrl-C", "clear the line; leave, if it is empty or not your turn"),
+    ("Ctrl-C", "clear the line; leave, if empty or not your turn"),
 ];
 
 /// Parses a line that the user entered. Returns `None` if it is not a command, but a message.

@@ -352,7 +352,7 @@ fn with_quiet_only_what_was_asked_for_is_told() {
 fn help_tells_what_can_be_done_here() {
     let (terminal, _peer) = Terminal::connected(&[]);
     terminal.type_keys("/help\r");
-    terminal.expect_text("clear the line; leave, if there is nothing on it");
+    terminal.expect_text("clear the line; leave, if empty or not your turn");
     let screen = terminal.screen();
     assert!(
         screen.contains("/who") && !screen.contains("/kick"),
@@ -363,7 +363,7 @@ fn help_tells_what_can_be_done_here() {
 
     let (terminal, _, _clients) = operator(&[], 1);
     terminal.type_keys("/help\r");
-    terminal.expect_text("clear the line; leave, if there is nothing on it");
+    terminal.expect_text("clear the line; leave, if empty or not your turn");
     for word in [
         "/help ",
         "/who ",

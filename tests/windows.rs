@@ -182,7 +182,7 @@ fn an_operator_at_a_terminal_of_windows() {
     }
     terminal.keys(&["/help", "Enter"]);
     terminal.expect(&[
-        "Ctrl-C      clear the line; leave, if there is nothing on it",
+        "Ctrl-C      clear the line; leave, if empty or not your turn",
         "        <-",
     ]);
     terminal.keys(&["C-d"]);
