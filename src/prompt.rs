@@ -174,11 +174,12 @@ impl SharedPrompt {
         state.nudge();
     }
 
-    /// Calls `work` unless the prompt is closed: [`SharedPrompt::close`] waits for it.
-    pub fn while_open(&self, work: impl FnOnce()) {
-        let state = self.lock();
+    /// Calls `work` and redraws the prompt, unless it is closed: [`SharedPrompt::close`] waits.
+    pub fn redraw_after(&self, work: impl FnOnce()) {
+        let mut state = self.lock();
         if !state.closed {
             work();
+            state.redraw();
         }
     }
 
@@ -373,15 +374,21 @@ impl State {
         self.closed || self.put_back.is_some()
     }
 
-    /// Makes rustyline redraw if there is something new and no nudge is pending. Never blocks: the
-    /// channel of the printer has room for one nudge.
+    /// Makes rustyline redraw if there is something new.
     fn nudge(&mut self) {
         let is_new = !self.rows.is_empty()
             || self.turn() != self.shown
             || self.status != self.shown_status
             || self.wants_to_leave();
-        if is_new
-            && self.phase == Phase::Editing
+        if is_new {
+            self.redraw();
+        }
+    }
+
+    /// Makes rustyline redraw if no nudge is pending. Never blocks: the channel of the printer has room
+    /// for one nudge.
+    fn redraw(&mut self) {
+        if self.phase == Phase::Editing
             && !self.nudged
             && let Some(printer) = &mut self.printer
         {

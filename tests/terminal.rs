@@ -821,6 +821,23 @@ fn ctrl_z_and_fg_in_a_shell() {
         terminal.expect(&[" -> half"]);
         terminal.type_keys(" a line\r");
         expect_bytes(&mut peer, "half a line");
+        // It is drawn for the width that the terminal has by then.
+        let draft = "x".repeat(40);
+        peer.write_all(b"reply").unwrap();
+        terminal.expect(&["Received from server: reply", " ->"]);
+        terminal.type_keys(&draft);
+        terminal.expect_text(&draft);
+        terminal.type_keys("\x1a");
+        terminal.expect_text("topped");
+        terminal.expect(&["%"]);
+        terminal.resize(30);
+        terminal.type_keys("fg\r");
+        let (row, rest) = draft.split_at(26);
+        terminal.expect(&[&format!(" -> {row}"), rest]);
+        terminal.type_keys("y");
+        terminal.expect(&[&format!(" -> {row}"), &format!("{rest}y")]);
+        terminal.type_keys("\r");
+        expect_bytes(&mut peer, format!("{draft}y"));
         drop(peer);
         terminal.expect(&["The server left.", "%"]);
         terminal.type_keys("exit\r");

@@ -77,7 +77,7 @@ impl Editor {
             told.send(match trouble {
                 Trouble::NotUtf8 => Typed::Notice(Event::NotUtf8),
                 Trouble::Gone => Typed::Interrupt,
-                Trouble::Continued => return told.prompt.while_open(Terminal::take),
+                Trouble::Continued => return told.prompt.redraw_after(Terminal::take),
             });
         })?);
         let keys = Keys {
@@ -311,7 +311,8 @@ impl ConditionalEventHandler for OnKey {
             }
             _ => {
                 self.terminal.suspend();
-                Cmd::Repaint
+                self.outlet.prompt.redraw_after(|| ());
+                Cmd::Noop
             }
         })
     }

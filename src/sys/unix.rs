@@ -200,12 +200,12 @@ impl Terminal {
         Self::take();
     }
 
-    /// Takes the terminal back from what else has used it, and maybe changed its width, and has
-    /// rustyline redraw the prompt.
+    /// Takes the terminal back from what else has used it.
     pub fn take() {
         if let Some((tty, [_, raw])) = SAVED.get() {
             set_mode(tty, raw);
             draw(PASTE_ON);
+            // A program that is stopped is not told of another width.
             let _ = kill_process(getpid(), Signal::WINCH);
         }
     }
