@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod tests;
 
+use rustyline::completion::Pair;
+
 /// The maximum number of characters of a name to show in a list of candidates.
 const NAME: usize = 16;
 
@@ -162,33 +164,24 @@ pub fn message(line: &str) -> &str {
     }
 }
 
-/// What can stand in place of the last word of a line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
-    /// The text that replaces the word.
-    pub text: String,
-    /// What the user sees to choose from: rows of ASCII, each narrow and beginning with our text.
-    pub label: String,
-}
-
 /// Completes the line `typed`, if it begins a command that makes sense in `company`. `clients` are
 /// the numbers and names of those who are there. Returns where the last word begins, in bytes, and
-/// what can replace it.
+/// what can replace it. The user chooses from narrow rows of ASCII, which begin with our text.
 pub fn complete<'a>(
     typed: &str,
     company: Company,
     clients: impl Iterator<Item = (u32, &'a str)>,
-) -> (usize, Vec<Candidate>) {
+) -> (usize, Vec<Pair>) {
     let makes_sense = |word: &&Word| word.company <= company;
     let Some(start) = typed.find(char::is_whitespace) else {
         let begun = WORDS.iter().filter(makes_sense);
         let begun = begun.filter(|word| typed.starts_with('/') && word.name.starts_with(typed));
-        let candidates = begun.map(|word| Candidate {
-            text: match word.argument(company) {
+        let candidates = begun.map(|word| Pair {
+            display: word.name.to_owned(),
+            replacement: match word.argument(company) {
                 "" => word.name.to_owned(),
                 _ => format!("{} ", word.name),
             },
-            label: word.name.to_owned(),
         });
         return (0, candidates.collect());
     };
@@ -198,15 +191,17 @@ pub fn complete<'a>(
     }
     let begun = typed[start..].trim_start();
     let candidates = clients.filter_map(|(number, name)| {
-        let text = number.to_string();
-        let is_meant = text.starts_with(begun) || name.starts_with(begun);
+        let replacement = number.to_string();
+        let is_meant = replacement.starts_with(begun) || name.starts_with(begun);
         let name = name
             .chars()
             .take(NAME)
             .map(|c| if c.is_ascii_graphic() { c } else { '?' });
-        let label = format!("{text} {}", name.collect::<String>());
-        let label = label.trim_end().to_owned();
-        is_meant.then_some(Candidate { text, label })
+        let display = format!("{replacement} {}", name.collect::<String>());
+        is_meant.then(|| Pair {
+            display: display.trim_end().to_owned(),
+            replacement,
+        })
     });
     (typed.len() - begun.len(), candidates.collect())
 }

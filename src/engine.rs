@@ -12,7 +12,7 @@ use mio::{Events, Poll, Token, Waker};
 use self::chat::Chat;
 use crate::command::Company;
 use crate::event::{Answer, Awaited, Event, Failure, Peer, Prompt, Unsent};
-use crate::explain::Log;
+use crate::explain::{Log, Standing};
 use crate::input::{self, Input, Kind, Typed};
 use crate::peers::{FIRST_TOKEN, Peers};
 use crate::prompt::SharedPrompt;
@@ -247,42 +247,52 @@ impl Engine {
             if let Ok(done) = done.try_recv() {
                 return Ok(Ok(done));
             }
-            if let Some(prompt) = &self.prompt {
-                prompt.set_turn(Prompt::default(), Awaited::AServer);
-            }
-            self.report.explain().map_err(Failure::Output)?;
-            let log = self.report.log();
-            let begun = log.and_then(Log::connecting);
-            // The other thread may be about to begin a call.
-            let is_told = begun.is_some() && begun == told;
-            let until = log.map(|_| Instant::now() + STANDS);
-            let until = until.filter(|_| !is_told);
-            self.wait(until)?;
-            if let Some(until) = until
-                && until <= Instant::now()
-                && let Some(standing) = &begun
-                && self.report.log().and_then(Log::connecting) == begun
-            {
-                self.show(&Event::Stands(standing))?;
-                told = begun;
-            }
-            if self.stopped {
-                return Ok(Err(Ending::Interrupted));
-            }
-            while let Some(typed) = next(&mut self.input, false) {
-                match typed {
-                    Typed::EndOfInput => return Ok(Err(Ending::EndOfInput)),
-                    Typed::Interrupt => return Ok(Err(Ending::Interrupted)),
-                    Typed::Failed(error) => return Err(Failure::Input(error)),
-                    Typed::Notice(notice) => show(&mut self.report, &notice)?,
-                    Typed::Command(_) => {
-                        show(&mut self.report, &Event::Answer(Answer::NobodyThere))?;
-                    }
-                    // There is no peer to send it to.
-                    Typed::Line { text, .. } => tell_not_sent(&mut self.report, &text)?,
-                }
+            if let Some(ending) = self.attend(&mut told)? {
+                return Ok(Err(ending));
             }
         }
+    }
+
+    /// Waits once for the user, or for work that is done aside. Tells the call that it stands in, unless
+    /// that is the one that was `told`. Returns how the user ended the program; fails as
+    /// [`Engine::run_aside`] does.
+    fn attend(&mut self, told: &mut Option<Standing>) -> Result<Option<Ending>, Failure> {
+        if let Some(prompt) = &self.prompt {
+            prompt.set_turn(Prompt::default(), Awaited::AServer);
+        }
+        self.report.explain().map_err(Failure::Output)?;
+        let log = self.report.log();
+        let begun = log.and_then(Log::connecting);
+        // The other thread may be about to begin a call.
+        let is_told = begun.is_some() && begun == *told;
+        let until = log.map(|_| Instant::now() + STANDS);
+        let until = until.filter(|_| !is_told);
+        self.wait(until)?;
+        if let Some(until) = until
+            && until <= Instant::now()
+            && let Some(standing) = &begun
+            && self.report.log().and_then(Log::connecting) == begun
+        {
+            self.show(&Event::Stands(standing))?;
+            *told = begun;
+        }
+        if self.stopped {
+            return Ok(Some(Ending::Interrupted));
+        }
+        while let Some(typed) = next(&mut self.input, false) {
+            match typed {
+                Typed::EndOfInput => return Ok(Some(Ending::EndOfInput)),
+                Typed::Interrupt => return Ok(Some(Ending::Interrupted)),
+                Typed::Failed(error) => return Err(Failure::Input(error)),
+                Typed::Notice(notice) => show(&mut self.report, &notice)?,
+                Typed::Command(_) => {
+                    show(&mut self.report, &Event::Answer(Answer::NobodyThere))?;
+                }
+                // There is no peer to send it to.
+                Typed::Line { text, .. } => tell_not_sent(&mut self.report, &text)?,
+            }
+        }
+        Ok(None)
     }
 
     /// Waits for the time `pause`, without a peer, and shows the event that `waiting` makes of what

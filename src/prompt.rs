@@ -195,8 +195,7 @@ impl SharedPrompt {
     #[must_use]
     pub fn take_rest(&self) -> (String, String) {
         let mut state = self.lock();
-        let rows = state.erase_status().to_owned() + &state.rows;
-        state.rows.clear();
+        let rows = state.erase_status().to_owned() + &mem::take(&mut state.rows);
         (rows, mem::take(&mut state.draft.line))
     }
 
@@ -289,20 +288,19 @@ impl SharedPrompt {
         state.shown.text(state.columns).len()
     }
 
-    /// Accepts Enter if it is our turn and the prompt on the screen says so. Otherwise fails with
-    /// what the user waits for.
-    pub fn accept(&self) -> Result<(), Awaited> {
+    /// Accepts Enter if it is our turn and the prompt on the screen says so, or after a command: then
+    /// rustyline will return the line that it has. Otherwise fails with what the user waits for.
+    pub fn accept(&self, is_command: bool) -> Result<(), Awaited> {
         let mut state = self.lock();
-        if state.shown.peer.is_none() || state.shown.peer != state.turn().peer {
+        let is_asked = state.shown.peer.is_some() && state.shown.peer == state.turn().peer;
+        if !is_asked && !is_command {
             return Err(state.awaited);
         }
-        state.accept();
+        if !state.duplex {
+            state.turn = None;
+        }
+        state.phase = Phase::Away;
         Ok(())
-    }
-
-    /// Accepts Enter after a command, whosever turn it is.
-    pub fn accept_command(&self) {
-        self.lock().accept();
     }
 
     /// Returns the text to draw: the rows that go above the prompt, and the prompt. Returns `None`
@@ -325,11 +323,11 @@ impl SharedPrompt {
             }
             text.push_str(state.erase_status());
             text.push_str(&mem::take(&mut state.rows));
-            if let Some(status) = state.status.clone() {
-                text.push_str(&status);
-                text.push('\n');
-                state.shown_status = Some(status);
+            let status = state.status.clone();
+            if let Some(status) = &status {
+                text += &format!("{status}\n");
             }
+            state.shown_status = status;
             state.shown = state.turn();
         } else if state.phase == Phase::Starting {
             // Keys typed earlier may be waiting, so nothing new is drawn before they are handled.
@@ -337,13 +335,8 @@ impl SharedPrompt {
             state.nudge();
         }
         let prompt = state.shown.text(state.columns);
-        if state.shown.peer.is_some() {
-            text.push_str(&prompt);
-        } else {
-            let dim = state.dim;
-            text.push_str(&format!("{dim}{prompt}{dim:#}"));
-        }
-        Some(text)
+        let style = state.shown.peer.map_or(state.dim, |_| Style::new());
+        Some(text + &format!("{style}{prompt}{style:#}"))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -359,14 +352,6 @@ impl State {
     /// Returns what erases the status from the screen, if it is there.
     fn erase_status(&mut self) -> &'static str {
         self.shown_status.take().map_or("", |_| ERASE_ABOVE)
-    }
-
-    /// Records that rustyline will return the line that it has.
-    fn accept(&mut self) {
-        if !self.duplex {
-            self.turn = None;
-        }
-        self.phase = Phase::Away;
     }
 
     /// Returns whether rustyline is to stop editing the line.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::command::{self, Candidate, Company};
+use rustyline::completion::Pair;
+
+use crate::command::{self, Company};
 use crate::endpoint::Address;
 use crate::event::Peer;
 
@@ -67,14 +69,11 @@ impl Roster {
 
     /// Completes a line of the user's, as [`command::complete`] does.
     #[must_use]
-    pub fn complete(&self, typed: &str) -> (usize, Vec<Candidate>) {
-        let clients = self
-            .present
-            .iter()
-            .filter_map(|(peer, present)| match peer {
-                Peer::Numbered(number) => Some((*number, present.name.as_deref().unwrap_or(""))),
-                Peer::Client | Peer::Server => None,
-            });
+    pub fn complete(&self, typed: &str) -> (usize, Vec<Pair>) {
+        let clients = self.present().filter_map(|(peer, present)| match peer {
+            Peer::Numbered(number) => Some((number, present.name.as_deref().unwrap_or(""))),
+            Peer::Client | Peer::Server => None,
+        });
         command::complete(typed, self.company, clients)
     }
 }

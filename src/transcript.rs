@@ -361,11 +361,9 @@ impl Transcript {
 
     /// Returns a record of `event` that concerns `peer`, without further fields.
     fn about(&self, event: Kind, peer: Peer) -> Record {
+        let state = self.peers.get(&peer);
         Record {
-            peer: self
-                .peers
-                .get(&peer)
-                .and_then(|state| state.address.clone()),
+            peer: state.and_then(|state| state.address.clone()),
             client: match peer {
                 Peer::Numbered(number) => Some(number),
                 Peer::Client | Peer::Server => None,

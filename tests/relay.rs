@@ -132,7 +132,7 @@ fn a_relay_that_is_stopped_goes_on_when_it_is_continued() {
 }
 
 #[test]
-fn a_reset_after_a_message_that_is_joined_is_passed_on() {
+fn a_reset_is_passed_on_after_a_message_that_is_joined() {
     let relay = Relay::start(&["--join", "10s"]);
     let (mut client, mut server) = relay.connect();
     client.write_all(b"one").unwrap();

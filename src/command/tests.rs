@@ -59,7 +59,7 @@ fn words_numbers_and_names_are_completed() {
     let labels = |typed, company| {
         let clients = [(1, "anna"), (2, ""), (12, "\u{202e}ben \u{1f469}")];
         let (start, candidates) = complete(typed, company, clients.into_iter());
-        let text = |candidate: Candidate| (candidate.text, candidate.label);
+        let text = |candidate: Pair| (candidate.replacement, candidate.display);
         (start, candidates.into_iter().map(text).collect::<Vec<_>>())
     };
     let pairs = |pairs: &[(&str, &str)]| {

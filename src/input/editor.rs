@@ -29,7 +29,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::history::{self, LENGTH};
 use super::{HistoryFile, Options, Typed, inputrc};
-use crate::command::{self, Candidate};
+use crate::command;
 use crate::event::Event;
 use crate::event::words::NOTHING_TYPED;
 use crate::prompt::SharedPrompt;
@@ -260,10 +260,9 @@ impl Keys {
         verb: &'static str,
         work: impl FnOnce(&Path) -> rustyline::Result<()>,
     ) {
-        let Some(path) = self.options.history.path() else {
-            return;
-        };
-        if let Err(error) = work(&path) {
+        if let Some(path) = self.options.history.path()
+            && let Err(error) = work(&path)
+        {
             self.options.history = HistoryFile::None;
             let reason = reason(&into_io(error));
             let notice = Event::NoHistory { verb, path, reason };
@@ -345,21 +344,17 @@ impl Completer for Helper {
         if !fits(&candidates) {
             candidates.clear();
         }
-        let pair = |candidate: Candidate| Pair {
-            display: candidate.label,
-            replacement: candidate.text,
-        };
-        Ok((start, candidates.into_iter().map(pair).collect()))
+        Ok((start, candidates))
     }
 }
 
 /// Returns whether a list of `candidates`, in as many columns as there is room for, fits the screen with
 /// the prompt.
-fn fits(candidates: &[Candidate]) -> bool {
+fn fits(candidates: &[Pair]) -> bool {
     let (columns, rows) = terminal_size().map_or((80, 24), |(Width(columns), Height(rows))| {
         (usize::from(columns), usize::from(rows))
     });
-    let widest = candidates.iter().map(|one| one.label.len() + 2).max();
+    let widest = candidates.iter().map(|one| one.display.len() + 2).max();
     let side_by_side = columns / widest.unwrap_or(1).min(columns).max(1);
     candidates.len().div_ceil(side_by_side.max(1)) < rows
 }
@@ -413,14 +408,11 @@ impl Validator for Helper {
     /// that an empty line is no message.
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         let line = context.input();
-        if command::parse(line).is_some() {
-            self.prompt.accept_command();
-            return Ok(ValidationResult::Valid(None));
-        }
+        let is_command = command::parse(line).is_some();
         let is_empty = line.trim_matches(['\r', '\n']).is_empty();
         let mut message = if self.prompt.peer().is_none() || !is_empty || self.prompt.takes_empty()
         {
-            let Err(awaited) = self.prompt.accept() else {
+            let Err(awaited) = self.prompt.accept(is_command) else {
                 return Ok(ValidationResult::Valid(None));
             };
             awaited.nothing_to_answer()
