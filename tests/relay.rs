@@ -116,7 +116,7 @@ fn messages_are_joined() {
 }
 
 #[test]
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 fn a_relay_that_is_stopped_goes_on_when_it_is_continued() {
     use nix::sys::signal::Signal::{SIGCONT, SIGSTOP};
     let relay = Relay::start(&[]);
@@ -124,8 +124,13 @@ fn a_relay_that_is_stopped_goes_on_when_it_is_continued() {
     for _ in 0..3 {
         client.write_all(b"one").unwrap();
         expect_bytes(&mut server, "one");
-        common::signal(relay.process.id(), SIGSTOP);
-        common::signal(relay.process.id(), SIGCONT);
+        let id = relay.process.id();
+        common::signal(id, SIGSTOP);
+        common::wait_until("the stop", || {
+            let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+            status.contains("T (stopped)").then_some(())
+        });
+        common::signal(id, SIGCONT);
         server.write_all(b"two").unwrap();
         expect_bytes(&mut client, "two");
     }

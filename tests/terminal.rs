@@ -836,6 +836,8 @@ fn ctrl_z_and_fg_in_a_shell() {
         terminal.expect(&[&format!(" -> {row}"), rest]);
         terminal.type_keys("y");
         terminal.expect(&[&format!(" -> {row}"), &format!("{rest}y")]);
+        let times = terminal.screen().matches(&format!(" -> {row}")).count();
+        assert_eq!(times, 2, "{}", terminal.screen());
         terminal.type_keys("\r");
         expect_bytes(&mut peer, format!("{draft}y"));
         drop(peer);

@@ -16,12 +16,12 @@ use mio::net::TcpStream;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, getpid, getrlimit, kill_current_process_group, kill_process,
-    kill_process_group, setrlimit,
+    Pid, Resource, Rlimit, Signal, getrlimit, kill_current_process_group, kill_process_group,
+    setrlimit,
 };
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH, SIGXFSZ};
 use signal_hook::{flag, low_level};
 
 use super::{INTERRUPTED_STATUS, Trouble, stdin};
@@ -205,8 +205,9 @@ impl Terminal {
         if let Some((tty, [_, raw])) = SAVED.get() {
             set_mode(tty, raw);
             draw(PASTE_ON);
-            // A program that is stopped is not told of another width.
-            let _ = kill_process(getpid(), Signal::WINCH);
+            // A program that is stopped is not told of another width. This thread handles the signal at
+            // once, and thus before the prompt is redrawn.
+            let _ = low_level::raise(SIGWINCH);
         }
     }
 }
