@@ -153,9 +153,9 @@ pub struct Session {
     current: Option<Peer>,
     /// Whether the message that arrives ends the reply.
     ends_reply: bool,
-    /// The peer whose message was heard last, if its end was not.
+    /// For a program with many peers, the one whose message was heard last, if its end was not.
     speaker: Option<Peer>,
-    /// Whether the part that was heard last ends with a newline.
+    /// Whether the part that was heard of that message last ends with a newline.
     ends_line: bool,
     /// Whether a message was heard since our last line was sent.
     heard: bool,
@@ -358,7 +358,8 @@ impl Session {
             let matches = |until: &Regex| until.is_match(&String::from_utf8_lossy(text));
             self.ends_reply = until.as_ref().map_or(quiet.is_none(), matches);
         }
-        if self.rules.answers_blindly && self.rules.framing.marks_the_end() {
+        let is_read_by_lines = self.rules.answers_blindly && self.rules.framing.marks_the_end();
+        if is_read_by_lines && !self.rules.duplex && matches!(peer, Peer::Numbered(_)) {
             self.count_lines(peer, text, last);
         }
         self.heard |= last;
@@ -366,11 +367,8 @@ impl Session {
     }
 
     /// Has a program owe an answer to each line that it sees beside the last one of a message of `peer`,
-    /// if that is one of many: those within it, and the beginning of one that another has cut.
+    /// one of many: those within it, and the beginning of one that another has cut.
     fn count_lines(&mut self, peer: Peer, text: &[u8], last: bool) {
-        if self.rules.duplex || !matches!(peer, Peer::Numbered(_)) {
-            return;
-        }
         let speaker = mem::replace(&mut self.speaker, (!last).then_some(peer));
         if let Some(other) = speaker.filter(|speaker| *speaker != peer) {
             self.reply_ended(other);

@@ -234,9 +234,9 @@ impl<'a> Chat<'a> {
             return false;
         }
         if self.session.is_duplex() {
-            let mut peers = self.session.peers();
-            return self.session.peers().any(|peer| self.peers.is_there(peer))
-                && peers.all(|peer| self.peers.can_send(peer));
+            let peers = || self.session.peers();
+            return peers().any(|peer| self.peers.is_there(peer))
+                && peers().all(|peer| self.peers.can_send(peer));
         }
         let asked = self.session.asked();
         asked.is_none_or(|peer| self.peers.can_send(peer))

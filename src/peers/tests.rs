@@ -25,6 +25,19 @@ impl Server {
         Self::with(2, limits, Ends::default())
     }
 
+    /// Every message is answered, as a program does it.
+    fn of_program(count: usize) -> (Self, Vec<TcpStream>) {
+        let limits = Limits {
+            max_clients: Some(9),
+            ..Limits::default()
+        };
+        let ends = Ends {
+            answered: true,
+            ..Ends::default()
+        };
+        Self::with(count, limits, ends)
+    }
+
     fn with(count: usize, limits: Limits, ends: Ends) -> (Self, Vec<TcpStream>) {
         let poll = Poll::new().unwrap();
         let address = "127.0.0.1:0".parse().unwrap();
@@ -127,15 +140,7 @@ fn a_line_that_does_not_end_is_reported_once() {
 
 #[test]
 fn those_who_have_left_come_after_the_others_one_a_round() {
-    let limits = Limits {
-        max_clients: Some(9),
-        ..Limits::default()
-    };
-    let ends = Ends {
-        answered: true,
-        ..Ends::default()
-    };
-    let (mut server, mut clients) = Server::with(4, limits, ends);
+    let (mut server, mut clients) = Server::of_program(4);
     // Who waits for an answer.
     let mut owed = Vec::new();
     for client in &mut clients[..3] {
@@ -183,15 +188,7 @@ fn those_who_have_left_come_after_the_others_one_a_round() {
 
 #[test]
 fn a_message_that_waits_for_an_answer_to_nobody_is_not_looked_at_again_and_again() {
-    let limits = Limits {
-        max_clients: Some(2),
-        ..Limits::default()
-    };
-    let ends = Ends {
-        answered: true,
-        ..Ends::default()
-    };
-    let (mut server, mut clients) = Server::with(1, limits, ends);
+    let (mut server, mut clients) = Server::of_program(1);
     let peer = Peer::Numbered(1);
     // More than is read ahead.
     clients[0]
@@ -219,15 +216,7 @@ fn a_message_that_waits_for_an_answer_to_nobody_is_not_looked_at_again_and_again
 
 #[test]
 fn the_rest_of_an_answer_that_a_reset_has_cut_is_not_taken() {
-    let limits = Limits {
-        max_clients: Some(2),
-        ..Limits::default()
-    };
-    let ends = Ends {
-        answered: true,
-        ..Ends::default()
-    };
-    let (mut server, mut clients) = Server::with(1, limits, ends);
+    let (mut server, mut clients) = Server::of_program(1);
     let peer = Peer::Numbered(1);
     clients[0].write_all(b"one\ntwo\n").unwrap();
     server.wait_for(peer, &[], |news| matches!(news, News::Part { .. }));
