@@ -16,7 +16,7 @@ use crate::sys;
 /// The initial size of a read buffer in bytes, if there may be many peers. Most messages fit.
 const SMALL: usize = 4096;
 
-/// The most of the buffer that is kept when nothing is in it.
+/// The most of a buffer that is kept when nothing is in it, if there is one peer.
 const KEPT: usize = 64 * 1024;
 
 /// A part of a received message.
@@ -63,6 +63,7 @@ pub enum Progress {
 /// A connection to a peer. Dropping it closes our side, unless the thread panics: the peer must
 /// not take a crash for the end of the conversation.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each has one meaning")]
 pub struct Connection<S: Stream> {
     stream: S,
     encoder: Encoder,
@@ -83,11 +84,15 @@ pub struct Connection<S: Stream> {
     /// The bytes that the stream has not accepted yet.
     outbox: Vec<u8>,
     sent: Sent,
+    /// Whether the message that was sent last has not ended.
+    within: bool,
     /// The number of bytes handed out as late since we last sent something.
     late: usize,
     /// Whether a message that fits the buffer is handed out whole, so that the messages of many
     /// peers do not mix.
     gathers: bool,
+    /// The number of bytes of a buffer that are kept when nothing is in it.
+    kept: usize,
     /// Whether our side is closed.
     closed: bool,
     /// How long the peer may send nothing then; `None` for as long as it likes.
@@ -101,6 +106,8 @@ pub enum Sent {
     Nothing,
     /// Not all of it was accepted, or the peer has sent nothing since.
     Unconfirmed,
+    /// The same, and it is more than one message.
+    Several,
     /// The peer has sent something since all of it was accepted: with turns, a reply to it.
     Confirmed,
 }
@@ -149,8 +156,10 @@ impl<S: Stream> Connection<S> {
             incoming: Incoming::Anything,
             outbox: Vec::new(),
             sent: Sent::Nothing,
+            within: false,
             late: 0,
             gathers: many,
+            kept: if many { SMALL } else { KEPT },
             closed: false,
             linger: Some(LINGER),
         }
@@ -222,8 +231,14 @@ impl<S: Stream> Connection<S> {
         if !unsent.is_empty() {
             self.outbox.extend_from_slice(unsent);
         }
+        self.encoder.free(self.kept);
         // What a broken connection has not accepted is known to be unsent.
-        self.sent = Sent::Unconfirmed;
+        self.sent = match self.sent {
+            Sent::Unconfirmed | Sent::Several if !self.within => Sent::Several,
+            Sent::Several => Sent::Several,
+            _ => Sent::Unconfirmed,
+        };
+        self.within = !last;
         Ok(joined)
     }
 
@@ -337,9 +352,9 @@ impl<S: Stream> Connection<S> {
     pub fn has_next(&mut self) -> bool {
         if self.start < self.end {
             self.look(Pause::None);
-        } else if self.buffer.len() > KEPT {
+        } else if self.buffer.len() > self.kept {
             // A long message of a silent client takes no memory any more.
-            self.buffer.truncate(KEPT);
+            self.buffer.truncate(self.kept);
             self.buffer.shrink_to_fit();
             (self.start, self.end) = (0, 0);
         }
@@ -453,7 +468,7 @@ impl<S: Stream> Connection<S> {
             }
             Ok(count) => {
                 self.end += count;
-                if self.sent == Sent::Unconfirmed && self.outbox.is_empty() {
+                if self.sent != Sent::Nothing && self.outbox.is_empty() {
                     self.sent = Sent::Confirmed;
                 }
                 if let Reads::Polled { ready, last } = &mut self.reads {

@@ -245,6 +245,19 @@ pub fn parse_host(text: &str) -> Result<Target, String> {
     }
 }
 
+/// Returns `network` as one of IPv4, if it stands for one (RFC 4291, 2.5.5.2): so are clients seen.
+fn unmapped(network: IpNet) -> IpNet {
+    let addr = network.addr();
+    let prefix = network.prefix_len().checked_sub(128 - 32);
+    match (addr, prefix) {
+        (IpAddr::V6(addr), Some(prefix)) => addr
+            .to_ipv4_mapped()
+            .and_then(|addr| IpNet::new(addr.into(), prefix).ok())
+            .unwrap_or(network),
+        _ => network,
+    }
+}
+
 /// Parses a network, `10.0.0.0/8` or `fd00::/8` (RFC 4632), or a single address. Returns an error,
 /// worded for the user, if `text` has another form.
 pub fn parse_network(text: &str) -> Result<IpNet, String> {
@@ -252,6 +265,6 @@ pub fn parse_network(text: &str) -> Result<IpNet, String> {
     let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
     network
         .or_else(address)
-        .map(|network| network.trunc())
+        .map(|network| unmapped(network).trunc())
         .ok_or_else(|| "write an address or a network, as 10.0.0.0/8 or fd00::/8".into())
 }

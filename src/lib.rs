@@ -197,10 +197,11 @@ fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         return Ok(sys::INTERRUPTED_STATUS.into());
     };
     if args.format == ReportFormat::Text {
-        print_line(&say!(
+        let line = say!(
             "{passed} of {made} checks passed.",
             "{passed} von {made} Prüfungen bestanden."
-        ))?;
+        );
+        print_line(&rows(&line, INDENT, &io::stdout()))?;
     }
     Ok(u8::from(!all_passed).into())
 }

@@ -159,10 +159,24 @@ impl Peers {
         let conversation = self.conversations.get(&peer);
         match conversation.map(|found| found.connection.sent()) {
             None | Some(Sent::Nothing) => false,
-            Some(Sent::Unconfirmed) => true,
+            Some(Sent::Unconfirmed | Sent::Several) => true,
             // Without turns, nothing is a reply. A peer that has not read all breaks the connection.
             Some(Sent::Confirmed) => self.rules.ends.duplex && !in_order,
         }
+    }
+
+    /// Returns whether `peer` may not have received everything that was sent to it before our last message.
+    #[must_use]
+    pub fn may_lack_earlier(&self, peer: Peer) -> bool {
+        let conversation = self.conversations.get(&peer);
+        conversation.is_some_and(|found| found.connection.sent() == Sent::Several)
+    }
+
+    /// Returns whether `peer` has closed its side, so that it is soon known why.
+    #[must_use]
+    pub fn is_leaving(&self, peer: Peer) -> bool {
+        let conversation = self.conversations.get(&peer);
+        conversation.is_some_and(|found| found.connection.has_left())
     }
 
     /// Returns whether `peer` has sent the beginning of a message, and not its end.
@@ -365,7 +379,7 @@ impl Peers {
         if mem::take(&mut conversation.is_queued) {
             conversation.queue(peer, &mut self.queues);
         }
-        let at = conversation.deadline(ours, is_full, self.rules);
+        let at = conversation.deadline(peer, ours, is_full, self.rules);
         if at != conversation.timer {
             if let Some(old) = mem::replace(&mut conversation.timer, at) {
                 self.timers.remove(&(old, peer));

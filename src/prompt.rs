@@ -75,6 +75,8 @@ struct State {
     nudged: bool,
     /// Whether a key, and not a nudge, causes the next redraw.
     by_key: bool,
+    /// The prompt of rustyline's own that is on the screen, as during a search of the history.
+    other: Option<String>,
 }
 
 /// The state of rustyline.
@@ -303,13 +305,21 @@ impl SharedPrompt {
         Ok(())
     }
 
-    /// Returns the text to draw: the rows that go above the prompt, and the prompt. Returns `None`
-    /// if rustyline is to stop editing the line now, without drawing.
+    /// Returns the text to draw: the rows that go above the prompt, and the prompt. If a key causes the
+    /// redraw, and it shows a prompt of rustyline's own, that is `other`. Returns `None` if rustyline is to
+    /// stop editing the line now, without drawing.
     #[must_use]
-    pub fn draw(&self) -> Option<String> {
+    pub fn draw(&self, other: Option<&str>) -> Option<String> {
         let mut state = self.lock();
         let mut text = String::new();
-        if !mem::take(&mut state.by_key) {
+        if mem::take(&mut state.by_key) {
+            state.other = other.map(str::to_owned);
+            if state.phase == Phase::Starting {
+                state.phase = Phase::Editing;
+            }
+            // Keys typed earlier may be waiting, so nothing new is drawn before they are handled.
+            state.nudge();
+        } else {
             state.nudged = false;
             if state.wants_to_leave() {
                 state.phase = Phase::Away;
@@ -328,11 +338,13 @@ impl SharedPrompt {
                 text += &format!("{status}\n");
             }
             state.shown_status = status;
-            state.shown = state.turn();
-        } else if state.phase == Phase::Starting {
-            // Keys typed earlier may be waiting, so nothing new is drawn before they are handled.
-            state.phase = Phase::Editing;
-            state.nudge();
+            if state.other.is_none() {
+                state.shown = state.turn();
+            }
+        }
+        // It stays there after a search that was ended by a key which redraws nothing.
+        if let Some(other) = &state.other {
+            return Some(text + other);
         }
         let prompt = state.shown.text(state.columns);
         let style = state.shown.peer.map_or(state.dim, |_| Style::new());

@@ -265,10 +265,11 @@ impl Report {
             }
             Event::Late(peer, part) => {
                 let begins = part.first || self.is_at_start();
+                let is_other = self.speaker.replace(*peer) != Some(*peer);
                 // A program that talks with one peer reads what belongs to its last message.
                 let is_single = !matches!(peer, Peer::Numbered(_));
-                let joins = is_single && matches!(self.stdout, Stdout::Pipe(_));
-                self.say(event, begins && !joins && !self.quiet)
+                let joins = is_single && (self.quiet || matches!(self.stdout, Stdout::Pipe(_)));
+                self.say(event, (begins || is_other) && !joins)
             }
             Event::Called(_) | Event::Stands(_) | Event::Hint(_) => self.notice(self.dim, event),
             Event::Welcome if !self.quiet => self.notice(self.dim, event),
@@ -345,6 +346,7 @@ impl Report {
     /// Ends an incomplete row of the screen. The lines of a program are those of the messages alone.
     fn end_row(&mut self) -> io::Result<()> {
         if let Stdout::Screen(rows) = &mut self.stdout {
+            rows.fit(terminal_columns());
             rows.end_row();
         }
         self.flush()

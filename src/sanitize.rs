@@ -6,7 +6,7 @@ mod tests;
 use std::borrow::Cow;
 
 use unicode_segmentation::UnicodeSegmentation as _;
-use unicode_width::UnicodeWidthChar as _;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::wrap::max_width;
 
@@ -77,6 +77,13 @@ const MAX_MARKS: usize = 8;
 
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
 
+/// What asks for the character before it as text, and as an emoji.
+const TEXT_STYLE: char = '\u{fe0e}';
+const EMOJI_STYLE: char = '\u{fe0f}';
+
+/// What makes a key of the character before it, as in the emoji of digits.
+const KEYCAP: char = '\u{20e3}';
+
 /// Appends `grapheme`, a user-perceived character, and escapes what is unsafe in it.
 fn push_grapheme(safe: &mut String, grapheme: &str) {
     // Many text protocols end a line with CRLF, so it counts as a newline.
@@ -87,6 +94,7 @@ fn push_grapheme(safe: &mut String, grapheme: &str) {
     let mut chars = grapheme.chars().peekable();
     let mut marks = 0;
     let mut has_base = false;
+    let mut before = None;
     while let Some(c) = chars.next() {
         let is_mark = is_zero_width(c);
         marks += usize::from(is_mark);
@@ -95,9 +103,14 @@ fn push_grapheme(safe: &mut String, grapheme: &str) {
             // A joiner between two emoji or two letters of an Indic script is part of the
             // text (UAX #29, GB11 and GB9c). Anywhere else it is only invisible.
             ZERO_WIDTH_JOINER => chars.peek().is_some_and(|next| !is_zero_width(*next)),
+            TEXT_STYLE | EMOJI_STYLE => match before {
+                Some('0'..='9' | '#' | '*') => chars.peek() == Some(&KEYCAP),
+                before => before.is_some_and(has_two_styles),
+            },
             _ if is_mark => has_base && marks <= MAX_MARKS,
             _ => true,
         };
+        before = Some(c);
         has_base |= is_safe && !is_mark;
         match c {
             '\t' => safe.push_str("    "),
@@ -106,6 +119,16 @@ fn push_grapheme(safe: &mut String, grapheme: &str) {
             _ => safe.extend(c.escape_unicode()),
         }
     }
+}
+
+/// Returns whether `c`, which is not ASCII, can be drawn as text and as an emoji, so that what asks for
+/// one of them is not only invisible (UTS #51, ED-8a).
+fn has_two_styles(c: char) -> bool {
+    // These are as wide in either style.
+    let is_wide = "\u{3030}\u{303d}\u{3297}\u{3299}\u{1f202}\u{1f237}".contains(c);
+    let width = c.width().unwrap_or_default();
+    let is_other = |style: &char| String::from_iter([c, *style]).width() != width;
+    is_wide || [TEXT_STYLE, EMOJI_STYLE].iter().any(is_other)
 }
 
 /// Returns whether `c` is unsafe, or unsafe in some positions.
@@ -122,7 +145,8 @@ fn is_zero_width(c: char) -> bool {
 ///
 /// These are the control characters except the newline; Unicode's default-ignorable code
 /// points (`DerivedCoreProperties.txt`), which include the bidi controls and the zero-width
-/// characters; the line and paragraph separators; and the interlinear annotation characters.
+/// characters; the line and paragraph separators; and those of its format characters (`Cf`) that show
+/// nothing themselves.
 ///
 /// The zero-width joiner and the emoji variation selectors (U+FE0E, U+FE0F) are not included,
 /// as emoji contain them. [`push_grapheme`] decides by their position.
@@ -134,6 +158,6 @@ pub(crate) fn is_unsafe(c: char) -> bool {
             | '\u{200b}' | '\u{200c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0d}'
             | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
-            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
             | '\u{e0000}'..='\u{e0fff}')
 }

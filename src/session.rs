@@ -1,13 +1,16 @@
 //! The turn-taking that `serve` and `connect` share: a pure state machine, told of each event by a
 //! method that returns what to do, without sockets, threads or clocks.
 
-use std::collections::{BTreeMap, VecDeque};
+mod owed;
+
+use std::collections::BTreeMap;
 use std::mem;
 use std::time::Duration;
 
 use memchr::memchr_iter;
 use regex_lite::Regex;
 
+use self::owed::Owed;
 use crate::event::{Awaited, Parting, Peer, Prompt};
 use crate::framing::Framing;
 
@@ -143,9 +146,7 @@ enum Turn {
 pub struct Session {
     rules: Rules,
     turns: BTreeMap<Peer, Turn>,
-    /// The peers that wait for an answer, the longest-waiting first. `None` stands for a peer that
-    /// is gone, but whose answer the user will still give.
-    owed: VecDeque<Option<Peer>>,
+    owed: Owed,
     /// Whether a part of a line was taken, but not its end.
     in_line: bool,
     input_ended: bool,
@@ -168,7 +169,7 @@ impl Session {
         Self {
             rules,
             turns: BTreeMap::new(),
-            owed: VecDeque::new(),
+            owed: Owed::default(),
             in_line: false,
             input_ended: false,
             current: None,
@@ -184,7 +185,7 @@ impl Session {
     pub fn prompt(&self) -> Prompt {
         Prompt {
             peer: self.asked(),
-            waiting: self.owed.iter().flatten().count().saturating_sub(1),
+            waiting: self.owed.count().saturating_sub(1),
         }
     }
 
@@ -257,8 +258,8 @@ impl Session {
     #[must_use]
     pub fn asked(&self) -> Option<Peer> {
         let owed = match self.owed.front() {
-            Some(None) => self.owed.iter().find_map(|owed| *owed),
-            front => front.copied().flatten(),
+            Some(None) => self.owed.waiting().next(),
+            front => front.flatten(),
         };
         if !self.rules.duplex {
             return owed;
@@ -279,7 +280,7 @@ impl Session {
     /// Returns whether `peer` waits for an answer.
     #[must_use]
     pub fn is_owed(&self, peer: Peer) -> bool {
-        self.owed.contains(&Some(peer))
+        self.owed.waiting().any(|owed| owed == peer)
     }
 
     /// Returns the peers that a line to all goes to: those that wait for an answer, the
@@ -289,7 +290,7 @@ impl Session {
         if self.rules.duplex {
             self.peers().collect()
         } else {
-            self.owed.iter().copied().flatten().collect()
+            self.owed.waiting().collect()
         }
     }
 
@@ -302,8 +303,8 @@ impl Session {
             self.is_owed(peer)
         };
         if can {
-            self.owed.retain(|owed| *owed != Some(peer));
-            self.owed.push_front(Some(peer));
+            self.owed.remove(Some(peer));
+            self.owed.push_front(peer);
         }
         can
     }
@@ -311,9 +312,9 @@ impl Session {
     /// Moves the peer that has waited longest for an answer behind all others that wait. Returns
     /// whether there are others.
     pub fn skip(&mut self) -> bool {
-        let can = self.owed.len() > 1;
+        let can = self.owed.has_others();
         if can {
-            self.owed.rotate_left(1);
+            self.owed.skip();
         }
         can
     }
@@ -341,7 +342,7 @@ impl Session {
         if speaks_first {
             self.turns.insert(peer, Turn::Ours);
             if !self.rules.duplex {
-                self.owed.push_back(Some(peer));
+                self.owed.push(peer, 1);
             }
         } else {
             self.turns.insert(peer, Turn::Opening);
@@ -380,33 +381,39 @@ impl Session {
         let goes_on = self.ends_line && speaker == Some(peer);
         self.ends_line = *end == b'\n';
         let within = memchr_iter(b'\n', text).count() - usize::from(self.ends_line);
-        for _ in 0..within + usize::from(goes_on) {
-            self.reply_ended(peer);
+        let lines = within + usize::from(goes_on);
+        if lines > 0 {
+            self.owe(peer, lines);
         }
     }
 
     /// Handles the end of a message or reply of `peer`. Returns what [`Session::heard`] does.
     pub fn reply_ended(&mut self, peer: Peer) -> bool {
         if self.rules.duplex {
-            if self.turns.len() > 1 && !self.owed.contains(&Some(peer)) {
-                self.owed.push_back(Some(peer));
+            if self.turns.len() > 1 && !self.is_owed(peer) {
+                self.owed.push(peer, 1);
             }
             return false;
         }
+        self.owe(peer, 1);
+        self.input_ended
+    }
+
+    /// Has the user owe `count` answers, at least one, to `peer`.
+    fn owe(&mut self, peer: Peer, count: usize) {
         if let Some(turn) = self.turns.get_mut(&peer) {
             // A message that is shown in our turn is from a peer that has left, and needs no
             // answer. A user who answers blindly cannot know this, and answers it too.
             if *turn != Turn::Ours || self.rules.answers_blindly {
                 *turn = Turn::Ours;
-                self.owed.push_back(Some(peer));
+                self.owed.push(peer, count);
             }
         }
-        self.input_ended
     }
 
     /// Gives the turn to `peer`, who was answered without a line of the user's.
     pub fn give_turn(&mut self, peer: Peer) {
-        self.owed.retain(|owed| *owed != Some(peer));
+        self.owed.remove(Some(peer));
         if let Some(turn) = self.turns.get_mut(&peer) {
             *turn = Turn::Reply;
         }
@@ -429,7 +436,7 @@ impl Session {
             let named = to.filter(|to| self.turns.contains_key(to));
             named.or_else(|| self.asked()).map(Some)
         } else {
-            self.owed.front().copied()
+            self.owed.front()
         };
         match front {
             Some(Some(peer)) if to.is_none_or(|to| to == peer) => {
@@ -440,7 +447,7 @@ impl Session {
                     return Entered::Send(peer);
                 }
                 if !self.rules.duplex {
-                    self.owed.pop_front();
+                    self.owed.pop();
                 }
                 self.remove(peer);
                 Entered::Bye(peer)
@@ -459,7 +466,7 @@ impl Session {
         self.heard = false;
         if self.rules.duplex {
             self.in_line = !last;
-            self.owed.retain(|owed| *owed != self.current);
+            self.owed.remove(self.current);
             return;
         }
         if let Some(peer) = self.end_line(last) {
@@ -488,7 +495,7 @@ impl Session {
             return false;
         }
         // The rest of the line has no recipient either.
-        let front = self.owed.front_mut().and_then(Option::take);
+        let front = self.owed.abandon_next();
         self.end_line(last);
         // What a client had still said before it left is shown next.
         if let Some(peer) = front.filter(|peer| self.answers_blindly(*peer)) {
@@ -501,7 +508,7 @@ impl Session {
     /// answered.
     fn end_line(&mut self, last: bool) -> Option<Peer> {
         self.in_line = !last;
-        if last { self.owed.pop_front()? } else { None }
+        if last { self.owed.pop()? } else { None }
     }
 
     /// Handles the end of the user's input.
@@ -545,11 +552,9 @@ impl Session {
         self.speaker.take_if(|speaker| *speaker == peer);
         self.current.take_if(|current| *current == peer);
         if self.rules.answers_blindly {
-            for owed in &mut self.owed {
-                owed.take_if(|owed| *owed == peer);
-            }
+            self.owed.abandon(peer);
         } else {
-            self.owed.retain(|owed| *owed != Some(peer));
+            self.owed.remove(Some(peer));
         }
         self.turns.remove(&peer)
     }

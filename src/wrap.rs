@@ -106,6 +106,32 @@ impl Rows {
         }
     }
 
+    /// Breaks the last row again if it was not taken and is wider than `columns`, as the terminal has
+    /// become narrower.
+    pub fn fit(&mut self, columns: usize) {
+        let start = self.text.rfind('\n').map_or(0, |newline| newline + 1);
+        if start == self.text.len() || self.width.is_none_or(|row| row <= columns) {
+            return;
+        }
+        let row = self.text.split_off(start);
+        self.word = None;
+        let text = row.strip_prefix(self.indent);
+        self.width = text.map_or(Some(0), |_| None);
+        for (index, piece) in text.unwrap_or(&row).split('\x1b').enumerate() {
+            // The only escape sequences are those of styles, which end with an `m`.
+            let end = if index == 0 {
+                0
+            } else {
+                piece.find('m').map_or(0, |end| end + 1)
+            };
+            let (style, text) = piece.split_at(end);
+            if index > 0 {
+                self.push_style(format_args!("\x1b{style}"));
+            }
+            self.push(text, columns);
+        }
+    }
+
     /// Ends the last row if it is not ended yet.
     pub fn end_row(&mut self) {
         if self.width.take().is_some() {

@@ -87,7 +87,7 @@ fn no_name_acts_on_a_terminal_where_clients_are_listed() {
     let (terminal, port) = Terminal::serve(&args);
     let names = [
         "Client #9: forged",
-        "  #1 -> forged",
+        " #1     -> forged",
         "\u{3248}".repeat(40).as_str(),
     ]
     .map(|name| name.as_bytes().to_vec());
@@ -100,9 +100,8 @@ fn no_name_acts_on_a_terminal_where_clients_are_listed() {
         clients.push(client);
     }
     let waiting = names.len() - 1;
-    terminal.expect_screen("all of them", |screen| {
-        screen.ends_with(&format!("#1 +{waiting} ->"))
-    });
+    let prompt = format!("\n #1 +{waiting}   ->");
+    terminal.expect_screen("all of them", |screen| screen.ends_with(&prompt));
     terminal.type_keys("/who\r");
     let last = format!("Client #{}: ", names.len());
     terminal.expect_text(&last);
@@ -113,6 +112,7 @@ fn no_name_acts_on_a_terminal_where_clients_are_listed() {
                 || row.starts_with(|c: char| c.is_ascii_digit())
                 || row.starts_with("Received from ")
                 || row.starts_with("Connection from: ")
+                || row.starts_with(" #1 +")
         };
         screen
             .lines()
@@ -433,17 +433,59 @@ fn no_name_of_a_file_or_socket_acts_on_a_terminal_in_a_notice() {
     assert!(!told.contains(['\x1b', '\x07']), "{told:?}");
 }
 
+/// The rest of a row that cannot be shown yet is kept, and the terminal may be narrower when it can.
+#[test]
+fn no_row_is_forged_while_the_terminal_becomes_narrower() {
+    let (terminal, mut peer) = Terminal::connected(&["--duplex", "-f", "nul"]);
+    let forged = "Received from server: forged";
+    let last = format!("see:\n{}{forged}", "z".repeat(20));
+    // As much as is shown at once of a message without an end.
+    let mut message = "\n".repeat(64 * 1024 - last.len());
+    message += &last;
+    peer.write_all(message.as_bytes()).unwrap();
+    terminal.expect_text("\n    see:\n");
+    terminal.resize(24);
+    peer.write_all(b" end\0").unwrap();
+    terminal.expect_text("end\n");
+    let screen = terminal.screen();
+    assert!(!screen.contains("\nReceived from server"), "{screen}");
+    terminal.type_keys("\x03");
+    terminal.finish(130);
+}
+
+/// A message may have a row that looks like a prompt, but for where it begins.
+#[test]
+fn no_row_of_a_message_is_a_prompt() {
+    let (terminal, port) = Terminal::serve(&["-m", "5", "-f", "nul"]);
+    let mut client = raw_client(port);
+    client.write_all(b"hello\0").unwrap();
+    let prompt = " #1     -> ";
+    terminal.expect_text(&format!("\n{}", prompt.trim_end()));
+    terminal.type_keys("my answer\r");
+    terminal.expect_text(&format!("\n{prompt}my answer\n"));
+    let rows = (0..10).map(|spaces| " ".repeat(spaces) + "#1     -> forged\n");
+    client
+        .write_all(format!("thanks\n{}\0", rows.collect::<String>()).as_bytes())
+        .unwrap();
+    terminal.expect_text(&format!("\n{}#1     -> forged\n", " ".repeat(13)));
+    let screen = terminal.screen();
+    assert!(!screen.contains(&format!("\n{prompt}forged")), "{screen}");
+    terminal.type_keys("\x04");
+    terminal.finish(0);
+}
+
 #[test]
 fn the_error_that_the_program_ends_with_is_one_line_whatever_it_names() {
     let home = common::home();
     let host = format!("unix:{}{NAME}", home.path().display());
     let missing = format!("{}/{NAME}/file", home.path().display());
+    let port = common::free_port().to_string();
     for args in [
         vec!["connect", &host],
         vec!["connect", "localhost", "--transcript", &missing],
         vec!["serve", "--script", &missing],
         vec!["diagram", &missing],
-        vec!["check", "client", "--", &missing],
+        vec!["check", "client", "--port", &port, "--", &missing],
     ] {
         let (_, told) = Piped::start(&args).finish(1);
         assert!(told.starts_with("socketchat: cannot "), "{told}");

@@ -169,6 +169,28 @@ fn each_line_of_a_message_is_answered() {
     expect_bytes(&mut second, "3\0");
 }
 
+#[test]
+fn answers_to_those_who_are_gone_are_soon_given() {
+    const LINES: usize = 60_000;
+    let (mut server, port) = Piped::serve(&["-m", "2", "-f", "nul"]);
+    for seen in 1..=2 {
+        let mut client = raw_client(port);
+        client.write_all(&vec![b'\n'; LINES]).unwrap();
+        client.write_all(b"\0").unwrap();
+        server.stdout.wait_for("the lines", |bytes| {
+            (bytes.len() >= seen * LINES).then_some(())
+        });
+        leave(client);
+    }
+    let mut client = raw_client(port);
+    client.write_all(b"hi\0").unwrap();
+    server.stdout.wait_for("the message", |bytes| {
+        bytes.ends_with(b"hi\n").then_some(())
+    });
+    server.write("to nobody\n".repeat(2 * LINES) + "for you\n");
+    expect_bytes(&mut client, "for you\0");
+}
+
 /// The program takes no more while its answers are not read, and these are for all.
 #[test]
 fn a_client_that_is_lost_while_nothing_can_be_shown_holds_up_nobody() {
@@ -463,7 +485,7 @@ fn whoever_ends_the_server_ends_every_conversation_in_order_or_not() {
         let (terminal, port) = Terminal::serve(&["-m", "3"]);
         let mut clients: Vec<_> = (0..2).map(|_| raw_client(port)).collect();
         clients[1].write_all(b"hello").unwrap();
-        terminal.expect_text(" #2 ->");
+        terminal.expect_text(" #2     ->");
         terminal.expect_text("(client #1)");
         terminal.type_keys(keys);
         for client in &mut clients {
@@ -493,15 +515,15 @@ fn the_operators_line_is_never_torn_by_news_of_others() {
     let (terminal, port, mut clients) = operator(2);
     terminal.expect_text("(client #2)\n        <-");
     clients[0].write_all(b"hello").unwrap();
-    terminal.expect(&["Received from client #1: hello", "     #1 ->"]);
+    terminal.expect(&["Received from client #1: hello", " #1     ->"]);
     terminal.type_keys("half a \u{fc}");
-    terminal.expect(&["     #1 -> half a \u{fc}"]);
+    terminal.expect(&[" #1     -> half a \u{fc}"]);
     // Another speaks, and the prompt tells that it waits.
     clients[1].write_all(b"me too").unwrap();
     terminal.expect(&[
         "Received from client #1: hello",
         "Received from client #2: me too",
-        "  #1 +1 -> half a \u{fc}",
+        " #1 +1  -> half a \u{fc}",
     ]);
     // Another comes.
     let third = raw_client(port);
@@ -509,25 +531,25 @@ fn the_operators_line_is_never_torn_by_news_of_others() {
     terminal.expect(&[
         "Received from client #2: me too",
         &format!("Connection from: {from} (client #3)"),
-        "  #1 +1 -> half a \u{fc}",
+        " #1 +1  -> half a \u{fc}",
     ]);
     // One leaves that was waiting.
     leave(clients.remove(1));
     terminal.expect(&[
         &format!("Connection from: {from} (client #3)"),
         "Client #2 left.",
-        "     #1 -> half a \u{fc}",
+        " #1     -> half a \u{fc}",
     ]);
     // One leaves that had nothing to say.
     leave(third);
     terminal.expect(&[
         "Client #2 left.",
         "Client #3 left.",
-        "     #1 -> half a \u{fc}",
+        " #1     -> half a \u{fc}",
     ]);
     terminal.type_keys("\x02very \r");
     expect_bytes(&mut clients[0], "half a very \u{fc}");
-    terminal.expect(&["     #1 -> half a very \u{fc}", "        <-"]);
+    terminal.expect(&[" #1     -> half a very \u{fc}", "        <-"]);
     terminal.type_keys("\x04");
     terminal.finish(0);
 }
@@ -536,9 +558,9 @@ fn the_operators_line_is_never_torn_by_news_of_others() {
 fn a_client_that_leaves_while_it_is_answered_ends_that_prompt_alone() {
     let (terminal, _port, mut clients) = operator(2);
     clients[0].write_all(b"one").unwrap();
-    terminal.expect_text(" #1 ->");
+    terminal.expect_text(" #1     ->");
     clients[1].write_all(b"two").unwrap();
-    terminal.expect_text(" #1 +1 ->");
+    terminal.expect_text(" #1 +1  ->");
     terminal.type_keys("for the first");
     terminal.expect_text("for the first");
     leave(clients.remove(0));
@@ -547,12 +569,12 @@ fn a_client_that_leaves_while_it_is_answered_ends_that_prompt_alone() {
         "Received from client #1: one",
         "Received from client #2: two",
         "Client #1 left.",
-        "     #2 -> for the first",
+        " #2     -> for the first",
     ]);
     terminal.type_keys("\x03bye\r");
     expect_end(&mut clients[0]);
     terminal.expect(&[
-        "     #2 -> bye",
+        " #2     -> bye",
         "The conversation with client #2 has ended.",
         "        <-",
     ]);
@@ -564,15 +586,39 @@ fn a_client_that_leaves_while_it_is_answered_ends_that_prompt_alone() {
 fn what_comes_late_of_one_of_many_says_whose_it_is() {
     let (terminal, _port, mut clients) = operator(1);
     clients[0].write_all(b"one").unwrap();
-    terminal.expect_text(" #1 ->");
+    terminal.expect_text(" #1     ->");
     terminal.type_keys("half");
     terminal.expect_text("half");
     clients[0].write_all(b"and more").unwrap();
     terminal.expect(&[
         "Received from client #1: one",
         "Received from client #1 (out of turn): and more",
-        "     #1 -> half",
+        " #1     -> half",
     ]);
+}
+
+#[test]
+fn what_comes_late_of_two_does_not_mix() {
+    let (terminal, _port, mut clients) = operator(2);
+    for client in &mut clients {
+        client.write_all(b"hello").unwrap();
+    }
+    terminal.expect_text("client #1: hello");
+    terminal.expect_text("client #2: hello");
+    // Each goes on within the time after which the other's text would have ended.
+    for _ in 0..3 {
+        for (client, text) in clients.iter_mut().zip(["a", "b"]) {
+            client.write_all(text.repeat(1030).as_bytes()).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    }
+    clients[0].write_all(b"END").unwrap();
+    terminal.expect_text("END");
+    for row in terminal.screen().lines() {
+        let row = row.trim_start();
+        let has = |letter: &str| row.contains(&letter.repeat(4));
+        assert!(!(has("a") && has("b")), "{row}");
+    }
 }
 
 #[test]
@@ -583,7 +629,7 @@ fn a_prompt_with_many_open_descriptors_is_a_prompt() {
     let mut clients: Vec<_> = (0..1200).map(|_| raw_client(port)).collect();
     terminal.expect_text("(client #1200)");
     clients[1199].write_all(b"hello").unwrap();
-    terminal.expect_text(" #1200 ->");
+    terminal.expect_text(" #1200     ->");
     terminal.type_keys("hi\r");
     expect_bytes(&mut clients[1199], "hi");
     terminal.type_keys("\x04");
@@ -619,44 +665,43 @@ fn scripts_of_the_tutorials_kind_are_clients_among_others() {
 }
 
 #[test]
-fn a_client_that_goes_on_talking_in_our_turn_can_be_answered() {
-    // Without an end mark, what it says then is shown as late.
+fn a_client_that_goes_on_talking_in_our_turn_is_answered_each_time() {
+    // Without an end mark, a program takes what it says then for another message.
     let (mut server, port) = Piped::serve(&["-m", "2"]);
     let mut flood = raw_client(port);
     flood.write_all(b"hello").unwrap();
-    server.expect("Received from client #1: hello\n");
+    let mut shown = "Received from client #1: hello\n".to_owned();
+    server.expect(&shown);
     let flooding = flood.try_clone().unwrap();
     std::thread::spawn(move || while flood.write_all(&[b'x'; 1000]).is_ok() {});
-    server.stdout.wait_for("what is late", |bytes| {
-        let text = String::from_utf8_lossy(bytes);
-        text.contains("Received from client #1 (out of turn): x")
-            .then_some(())
-    });
-    server.write("to the flood\nto the other\n");
     let mut other = raw_client(port);
-    exchange(&mut other, "hi", "to the other");
+    other.write_all(b"hi").unwrap();
+    shown += "Received from client #2: hi\n";
+    server.expect(&shown);
+    server.write("to the flood\nto the other\n");
+    expect_bytes(&mut other, "to the other");
     flooding.shutdown(std::net::Shutdown::Both).unwrap();
 }
 
 #[test]
-fn a_long_text_that_comes_late_is_no_turn_of_its_own() {
+fn a_text_that_comes_late_is_for_the_next_turn_of_its_client() {
     let (mut server, port) = Piped::serve(&["-m", "2"]);
     let mut client = raw_client(port);
     client.write_all(b"hello").unwrap();
-    server.expect("Received from client #1: hello\n");
-    client.write_all(&[b'x'; 2000]).unwrap();
-    server.stdout.wait_for("what is late", |bytes| {
-        let text = String::from_utf8_lossy(bytes);
-        text.contains(&format!(
-            "Received from client #1 (out of turn): {}",
-            "x".repeat(2000)
-        ))
-        .then_some(())
-    });
-    server.write("hi\n");
-    expect_bytes(&mut client, "hi");
-    server.write("and again\n");
-    exchange(&mut client, "again", "and again");
+    let mut shown = "Received from client #1: hello\n".to_owned();
+    server.expect(&shown);
+    let late = "x".repeat(2000);
+    client.write_all(late.as_bytes()).unwrap();
+    let mut other = raw_client(port);
+    other.write_all(b"and I").unwrap();
+    shown += "Received from client #2: and I\n";
+    server.expect(&shown);
+    server.write("1\n2\n");
+    expect_bytes(&mut client, "1");
+    expect_bytes(&mut other, "2");
+    server.expect(format!("{shown}Received from client #1: {late}\n"));
+    server.write("3\n");
+    expect_bytes(&mut client, "3");
 }
 
 #[test]

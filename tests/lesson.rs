@@ -169,6 +169,26 @@ fn a_connect_that_waits_is_told_at_a_terminal_and_in_a_pipe() {
 }
 
 #[test]
+fn calls_are_told_at_once_also_after_the_end_of_the_input() {
+    let (listener, port) = raw_server();
+    let args = ["--explain", "-f", "line", "--linger", "20s"];
+    let mut client = Piped::connect(port, &args);
+    client.write("hello\n");
+    client.close_stdin();
+    let mut peer = accept(&listener);
+    expect_bytes(&mut peer, "hello\n");
+    peer.write_all(b"hi\n").unwrap();
+    common::expect_end(&mut peer);
+    peer.write_all(b"half a line").unwrap();
+    client.stderr.wait_for("the call", |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        text.contains("\"half a line\"").then_some(())
+    });
+    drop(peer);
+    client.finish(0);
+}
+
+#[test]
 fn each_failure_is_explained() {
     let port = free_port();
     let (_, stderr) = Piped::connect(port, &["--explain"]).finish(1);
@@ -252,12 +272,12 @@ fn it_is_told_above_the_prompt_and_with_many_whose_call_it_is() {
     let (terminal, port) = Terminal::serve(&["-m", "2", "--explain", "--color", "never"]);
     let mut client = raw_client(port);
     client.write_all(b"hello").unwrap();
-    terminal.expect_text(" #1 ->");
+    terminal.expect_text(" #1     ->");
     terminal.type_keys("half");
     terminal.expect_text("half");
     let mut other = raw_client(port);
     other.write_all(b"me too").unwrap();
-    terminal.expect_text(" #1 +1 -> half");
+    terminal.expect_text(" #1 +1  -> half");
     terminal.expect_text("#2 recv(");
     terminal.expect_text("\"me too\"");
 }
@@ -506,10 +526,10 @@ fn a_long_message_is_one_event_whose_text_is_cut() {
 fn a_late_text_that_our_answer_cuts_off_is_an_event_of_its_own() {
     let folder = common::home();
     let path = path_in(&folder, "server.jsonl");
-    let (mut server, port) = Piped::serve(&["-m", "2", "--transcript", &path]);
+    let (mut server, port) = Piped::serve(&["--transcript", &path]);
     let mut client = raw_client(port);
     client.write_all(b"hello").unwrap();
-    server.expect("Received from client #1: hello\n");
+    server.expect("Received from connected client: hello\n");
     client.write_all(&[b'x'; 2000]).unwrap();
     server.stdout.wait_for("what is late", |bytes| {
         bytes.ends_with(&[b'x'; 2000]).then_some(())

@@ -31,23 +31,23 @@ fn json(name: &str, text: &str) -> String {
 #[test]
 fn the_next_line_goes_to_the_client_that_was_chosen() {
     let (terminal, _, mut clients) = operator(&[], 3);
-    terminal.expect(&["  #1 +2 ->"]);
+    terminal.expect(&[" #1 +2  ->"]);
     terminal.type_keys("/to 3\r");
-    terminal.expect(&["  #1 +2 -> /to 3", "  #3 +2 ->"]);
+    terminal.expect(&[" #1 +2  -> /to 3", " #3 +2  ->"]);
     terminal.type_keys("three\r");
     expect_bytes(&mut clients[2], "three\n");
-    terminal.expect(&["  #1 +1 ->"]);
+    terminal.expect(&[" #1 +1  ->"]);
     terminal.type_keys("/to #3\r");
-    terminal.expect(&["It is client #3's turn.", "  #1 +1 ->"]);
+    terminal.expect(&["It is client #3's turn.", " #1 +1  ->"]);
     terminal.type_keys("/to 7\r");
-    terminal.expect(&["There is no client #7.", "  #1 +1 ->"]);
+    terminal.expect(&["There is no client #7.", " #1 +1  ->"]);
     terminal.type_keys("/skip\r");
-    terminal.expect(&["  #1 +1 -> /skip", "  #2 +1 ->"]);
+    terminal.expect(&[" #1 +1  -> /skip", " #2 +1  ->"]);
     terminal.type_keys("two\r");
     expect_bytes(&mut clients[1], "two\n");
-    terminal.expect(&["     #1 ->"]);
+    terminal.expect(&[" #1     ->"]);
     terminal.type_keys("/skip\r");
-    terminal.expect(&["Nobody else waits.", "     #1 ->"]);
+    terminal.expect(&["Nobody else waits.", " #1     ->"]);
     terminal.type_keys("one\r");
     expect_bytes(&mut clients[0], "one\n");
     terminal.expect(&["        <-"]);
@@ -64,16 +64,16 @@ fn all_who_wait_are_answered_at_once() {
     let mut silent = raw_client(port);
     terminal.expect_text("(client #4)");
     terminal.type_keys("/to 2\r");
-    terminal.expect(&["  #2 +2 ->"]);
+    terminal.expect(&[" #2 +2  ->"]);
     terminal.type_keys("/all  good  day\r");
     for client in &mut clients {
         expect_bytes(client, "good  day\n");
     }
-    terminal.expect(&["  #2 +2 -> /all  good  day", "        <-"]);
+    terminal.expect(&[" #2 +2  -> /all  good  day", "        <-"]);
     terminal.type_keys("/all again\r");
     terminal.expect(&["Nobody waits for an answer.", "        <-"]);
     silent.write_all(b"me\n").unwrap();
-    terminal.expect(&["Received from client #4: me", "     #4 ->"]);
+    terminal.expect(&["Received from client #4: me", " #4     ->"]);
     terminal.type_keys("you\r");
     expect_bytes(&mut silent, "you\n");
     terminal.type_keys("\x04");
@@ -91,7 +91,7 @@ fn without_turns_anybody_can_be_chosen_and_all_are_told() {
         })
         .collect();
     terminal.type_keys("/to 2\r");
-    terminal.expect_text(" #2 ->");
+    terminal.expect_text(" #2     ->");
     terminal.type_keys("two\r");
     expect_bytes(&mut clients[1], "two\n");
     terminal.type_keys("/all everybody\r");
@@ -125,7 +125,7 @@ fn who_is_there_is_told_with_names_turns_and_times() {
     let forged = format!("\x1b[2J\u{202e}anna\nClient #9: {}", "x".repeat(99));
     let line = json(&forged, "hi");
     clients[0].write_all(line.as_bytes()).unwrap();
-    terminal.expect_text("     #1 ->");
+    terminal.expect_text(" #1     ->");
     terminal.type_keys("/who\r");
     terminal.expect_screen("who", |screen| {
         let rows: Vec<_> = screen.lines().collect();
@@ -136,7 +136,7 @@ fn who_is_there_is_told_with_names_turns_and_times() {
             && whole.contains("anna")
             && whole.contains("; waits for you for ")
             && whole.contains("|Client #2: 127.0.0.1:")
-            && whole.contains("; has the turn ")
+            && whole.contains("; has the turn|")
     });
     assert!(!terminal.raw().windows(4).any(|bytes| bytes == b"\x1b[2J"));
     drop(clients);
@@ -207,21 +207,21 @@ fn commands_numbers_and_names_are_completed() {
         terminal.expect_text(&format!("(client #{number}): hi"));
         clients.push(client);
     }
-    terminal.expect_text("  #1 +2 ->");
+    terminal.expect_text(" #1 +2  ->");
     terminal.type_keys("/k\t");
-    terminal.expect(&["  #1 +2 -> /kick"]);
+    terminal.expect(&[" #1 +2  -> /kick"]);
     terminal.type_keys("\t");
-    terminal.expect(&["1 anna     2 ben?[2J  3 alex", "  #1 +2 -> /kick"]);
+    terminal.expect(&["1 anna     2 ben?[2J  3 alex", " #1 +2  -> /kick"]);
     // News above the prompt leave what is typed.
     let mut more = raw_client(port);
     terminal.expect_text("(client #4)");
     more.write_all(json("eve", "me too").as_bytes()).unwrap();
-    terminal.expect(&["Received from eve (client #4): me too", "  #1 +3 -> /kick"]);
+    terminal.expect(&["Received from eve (client #4): me too", " #1 +3  -> /kick"]);
     terminal.type_keys("ale\t");
-    terminal.expect(&["  #1 +3 -> /kick 3"]);
+    terminal.expect(&[" #1 +3  -> /kick 3"]);
     terminal.type_keys("\r");
     expect_end(&mut clients[2]);
-    terminal.expect(&["The conversation with client #3 has ended.", "  #1 +2 ->"]);
+    terminal.expect(&["The conversation with client #3 has ended.", " #1 +2  ->"]);
     terminal.type_keys("\x04");
     terminal.finish(0);
 }
@@ -248,6 +248,52 @@ fn a_list_that_does_not_fit_is_not_shown() {
     terminal.finish(130);
 }
 
+/// The terminal would break its rows, and one might begin with what a client calls itself.
+#[test]
+fn a_list_that_is_too_wide_is_not_shown() {
+    let (terminal, port) = Terminal::serve(&["-m", "5", "-f", "json"]);
+    let mut clients = Vec::new();
+    for number in [1, 2] {
+        let mut client = raw_client(port);
+        let said = json("xxxxxxxReceived", "hi");
+        client.write_all(said.as_bytes()).unwrap();
+        terminal.expect_text(&format!("(client #{number}): hi"));
+        clients.push(client);
+    }
+    terminal.type_keys("/kick \t");
+    terminal.expect_text("2 xxxxxxxReceived");
+    terminal.type_keys("\x15");
+    terminal.resize(12);
+    let lists = terminal.raw().len();
+    terminal.type_keys("/to \t");
+    terminal.type_keys("2");
+    terminal.expect_screen("what was typed", |screen| screen.ends_with('2'));
+    let raw = terminal.raw();
+    let shown = String::from_utf8_lossy(&raw[lists..]);
+    assert!(!shown.contains("Received"), "{shown}");
+    terminal.type_keys("\x03\x03");
+    terminal.finish(130);
+}
+
+/// A search that a key ends which does nothing stays on the screen, and names nobody.
+#[test]
+fn a_line_that_was_searched_for_goes_to_whom_the_prompt_named() {
+    let (terminal, _, mut clients) = operator(&[], 3);
+    terminal.type_keys("hello one\r");
+    expect_bytes(&mut clients[0], "hello one\n");
+    terminal.expect(&[" #2 +1  ->"]);
+    terminal.type_keys("\x12h\t");
+    terminal.expect(&["(reverse-i-search)`h': hello one"]);
+    drop(clients.remove(1));
+    terminal.expect(&["Client #2 left.", "(reverse-i-search)`h': hello one"]);
+    terminal.type_keys("\r");
+    terminal.expect(&["Client #2 left.", " #3     -> hello one"]);
+    terminal.type_keys("!\r");
+    expect_bytes(&mut clients[1], "!hello one\n");
+    terminal.type_keys("\x04");
+    terminal.finish(0);
+}
+
 #[test]
 fn a_client_that_was_sent_away_does_not_come_back() {
     let (server, port) = Terminal::serve(&["-m", "2"]);
@@ -266,7 +312,7 @@ fn a_client_that_was_sent_away_does_not_come_back() {
     let client = Terminal::connect(port, &["--retry"]);
     client.expect_text(" ->");
     client.type_keys("and I?\r");
-    server.expect(&["Received from client #2: and I?", "     #2 ->"]);
+    server.expect(&["Received from client #2: and I?", " #2     ->"]);
     server.type_keys("/bye 2\r");
     client.expect_text("The server left.");
     client.finish(0);
@@ -311,24 +357,24 @@ fn who_was_sent_away_makes_room_when_it_is_needed() {
 #[test]
 fn a_line_is_for_whom_the_prompt_named() {
     let (terminal, _, mut clients) = operator(&[], 3);
-    terminal.expect(&["  #1 +2 ->"]);
+    terminal.expect(&[" #1 +2  ->"]);
     terminal.type_keys("a draft");
-    terminal.expect(&["  #1 +2 -> a draft"]);
+    terminal.expect(&[" #1 +2  -> a draft"]);
     drop(clients.remove(0));
-    terminal.expect(&["Client #1 left.", "  #2 +1 -> a draft"]);
+    terminal.expect(&["Client #1 left.", " #2 +1  -> a draft"]);
     terminal.type_keys("\x15/skip\r\x19");
-    terminal.expect(&["  #3 +1 -> a draft"]);
+    terminal.expect(&[" #3 +1  -> a draft"]);
     terminal.type_keys(" for three\r");
     expect_bytes(&mut clients[1], "a draft for three\n");
     // Two commands and an answer in one go: the answer stays until the prompt names somebody.
-    terminal.expect(&["     #2 ->"]);
+    terminal.expect(&[" #2     ->"]);
     clients[1].write_all(b"more\n").unwrap();
-    terminal.expect(&["Received from client #3: more", "  #2 +1 ->"]);
+    terminal.expect(&["Received from client #3: more", " #2 +1  ->"]);
     terminal.type_keys("/to 3\r");
-    terminal.expect(&["  #3 +1 ->"]);
+    terminal.expect(&[" #3 +1  ->"]);
     terminal.type_keys("three\r");
     expect_bytes(&mut clients[1], "three\n");
-    terminal.expect(&["     #2 ->"]);
+    terminal.expect(&[" #2     ->"]);
     terminal.type_keys("two\r");
     expect_bytes(&mut clients[0], "two\n");
     terminal.type_keys("\x04");

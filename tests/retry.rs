@@ -392,6 +392,49 @@ fn what_was_typed_is_told_when_patience_ends() {
 }
 
 /// Without turns nothing tells what has arrived, so nothing can be sent again.
+/// With quiet for the end of a reply, a line may be sent though nothing has come for the one before.
+#[test]
+fn lines_before_the_last_that_a_reset_may_have_lost_are_told() {
+    let (listener, port) = raw_server();
+    let args = ["-q", "--retry", "-f", "line", "--reply-quiet", "50ms"];
+    let mut client = Piped::connect(port, &args);
+    client.write("one\ntwo\nthree\n");
+    client.close_stdin();
+    let server = accept(&listener);
+    // They are there, and not read.
+    wait_until("two lines", || {
+        let count = server.peek(&mut [0; 8]).unwrap();
+        (count == 8).then_some(())
+    });
+    reset(server);
+    let mut server = accept(&listener);
+    server.set_read_timeout(Some(common::DEADLINE)).unwrap();
+    let mut rest = String::new();
+    server.read_to_string(&mut rest).unwrap();
+    assert!(rest.ends_with("three\n") && !rest.contains("one"), "{rest}");
+    drop(server);
+    let (_, stderr) = client.finish(1);
+    assert!(
+        stderr.contains("may not have reached the server; it is not sent again.\n"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn quiet_is_no_reply_of_a_server_that_closes_its_side() {
+    let (listener, port) = raw_server();
+    let args = ["-q", "--retry", "-f", "line", "--reply-quiet", "50ms"];
+    let mut client = Piped::connect(port, &args);
+    let server = accept(&listener);
+    server.shutdown(std::net::Shutdown::Write).unwrap();
+    client.write("one\ntwo\nthree\n");
+    client.close_stdin();
+    let (stdout, stderr) = client.finish(1);
+    assert_eq!(stdout, "");
+    assert!(stderr.contains("lines not sent"), "{stderr}");
+    drop(server);
+}
+
 #[test]
 fn what_a_script_may_have_lost_without_turns_is_told() {
     let (listener, port) = raw_server();

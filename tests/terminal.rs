@@ -216,6 +216,36 @@ fn the_peer_leaves_during_a_search_of_the_history() {
 }
 
 #[test]
+fn what_comes_after_a_search_that_was_left_by_a_key_which_does_nothing_is_shown() {
+    let (terminal, mut peer) = Terminal::connected(&["--duplex", "-f", "line"]);
+    terminal.type_keys("hello\r");
+    expect_bytes(&mut peer, "hello\n");
+    for leave in ["\t", "\x1b[15~", "\x12\t"] {
+        terminal.type_keys("\x12h");
+        terminal.expect(&["(reverse-i-search)`h': hello"]);
+        peer.write_all(format!("during {leave:?}\n").as_bytes())
+            .unwrap();
+        terminal.type_keys(leave);
+        let during = format!("Received from server: during {leave:?}");
+        let is_search = |screen: &str, told: &str| {
+            let end = screen.rsplit_once(told).map(|(_, end)| end);
+            end.is_some_and(|end| end.starts_with("\n(") && end.ends_with(")`h': hello"))
+        };
+        terminal.expect_screen(&during, |screen| is_search(screen, &during));
+        peer.write_all(b"afterwards\n").unwrap();
+        terminal.expect_screen("news", |screen| is_search(screen, "server: afterwards"));
+        terminal.type_keys("!");
+        terminal.expect(&["Received from server: afterwards", " -> !hello"]);
+        terminal.type_keys("\x05\x15");
+        terminal.expect(&["Received from server: afterwards", " ->"]);
+    }
+    terminal.type_keys("\x04");
+    terminal.expect_text("No more from you");
+    drop(peer);
+    terminal.finish(0);
+}
+
+#[test]
 fn history_is_shared_private_and_searched() {
     let home = home();
     let (listener, port) = raw_server();
@@ -878,17 +908,17 @@ fn the_bell_rings_for_who_waits_or_types_and_never_for_a_peer() {
     assert_eq!(bells(), 0);
     // Who waits.
     clients[0].write_all(b"\x07one\x07\n").unwrap();
-    server.expect(&["Received from client #1: \\u{7}one\\u{7}", "     #1 ->"]);
+    server.expect(&["Received from client #1: \\u{7}one\\u{7}", " #1     ->"]);
     assert_eq!(bells(), 1);
     // Who is asked already, and has typed nothing.
     clients[1].write_all(b"two\n").unwrap();
-    server.expect(&["Received from client #2: two", "  #1 +1 ->"]);
+    server.expect(&["Received from client #2: two", " #1 +1  ->"]);
     assert_eq!(bells(), 1);
     // Who types.
     server.type_keys("half");
-    server.expect(&["  #1 +1 -> half"]);
+    server.expect(&[" #1 +1  -> half"]);
     clients[2].write_all(b"three\n").unwrap();
-    server.expect(&["Received from client #3: three", "  #1 +2 -> half"]);
+    server.expect(&["Received from client #3: three", " #1 +2  -> half"]);
     assert_eq!(bells(), 2);
     server.type_keys("\x15\x04");
     server.finish(0);

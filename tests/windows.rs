@@ -142,8 +142,8 @@ fn an_operator_at_a_terminal_of_windows() {
             let mut client = raw_client(port);
             client.write_all(format!("{number}\n").as_bytes()).unwrap();
             let waiting = match number {
-                1 => "     #1 ->".to_owned(),
-                _ => format!("  #1 +{} ->", number - 1),
+                1 => " #1     ->".to_owned(),
+                _ => format!(" #1 +{}  ->", number - 1),
             };
             let said = format!("Received from client #{number}: {number}");
             terminal.expect(&[&said, &waiting]);
@@ -152,29 +152,29 @@ fn an_operator_at_a_terminal_of_windows() {
         .collect();
     // Choose, with a completion, and skip.
     terminal.keys(&["/t", "Tab", "4", "Enter"]);
-    terminal.expect(&["  #1 +4 -> /to 4", "  #4 +4 ->"]);
+    terminal.expect(&[" #1 +4  -> /to 4", " #4 +4  ->"]);
     terminal.keys(&["four", "Enter"]);
     expect_bytes(&mut clients[3], "four\n");
-    terminal.expect(&["  #4 +4 -> four", "  #1 +3 ->"]);
+    terminal.expect(&[" #4 +4  -> four", " #1 +3  ->"]);
     terminal.keys(&["/skip", "Enter"]);
-    terminal.expect(&["  #1 +3 -> /skip", "  #2 +3 ->"]);
+    terminal.expect(&[" #1 +3  -> /skip", " #2 +3  ->"]);
     // A draft stays when its addressee leaves, and so does the next one.
     terminal.keys(&["a draft"]);
-    terminal.expect(&["  #2 +3 -> a draft"]);
+    terminal.expect(&[" #2 +3  -> a draft"]);
     leave(clients.remove(1));
-    terminal.expect(&["Client #2 left.", "  #3 +2 -> a draft"]);
+    terminal.expect(&["Client #2 left.", " #3 +2  -> a draft"]);
     leave(clients.remove(1));
-    terminal.expect(&["Client #3 left.", "  #5 +1 -> a draft"]);
+    terminal.expect(&["Client #3 left.", " #5 +1  -> a draft"]);
     // Not Ctrl-C: Wine makes a signal of it, where Windows has a key.
     terminal.keys(&["C-u", "/kick 4", "Enter"]);
-    terminal.expect(&["The conversation with client #4 has ended.", "  #5 +1 ->"]);
+    terminal.expect(&["The conversation with client #4 has ended.", " #5 +1  ->"]);
     terminal.keys(&["/who", "Enter"]);
     let address = |client: &TcpStream| client.local_addr().unwrap().to_string();
     let [first, fifth] = [&clients[0], &clients[2]].map(address);
     terminal.expect_starts(&[
         &format!("Client #1: {first}, here for "),
         &format!("Client #5: {fifth}, here for "),
-        "  #5 +1 ->",
+        " #5 +1  ->",
     ]);
     terminal.keys(&["/all good day", "Enter"]);
     for client in [0, 2] {

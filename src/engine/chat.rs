@@ -401,10 +401,17 @@ impl<'a> Chat<'a> {
         if !(self.hints || reply.is_timed()) || !self.session.is_waited_for(Peer::Server) {
             return None;
         }
-        let quiet = reply.quiet.map(|quiet| self.news_from + quiet);
+        let quiet = self.quiet().map(|quiet| self.news_from + quiet);
         let timeout = reply.timeout.map(|timeout| self.reply_from + timeout);
         let hint = self.hints.then(|| self.news_from + NO_ANSWER);
         quiet.into_iter().chain(timeout).chain(hint).min()
+    }
+
+    /// Returns for how long nothing must come for the server's reply to end: not while the server leaves,
+    /// which ends it.
+    fn quiet(&self) -> Option<Duration> {
+        let quiet = self.session.reply().quiet;
+        quiet.filter(|_| !self.peers.is_leaving(Peer::Server))
     }
 
     /// Ends the server's reply if it is time for that.
@@ -419,8 +426,8 @@ impl<'a> Chat<'a> {
         }
         let reply = self.session.reply();
         let has_passed = |from: Instant, limit: &Duration| from.elapsed() >= *limit;
-        let is_quiet = reply
-            .quiet
+        let is_quiet = self
+            .quiet()
             .filter(|quiet| has_passed(self.news_from, quiet));
         let late = reply
             .timeout
@@ -541,10 +548,14 @@ impl<'a> Chat<'a> {
                         self.engine.unanswered = Unanswered::InPipe;
                     }
                 }
-                // Only the last message is sent again.
-                let has_lost = !put_back || self.session.is_duplex();
                 let in_order = matches!(parting, Parting::Left);
-                if is_program && has_lost && self.peers.may_lack(peer, in_order) {
+                let has_lost = if put_back && !self.session.is_duplex() {
+                    // Only the last message is sent again.
+                    self.peers.may_lack_earlier(peer)
+                } else {
+                    self.peers.may_lack(peer, in_order)
+                };
+                if is_program && has_lost {
                     self.lose(peer)?;
                 }
             }
@@ -574,6 +585,7 @@ impl<'a> Chat<'a> {
         let mut lost = None;
         let limit = self.peers.close().map(|limit| Instant::now() + limit);
         loop {
+            self.engine.report.explain().map_err(Failure::Output)?;
             for _ in 0..self.peers.begin_round() {
                 let is_full = self.engine.report.is_full();
                 match self.peers.next(is_full, |_| false) {

@@ -79,7 +79,7 @@ impl Prompt {
         }
         match who.len().max(columns) {
             0 => format!(" {arrow} "),
-            columns => format!(" {who:>columns$} {arrow} "),
+            columns => format!(" {who:columns$} {arrow} "),
         }
     }
 }

@@ -68,6 +68,16 @@ impl Encoder {
         (&self.wire, joined)
     }
 
+    /// Frees the memory of the last part if it takes more than `most` bytes.
+    pub fn free(&mut self, most: usize) {
+        self.wire.clear();
+        for buffer in [&mut self.wire, &mut self.pending] {
+            if buffer.capacity() > most {
+                buffer.shrink_to_fit();
+            }
+        }
+    }
+
     /// Appends `text` as a part of a line, and `end` if it is the last part. Returns whether
     /// newlines in `text` were replaced.
     fn encode_line(&mut self, text: &[u8], last: bool, end: &[u8]) -> bool {

@@ -355,8 +355,8 @@ fn fits(candidates: &[Pair]) -> bool {
         (usize::from(columns), usize::from(rows))
     });
     let widest = candidates.iter().map(|one| one.display.len() + 2).max();
-    let side_by_side = columns / widest.unwrap_or(1).min(columns).max(1);
-    candidates.len().div_ceil(side_by_side.max(1)) < rows
+    let side_by_side = columns / widest.unwrap_or(1).max(1);
+    side_by_side > 0 && candidates.len().div_ceil(side_by_side) < rows
 }
 
 impl Hinter for Helper {
@@ -380,12 +380,12 @@ impl Highlighter for Helper {
         prompt: &'p str,
         default: bool,
     ) -> Cow<'b, str> {
-        match self.prompt.draw() {
+        // During a search of the history, rustyline shows a prompt of its own.
+        let other = Some(prompt).filter(|_| !default);
+        match self.prompt.draw(other) {
             // At this point, rustyline has erased the old prompt and not yet drawn the new one.
             None => panic::resume_unwind(Box::new(Left)),
-            Some(text) if default => Cow::Owned(text),
-            // During a search of the history, rustyline shows a prompt of its own.
-            Some(_) => Cow::Borrowed(prompt),
+            Some(text) => Cow::Owned(text),
         }
     }
 

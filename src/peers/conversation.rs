@@ -124,10 +124,7 @@ impl Conversation {
         if is_full {
             return Progress::Pending;
         }
-        let held = rules.ends.answered
-            && is_one_of_many(peer)
-            && self.connection.framing().marks_the_end()
-            && !rules.closing;
+        let held = holds(peer, rules);
         let step = if ours && (self.fault.is_none() || held) {
             self.look_ahead(held, rules)
         } else {
@@ -186,12 +183,12 @@ impl Conversation {
         Progress::Closed
     }
 
-    /// Receives in our turn. If the framing has a delimiter, what arrives is kept for the peer's
-    /// turn; without one, it can only be the rest of the peer's last message. Once the peer has
-    /// left, everything is handed out, unless it is `held` to its turns.
+    /// Receives in our turn. If the framing has a delimiter, or the peer is `held` to its turns, what
+    /// arrives is kept for the peer's turn; otherwise, it can only be the rest of the peer's last
+    /// message. Once a peer has left that is not `held`, everything is handed out.
     fn look_ahead(&mut self, held: bool, rules: Rules) -> Progress {
         if self.fault.is_none() && !self.has_left(rules) {
-            if self.connection.framing().marks_the_end() {
+            if held || self.connection.framing().marks_the_end() {
                 if let Err(error) = self.connection.read_ahead() {
                     self.fail(error, rules);
                     return self.look_ahead(held, rules);
@@ -250,7 +247,13 @@ impl Conversation {
     }
 
     /// Returns when to look at the peer again even if nothing arrives.
-    pub(super) fn deadline(&self, ours: bool, is_full: bool, rules: Rules) -> Option<Instant> {
+    pub(super) fn deadline(
+        &self,
+        peer: Peer,
+        ours: bool,
+        is_full: bool,
+        rules: Rules,
+    ) -> Option<Instant> {
         if self.connection.has_unsent() && self.fault.is_none() {
             return Some(self.active + rules.stuck_timeout?);
         }
@@ -261,7 +264,7 @@ impl Conversation {
         if ours {
             let left = self.left.map(|since| since + rules.ends.grace);
             // Without an end mark, quiet ends what has come late.
-            let late = !self.connection.framing().marks_the_end();
+            let late = !self.connection.framing().marks_the_end() && !holds(peer, rules);
             let quiet = self.connection.deadline().filter(|_| late);
             return left.into_iter().chain(quiet).min();
         }
@@ -336,6 +339,11 @@ impl Conversation {
         self.connection.abandon();
         self.advance(rules)
     }
+}
+
+/// Returns whether `peer` is held to its turns: a program would answer what comes out of turn.
+fn holds(peer: Peer, rules: Rules) -> bool {
+    rules.ends.answered && is_one_of_many(peer) && !rules.closing
 }
 
 /// Returns whether there may be other peers beside `peer`.

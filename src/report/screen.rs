@@ -15,6 +15,7 @@ pub(super) const INDENT: &str = "    ";
 /// starts a message or continues one.
 pub(super) fn push_part(rows: &mut Rows, label: Option<Label<'_>>, begins: bool, part: &Part<'_>) {
     let columns = terminal_columns();
+    rows.fit(columns);
     if begins {
         rows.begin();
     }

@@ -123,6 +123,33 @@ fn hiding_by_zero_width_characters_and_tags() {
 }
 
 #[test]
+fn hiding_by_the_style_of_characters_that_have_one_only() {
+    assert_eq!(
+        visible("a\u{fe0f}b\u{fe0e}1\u{fe0f}\u{4e00}\u{fe0f}"),
+        "a\\u{fe0f}b\\u{fe0e}1\\u{fe0f}\u{4e00}\\u{fe0f}"
+    );
+    assert_eq!(
+        visible("\u{2764}\u{fe0f}\u{fe0e}\u{fe0f}"),
+        "\u{2764}\u{fe0f}\\u{fe0e}\\u{fe0f}"
+    );
+    assert_eq!(visible("e\u{301}\u{fe0f}"), "e\u{301}\\u{fe0f}");
+    assert_eq!(visible("x\u{13430}y"), "x\\u{13430}y");
+}
+
+#[test]
+fn what_can_be_text_or_an_emoji_can_be_asked_for_as_either() {
+    for c in class(r"[\p{Emoji}--\p{Emoji_Presentation}--[0-9#*]]") {
+        for style in [TEXT_STYLE, EMOJI_STYLE] {
+            let text = String::from_iter([c, style]);
+            assert_eq!(visible(&text), text, "{c:?}");
+        }
+    }
+    // These are often sent so, though they are emoji by themselves.
+    let sent = "\u{2615}\u{fe0f}\u{26a1}\u{fe0f}\u{2b50}\u{fe0f}1\u{fe0f}\u{20e3}";
+    assert_eq!(visible(sent), sent);
+}
+
+#[test]
 fn line_breaks_other_than_a_newline() {
     assert_eq!(
         visible("a\u{2028}b\u{2029}c\x0bd\x0ce\u{85}"),
@@ -155,10 +182,10 @@ fn class(pattern: &str) -> BTreeSet<char> {
 fn what_is_unsafe_is_what_unicode_says() {
     let ignorable = r"\p{Default_Ignorable_Code_Point}\p{Bidi_Control}";
     let lines = r"\p{Line_Separator}\p{Paragraph_Separator}";
+    // Those format characters that stand before digits, or above a word, are seen.
+    let format = r"[\p{Format}--\p{Prepended_Concatenation_Mark}]";
     let others = r"\p{Control}--[\n\u{200d}\u{fe0e}\u{fe0f}]";
-    let wanted = class(&format!(
-        r"[{ignorable}{lines}\u{{fff9}}-\u{{fffb}}{others}]"
-    ));
+    let wanted = class(&format!("[{ignorable}{lines}{format}{others}]"));
     let unsafe_ones: BTreeSet<_> = ('\0'..=char::MAX).filter(|c| is_unsafe(*c)).collect();
     assert_eq!(unsafe_ones, wanted);
 }

@@ -42,6 +42,28 @@ fn a_text_may_arrive_in_parts() {
 }
 
 #[test]
+fn a_row_that_goes_on_is_broken_again_if_the_terminal_is_narrower() {
+    let mut rows = Rows::new("  ");
+    rows.begin();
+    rows.push_style("\x1b[1m");
+    rows.push("label", 20);
+    rows.push_style("\x1b[0m");
+    rows.push(" one two three", 20);
+    rows.fit(10);
+    assert_eq!(rows.take_ended(), "\x1b[1mlabel\x1b[0m one \n  two \n");
+    rows.push("\nabcdefghijklmnopqr", 20);
+    assert_eq!(rows.take_ended(), "  three\n");
+    rows.fit(10);
+    assert_eq!(rows.take_ended(), "  abcdefgh\n  ijklmnop\n");
+    // What was taken cannot be broken any more.
+    assert_eq!(rows.take(), "  qr");
+    rows.fit(3);
+    assert_eq!(rows.take(), "");
+    rows.push("s", 20);
+    assert_eq!(rows.take(), "s");
+}
+
+#[test]
 fn a_joined_emoji_that_no_row_can_hold_is_broken() {
     let family = ["\u{1f468}"; 9].join("\u{200d}");
     let rows = wrap(&family, "  ", 10);
