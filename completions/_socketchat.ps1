@@ -118,10 +118,10 @@ Register-ArgumentCompleter -Native -CommandName 'socketchat' -ScriptBlock {
             [CompletionResult]::new('--delay', '--delay', [CompletionResultType]::ParameterName, 'The pause between two parts')
             [CompletionResult]::new('--join', '--join', [CompletionResultType]::ParameterName, 'Hold what comes for so long, then pass it on at once')
             [CompletionResult]::new('--cut-after', '--cut-after', [CompletionResultType]::ParameterName, 'Reset the connection after N bytes, both ways')
+            [CompletionResult]::new('--explain', '--explain', [CompletionResultType]::ParameterName, 'Tell the socket calls and what they are good for')
             [CompletionResult]::new('--transcript', '--transcript', [CompletionResultType]::ParameterName, 'Keep what passes in this file, as lines of JSON')
             [CompletionResult]::new('--lang', '--lang', [CompletionResultType]::ParameterName, 'The language of what is explained: en or de')
             [CompletionResult]::new('--step', '--step', [CompletionResultType]::ParameterName, 'Pass on only when you press Enter')
-            [CompletionResult]::new('--explain', '--explain', [CompletionResultType]::ParameterName, 'Tell the socket calls too')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break

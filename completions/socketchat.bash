@@ -493,6 +493,13 @@ _socketchat() {
                     fi
                     return 0
                     ;;
+                --explain)
+                    COMPREPLY=($(compgen -W "folded all" -- "${cur}"))
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
                 --transcript)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
@@ -719,6 +726,9 @@ _socketchat_more() {
         serve,-*) return 0 ;;
         serve,*) compopt +o default +o bashdefault 2>/dev/null; return 0 ;;
         *,-f | *,--framing | *,--color | *,--lang | *,--explain) return 0 ;;
+        diagram,-*) return 0 ;;
+        # Files, and no option in their place.
+        diagram,*) [[ $2 == -* ]] || COMPREPLY=(); return 0 ;;
         connect,-* | relay,-*) [[ ${#COMPREPLY[@]} -eq 0 ]] || return 0 ;;
         connect,* | relay,*) ;;
         *) return 0 ;;

@@ -111,10 +111,10 @@ set edit:completion:arg-completer[socketchat] = {|@words|
             cand --delay 'The pause between two parts'
             cand --join 'Hold what comes for so long, then pass it on at once'
             cand --cut-after 'Reset the connection after N bytes, both ways'
+            cand --explain 'Tell the socket calls and what they are good for'
             cand --transcript 'Keep what passes in this file, as lines of JSON'
             cand --lang 'The language of what is explained: en or de'
             cand --step 'Pass on only when you press Enter'
-            cand --explain 'Tell the socket calls too'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }

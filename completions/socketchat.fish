@@ -113,11 +113,12 @@ complete -c socketchat -n "__fish_socketchat_using_subcommand relay" -l split -d
 complete -c socketchat -n "__fish_socketchat_using_subcommand relay" -l delay -d 'The pause between two parts' -r -f
 complete -c socketchat -n "__fish_socketchat_using_subcommand relay" -l join -d 'Hold what comes for so long, then pass it on at once' -r -f
 complete -c socketchat -n "__fish_socketchat_using_subcommand relay" -l cut-after -d 'Reset the connection after N bytes, both ways' -r -f
+complete -c socketchat -n "__fish_socketchat_using_subcommand relay" -l explain -d 'Tell the socket calls and what they are good for' -r -f -a "folded\t''
+all\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand relay" -l transcript -d 'Keep what passes in this file, as lines of JSON' -r -F
 complete -c socketchat -n "__fish_socketchat_using_subcommand relay" -l lang -d 'The language of what is explained: en or de' -r -f -a "en\t''
 de\t''"
 complete -c socketchat -n "__fish_socketchat_using_subcommand relay" -l step -d 'Pass on only when you press Enter'
-complete -c socketchat -n "__fish_socketchat_using_subcommand relay" -l explain -d 'Tell the socket calls too'
 complete -c socketchat -n "__fish_socketchat_using_subcommand relay" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c socketchat -n "__fish_socketchat_using_subcommand diagram" -l format -d 'How to draw it: chars, mermaid, svg, html' -r -f -a "chars\t''
 mermaid\t''

@@ -655,9 +655,9 @@ pub struct RelayArgs {
         help_heading = "How to disturb"
     )]
     cut_after: Option<u64>,
-    /// Tell the socket calls too
-    #[arg(long, help_heading = "For a lesson")]
-    explain: bool,
+    /// Whether socket calls are told.
+    #[command(flatten)]
+    explain: ExplainArg,
     /// Keep what passes in this file, as lines of JSON
     ///
     /// Each event is a line, as a server would write it.
@@ -701,11 +701,7 @@ impl RelayArgs {
     /// Where socket calls are noted, if they are to be told.
     #[must_use]
     pub fn log(&self) -> Log {
-        if self.explain {
-            Log::on(true)
-        } else {
-            Log::default()
-        }
+        self.explain.log()
     }
 
     /// What is told, with the calls that are noted in `log`.
@@ -810,19 +806,9 @@ pub struct ChatArgs {
         hide_short_help = true
     )]
     no_history: bool,
-    /// Tell the socket calls and what they are good for
-    ///
-    /// With their arguments and results; with =all, also each of those that set options.
-    #[arg(
-        long,
-        value_name = "all",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "folded",
-        hide_possible_values = true,
-        help_heading = "For a lesson"
-    )]
-    explain: Option<Explain>,
+    /// Whether socket calls are told.
+    #[command(flatten)]
+    explain: ExplainArg,
     /// Keep what happens in this file, as lines of JSON
     ///
     /// Each event is a line, behind what is there already.
@@ -836,6 +822,35 @@ pub struct ChatArgs {
     /// The language of what is explained.
     #[command(flatten)]
     pub language: LanguageArg,
+}
+
+/// Whether socket calls are told.
+#[derive(Debug, Clone, Copy, Args)]
+struct ExplainArg {
+    /// Tell the socket calls and what they are good for
+    ///
+    /// With their arguments and results; with =all, also each of those that set options.
+    #[arg(
+        long,
+        value_name = "all",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "folded",
+        hide_possible_values = true,
+        help_heading = "For a lesson"
+    )]
+    explain: Option<Explain>,
+}
+
+impl ExplainArg {
+    /// Where socket calls are noted, if they are to be told.
+    fn log(self) -> Log {
+        match self.explain {
+            Some(Explain::All) => Log::on(false),
+            Some(Explain::Folded) => Log::on(true),
+            None => Log::default(),
+        }
+    }
 }
 
 /// The language of what is for a lesson.
@@ -894,11 +909,7 @@ impl ChatArgs {
     /// Where socket calls are noted, if they are to be told.
     #[must_use]
     pub fn log(&self) -> Log {
-        match self.explain {
-            Some(Explain::All) => Log::on(false),
-            Some(Explain::Folded) => Log::on(true),
-            None => Log::default(),
-        }
+        self.explain.log()
     }
 
     /// What is told, with the calls that are noted in `log`.

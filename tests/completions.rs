@@ -114,7 +114,7 @@ fn bash_alone_completes() {
     let terminal = shell("bash", &["--norc", "--noprofile", "-i"]);
     terminal.expect_text(">");
     terminal.type_keys(&format!(
-        "source {}; clear; PS1='loaded> '\r",
+        "source {}; cd; touch lesson.jsonl; clear; PS1='loaded> '\r",
         committed("socketchat.bash").display()
     ));
     terminal.expect(&["loaded>"]);
@@ -122,6 +122,8 @@ fn bash_alone_completes() {
     terminal.expect_text("socketchat connect localhost");
     terminal.type_keys("\x15socketchat serve --framing=j\t");
     terminal.expect_text("socketchat serve --framing=json");
+    terminal.type_keys("\x15socketchat diagram \t");
+    terminal.expect_text("socketchat diagram lesson.jsonl");
     terminal.type_keys("\x15exit\r");
     terminal.finish(0);
 }

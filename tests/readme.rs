@@ -684,12 +684,13 @@ fn no_link_is_dead() {
 fn each_test_that_a_promise_names_exists() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let named = include_str!("../SECURITY.md").split('`');
-    let named: Vec<_> = named.filter_map(|code| code.split_once("::")).collect();
+    let named: Vec<_> = named.filter_map(|code| code.rsplit_once("::")).collect();
     assert!(named.len() > 20, "{named:?}");
     for (file, test) in named
         .into_iter()
         .filter(|(file, _)| *file != "FILE" && *file != "MODULE")
     {
+        let file = file.replace("::", "/");
         let places = [
             format!("tests/{file}.rs"),
             format!("tests/{file}/main.rs"),

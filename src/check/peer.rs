@@ -31,13 +31,13 @@ pub(super) enum End {
 }
 
 impl Peer {
-    /// Takes over `stream`. The connection is reset when this is dropped: whoever closes first keeps
-    /// the port in `TIME_WAIT` for a minute, and a server without `SO_REUSEADDR` could not be started
-    /// again. Fails if `stream` is broken.
-    pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
+    /// Takes over `stream`. If it `resets`, the connection is reset when this is dropped: whoever closes
+    /// first keeps the port in `TIME_WAIT` for a minute, and a server without `SO_REUSEADDR` could not be
+    /// started again. Fails if `stream` is broken.
+    pub(super) fn new(stream: TcpStream, resets: bool) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(SENDING))?;
-        SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+        SockRef::from(&stream).set_linger(resets.then_some(Duration::ZERO))?;
         Ok(Self {
             stream,
             arrived: Vec::new(),

@@ -176,19 +176,19 @@ impl<'a> Stage<'a> {
         if let Some(program) = &mut self.program {
             return program.type_line(text);
         }
-        let side = match self.options.side {
-            Side::Client => "client",
-            Side::Server => "server",
+        let (side, side_de) = match self.options.side {
+            Side::Client => ("client", "Client"),
+            Side::Server => ("server", "Server"),
         };
         tell(&if text.is_empty() {
             say!(
                 "Press Enter in your {side}.",
-                "In deinem {side} Enter drücken."
+                "In deinem {side_de} Enter drücken."
             )
         } else {
             say!(
                 "Type in your {side}: {text}",
-                "In deinem {side} eintippen: {text}"
+                "In deinem {side_de} eintippen: {text}"
             )
         });
     }
@@ -227,7 +227,7 @@ impl<'a> Stage<'a> {
             let ended = stage.has_ended();
             match stage.listener.as_ref().map(TcpListener::accept) {
                 Some(Ok((stream, _))) => {
-                    stage.peer = Peer::new(stream).ok();
+                    stage.peer = Peer::new(stream, true).ok();
                     true
                 }
                 Some(Err(error)) => error.kind() != ErrorKind::WouldBlock || ended,
@@ -252,7 +252,7 @@ impl<'a> Stage<'a> {
             let Some(stream) = stage.dial() else {
                 return ended;
             };
-            stage.peer = Peer::new(stream).ok();
+            stage.peer = Peer::new(stream, !stage.is_by_hand()).ok();
             true
         })?;
         Ok(self.peer.is_some())

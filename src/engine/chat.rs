@@ -34,7 +34,7 @@ const TAKEN: usize = 64;
 const MATCHED: usize = 16 * 1024;
 
 /// How long an answer may take until the user is told that no newline is sent.
-const NO_ANSWER: Duration = Duration::from_secs(3);
+const NO_ANSWER: Duration = Duration::from_secs(10);
 
 /// One run of the engine.
 pub(super) struct Chat<'a> {
