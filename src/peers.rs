@@ -186,6 +186,12 @@ impl Peers {
         conversation.is_some_and(|found| found.connection.unended().is_some())
     }
 
+    /// Returns whether a message of `peer` has come that was not handed out.
+    pub fn has_next(&mut self, peer: Peer) -> bool {
+        let conversation = self.conversations.get_mut(&peer);
+        conversation.is_some_and(|found| found.connection.has_next())
+    }
+
     /// Adds the server that we have connected to.
     pub fn add_server(&mut self, stream: Socket) {
         self.add(stream, Peer::Server);

@@ -59,6 +59,8 @@ pub(super) struct Chat<'a> {
     hints: bool,
     /// Whether the user was told that the peer sends newlines; `None` if that is not to be told.
     told_newline: Option<bool>,
+    /// Whether the user is to be told that messages are kept for the turn of their peer.
+    tells_kept: bool,
 }
 
 /// How the conversation ended, or `None` if it continues.
@@ -81,6 +83,7 @@ impl<'a> Chat<'a> {
             reply_from: Instant::now(),
             news_from: Instant::now(),
             hints: hints && is_typed,
+            tells_kept: !is_raw && is_typed && !rules.duplex,
             told_newline: (is_raw && is_typed && !rules.duplex).then_some(false),
             session: Session::new(rules),
         }
@@ -505,6 +508,13 @@ impl<'a> Chat<'a> {
         }
         engine.asked = self.session.wants_line();
         let prompt = self.session.prompt();
+        if let Some(peer) = prompt.peer
+            && self.tells_kept
+            && self.peers.has_next(peer)
+        {
+            self.tells_kept = false;
+            engine.show(&Event::MoreWaits(peer))?;
+        }
         if prompt.peer.is_some() && engine.unanswered == Unanswered::OnPrompt {
             engine.unanswered = Unanswered::Nothing;
             engine.show(&Event::NotAnswered)?;

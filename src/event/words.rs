@@ -273,6 +273,13 @@ impl Event<'_> {
             Self::EndsWithNewline => {
                 f.write_str("It ends with a newline: --framing line suits who sends lines.")
             }
+            Self::MoreWaits(peer) => {
+                f.write_str("More has come, and is shown after your next line. With --duplex it is shown at once")?;
+                f.write_str(match peer {
+                    Peer::Server => "; with --reply-quiet a reply may be of several messages.",
+                    Peer::Client | Peer::Numbered(_) => ".",
+                })
+            }
             Self::NoNewline => f.write_str(
                 "No answer yet. If the other side waits for the end of a line: none is sent; \
                  --framing line or crlf sends it.",
