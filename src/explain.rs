@@ -24,12 +24,14 @@ const SHOWN: usize = 16;
 const COLUMN: usize = 32;
 
 /// The result of a system call.
-type Outcome<'a, T = ()> = Result<T, &'a io::Error>;
+type Outcome<'a, T = ()> = Result<&'a T, &'a io::Error>;
 
 /// A log of calls that are not shown yet. Its default is off and records nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Log {
     noted: Option<Arc<Mutex<Calls>>>,
+    /// The address at the other end of the connection whose calls these are, if there is one.
+    peer: Option<Address>,
     /// The number of the client whose calls these are, if there may be many.
     client: Option<u32>,
     folds: bool,
@@ -121,8 +123,8 @@ impl Log {
     pub fn on(folds: bool) -> Self {
         Self {
             noted: Some(Arc::default()),
-            client: None,
             folds,
+            ..Self::default()
         }
     }
 
@@ -130,6 +132,15 @@ impl Log {
     #[must_use]
     pub fn folds(&self) -> bool {
         self.folds
+    }
+
+    /// Returns a handle for the calls on the connection to `peer`.
+    #[must_use]
+    pub(crate) fn of_peer(&self, peer: &Address) -> Self {
+        Self {
+            peer: Some(peer.clone()),
+            ..self.clone()
+        }
     }
 
     /// Returns a handle for the calls on the connection to the client with this number.
@@ -151,27 +162,34 @@ impl Log {
         self.is_on().then(SystemTime::now)
     }
 
-    /// Logs a call and returns its `result`. `peer` is the address at the other end of the
-    /// connection, if there is one, and `time` when the call was made; `None` stands for now.
+    /// Logs a call that has not waited, and returns its `result`.
     pub(crate) fn note<T>(
         &self,
-        peer: Option<&Address>,
+        result: io::Result<T>,
+        call: impl FnOnce(Outcome<'_, T>) -> Call,
+    ) -> io::Result<T> {
+        self.note_since(None, result, call)
+    }
+
+    /// Logs a call that was made at `time`, or just now, and returns its `result`.
+    pub(crate) fn note_since<T>(
+        &self,
         time: Option<SystemTime>,
         result: io::Result<T>,
-        call: impl FnOnce(Outcome<'_, &T>) -> Call,
+        call: impl FnOnce(Outcome<'_, T>) -> Call,
     ) -> io::Result<T> {
         if self.is_on() {
-            self.push(peer, time, call(result.as_ref()));
+            self.push(time, call(result.as_ref()));
         }
         result
     }
 
-    fn push(&self, peer: Option<&Address>, time: Option<SystemTime>, call: Call) {
+    fn push(&self, time: Option<SystemTime>, call: Call) {
         if let Some(mut calls) = self.lock() {
             let ended = SystemTime::now();
             let stood = calls.stands.take_if(|(standing, _)| standing.is_in(&call));
             calls.made.push(Noted {
-                peer: peer.cloned(),
+                peer: self.peer.clone(),
                 client: self.client,
                 time: time.or(stood.map(|(_, since)| since)).unwrap_or(ended),
                 ended,
@@ -180,9 +198,23 @@ impl Log {
         }
     }
 
+    /// Logs that an option is set: the one call that failed, or all that make the `setting`.
+    pub(crate) fn note_set(&self, setting: Setting, set: io::Result<()>) -> io::Result<()> {
+        if self.is_on() {
+            let mut calls = setting.calls();
+            if set.is_err() {
+                calls.drain(..calls.len() - 1);
+            }
+            for words in calls {
+                self.push(None, Call::set(words, set.as_ref()));
+            }
+        }
+        set
+    }
+
     /// Logs that a socket is closed.
-    pub(crate) fn note_close(&self, peer: Option<&Address>, which: Which) {
-        let _ = self.note(peer, None, Ok(()), |_| Call::close(which));
+    pub(crate) fn note_close(&self, which: Which) {
+        let _ = self.note(Ok(()), |_| Call::close(which));
     }
 
     /// Returns whether the log is on.
@@ -285,11 +317,11 @@ pub enum Setting {
 }
 
 /// A call of `setsockopt()`: the option with its value, and its purpose.
-pub(crate) type Words = (String, String);
+type Words = (String, String);
 
 impl Setting {
     /// Returns the calls that make the setting.
-    pub(crate) fn calls(self) -> Vec<Words> {
+    fn calls(self) -> Vec<Words> {
         let call = match self {
             Self::ReuseAddress => (
                 "SO_REUSEADDR, 1".into(),
@@ -393,7 +425,7 @@ impl Call {
     /// those for a lost connection are taken.
     fn new(
         call: impl Into<String>,
-        result: Outcome<'_, impl Into<String>>,
+        result: Result<impl Into<String>, &io::Error>,
         why: impl Into<String>,
     ) -> Self {
         let mut why = why.into();
@@ -417,7 +449,7 @@ impl Call {
     }
 
     /// `getaddrinfo()`: looks up a host name.
-    pub(crate) fn resolve(host: &str, found: Outcome<'_, &Vec<Address>>) -> Self {
+    pub(crate) fn resolve(host: &str, found: Outcome<'_, Vec<Address>>) -> Self {
         let why = match found {
             Ok(_) if host.parse::<IpAddr>().is_ok() => words!(
                 "an address already, with nothing to look up",
@@ -441,7 +473,7 @@ impl Call {
     }
 
     /// `socket()`: creates a socket for the protocol of `address`.
-    pub(crate) fn socket(address: &Address, made: Outcome<'_>) -> Self {
+    pub(crate) fn socket<T>(address: &Address, made: Outcome<'_, T>) -> Self {
         let kind = match address {
             Address::Tcp(address) if address.is_ipv4() => {
                 words!("a TCP socket for IPv4", "ein TCP-Socket für IPv4")
@@ -452,13 +484,13 @@ impl Call {
                 "ein Unix-Socket, nur für diesen Rechner"
             ),
         };
-        Self::new("socket()", made.map(|()| kind), "")
+        Self::new("socket()", made.map(|_| kind), "")
     }
 
     /// `setsockopt()`: sets an option, as `words` say.
-    pub(crate) fn set((option, why): Words, set: Outcome<'_>) -> Self {
+    fn set((option, why): Words, set: Outcome<'_>) -> Self {
         let why = if set.is_ok() { why } else { String::new() };
-        Self::new(format!("setsockopt({option})"), set.map(ok), why)
+        Self::new(format!("setsockopt({option})"), set.map(|()| "ok"), why)
     }
 
     /// `bind()`: binds the socket to `address`.
@@ -489,11 +521,11 @@ impl Call {
             ),
             (Err(_), _) => "",
         };
-        Self::new(format!("bind({address})"), bound.map(ok), why)
+        Self::new(format!("bind({address})"), bound.map(|()| "ok"), why)
     }
 
     /// `getsockname()`: returns the address that the socket is bound to.
-    pub(crate) fn name(name: Outcome<'_, &Address>, which: Which) -> Self {
+    pub(crate) fn name(name: Outcome<'_, Address>, which: Which) -> Self {
         let why = match (name, which) {
             (Ok(_), Which::Listening) => words!(
                 "the address that clients connect to",
@@ -523,11 +555,11 @@ impl Call {
             Err(_) => String::new(),
         };
         let call = format!("listen(backlog = {backlog})");
-        Self::new(call, listening.map(ok), why)
+        Self::new(call, listening.map(|()| "ok"), why)
     }
 
     /// `accept()`: accepts the client at an address.
-    pub(crate) fn accept(accepted: Outcome<'_, &Address>) -> Self {
+    pub(crate) fn accept(accepted: Outcome<'_, Address>) -> Self {
         let why = match accepted {
             Ok(_) => words!(
                 "a new socket for this client, beside the listening one",
@@ -603,7 +635,7 @@ impl Call {
     ) -> Self {
         let mut result = received.map(|count| match count {
             0 => bytes(0),
-            count => dump(&buffer[..count]),
+            count => dump(&buffer[..*count]),
         });
         let why = match (received, waits) {
             (Ok(0), _) if has_received => words!(
@@ -615,7 +647,7 @@ impl Call {
                 "die Gegenseite hat ihre Seite geschlossen, oder ihr Programm ist beendet; sie hat \
                  nichts gesendet"
             ),
-            (Ok(count), _) if count == buffer.len() => words!(
+            (Ok(count), _) if *count == buffer.len() => words!(
                 "the buffer is full, there may be more",
                 "der Puffer ist voll, es kann noch mehr da sein"
             ),
@@ -642,7 +674,7 @@ impl Call {
     /// `send()`: writes `data`, of which the number of bytes in `sent` is accepted.
     pub(crate) fn send(data: &[u8], sent: Outcome<'_, usize>) -> Self {
         let why = match sent {
-            Ok(count) if count < data.len() => words!(
+            Ok(count) if *count < data.len() => words!(
                 "the kernel has no room for more",
                 "der Kernel hat keinen Platz für mehr"
             ),
@@ -652,7 +684,7 @@ impl Call {
             ),
             _ => "",
         };
-        let result = sent.map(|count| dump(&data[..count]));
+        let result = sent.map(|count| dump(&data[..*count]));
         Self::new(format!("send({})", bytes(data.len())), result, why)
     }
 
@@ -669,7 +701,7 @@ impl Call {
             ),
             Err(_) => "",
         };
-        Self::new("shutdown(write)", closed.map(ok), why)
+        Self::new("shutdown(write)", closed.map(|()| "ok"), why)
     }
 
     /// `unlink()`: removes the file of a Unix socket.
@@ -679,11 +711,11 @@ impl Call {
             "no program listens there any more, so the file goes",
             "dort hört kein Programm mehr zu, also wird die Datei gelöscht"
         );
-        Self::new(call, removed.map(ok), why)
+        Self::new(call, removed.map(|()| "ok"), why)
     }
 
     /// `close()`: closes the socket.
-    pub(crate) fn close(which: Which) -> Self {
+    fn close(which: Which) -> Self {
         let why = match which {
             Which::Listening => words!(
                 "the listening socket: nobody else can come now",
@@ -723,11 +755,6 @@ pub fn fold(calls: &[Noted]) -> Vec<Noted> {
         first
     });
     folded.collect()
-}
-
-/// The result of a call that returns nothing.
-fn ok((): ()) -> &'static str {
-    "ok"
 }
 
 /// Returns why no other program can use a port.

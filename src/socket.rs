@@ -45,9 +45,9 @@ pub trait Stream: Read + Write {
 /// as [`Endpoint::resolve`] does.
 pub fn resolve(endpoint: &Endpoint, log: &Log) -> io::Result<Vec<Address>> {
     match endpoint {
-        Endpoint::Tcp { host, .. } => log.note(None, None, endpoint.resolve(), |found| {
-            Call::resolve(host, found)
-        }),
+        Endpoint::Tcp { host, .. } => {
+            log.note(endpoint.resolve(), |found| Call::resolve(host, found))
+        }
         Endpoint::Unix(_) => endpoint.resolve(),
     }
 }
@@ -63,20 +63,12 @@ fn new(address: &Address, log: &Log) -> io::Result<(socket2::Socket, SockAddr)> 
         Address::Unix(path) => (Domain::UNIX, None, SockAddr::unix(path)?),
     };
     let made = socket2::Socket::new(domain, Type::STREAM, protocol);
-    let made = log.note(None, None, made, |made| {
-        Call::socket(address, made.map(drop))
-    })?;
+    let made = log.note(made, |made| Call::socket(address, made))?;
     Ok((made, to))
 }
 
-/// Sets an option of `socket` and logs the calls. `peer` is the address that the socket is
-/// connected to. Fails as setsockopt(2) does.
-fn set(
-    socket: &SockRef<'_>,
-    peer: Option<&Address>,
-    setting: Setting,
-    log: &Log,
-) -> io::Result<()> {
+/// Sets an option of `socket` and logs the calls. Fails as setsockopt(2) does.
+fn set(socket: &SockRef<'_>, setting: Setting, log: &Log) -> io::Result<()> {
     let set = match setting {
         Setting::ReuseAddress => socket.set_reuse_address(true),
         Setting::Ipv4Too => socket.set_only_v6(false),
@@ -91,16 +83,7 @@ fn set(
         Setting::Linger(on) => socket.set_linger(on.then_some(Duration::ZERO)),
         Setting::RecvTimeout(timeout) => socket.set_read_timeout(timeout),
     };
-    let mut calls = setting.calls().into_iter();
-    let last = calls.next_back();
-    if log.is_on() && set.is_ok() {
-        for call in calls {
-            log.note(peer, None, Ok(()), |_| Call::set(call, Ok(())))?;
-        }
-    }
-    log.note(peer, None, set, |set| {
-        Call::set(last.unwrap_or_default(), set.copied())
-    })
+    log.note_set(setting, set)
 }
 
 /// A listening socket.
@@ -123,23 +106,19 @@ impl ListeningSocket {
         match address {
             Address::Tcp(address) => {
                 if sys::REUSES_ADDRESS {
-                    set(&SockRef::from(&socket), None, Setting::ReuseAddress, log)?;
+                    set(&SockRef::from(&socket), Setting::ReuseAddress, log)?;
                 }
                 if address.ip().is_unspecified() && address.is_ipv6() {
-                    set(&SockRef::from(&socket), None, Setting::Ipv4Too, log)?;
+                    set(&SockRef::from(&socket), Setting::Ipv4Too, log)?;
                 }
             }
             Address::Unix(path) => {
                 if is_stale(path, &to) {
-                    log.note(None, None, fs::remove_file(path), |removed| {
-                        Call::unlink(path, removed.copied())
-                    })?;
+                    remove(path, log)?;
                 }
             }
         }
-        log.note(None, None, socket.bind(&to), |bound| {
-            Call::bind(address, bound.copied())
-        })?;
+        log.note(socket.bind(&to), |bound| Call::bind(address, bound))?;
         let file = match address {
             Address::Tcp(_) => None,
             Address::Unix(path) => {
@@ -153,9 +132,8 @@ impl ListeningSocket {
                 Some(file)
             }
         };
-        log.note(None, None, socket.listen(backlog.into()), |listening| {
-            Call::listen(backlog, listening.copied())
-        })?;
+        let listening = socket.listen(backlog.into());
+        log.note(listening, |listening| Call::listen(backlog, listening))?;
         socket.set_nonblocking(true)?;
         Ok(Self {
             listener: TcpListener::from_std(socket.into()),
@@ -171,7 +149,7 @@ impl ListeningSocket {
         }
         let name = self.listener.local_addr().map(Address::Tcp);
         self.log
-            .note(None, None, name, |name| Call::name(name, Which::Listening))
+            .note(name, |name| Call::name(name, Which::Listening))
     }
 
     /// Accepts a client without waiting. Returns the connection. Skips clients that are gone
@@ -183,7 +161,7 @@ impl ListeningSocket {
             if fails_with(WouldBlock, &accepted) {
                 return accepted;
             }
-            let accepted = self.log.note(None, None, accepted, |accepted| {
+            let accepted = self.log.note(accepted, |accepted| {
                 Call::accept(accepted.map(Socket::peer))
             });
             if !fails_with(ConnectionAborted, &accepted) && !fails_with(Interrupted, &accepted) {
@@ -215,7 +193,7 @@ impl ListeningSocket {
 impl Drop for ListeningSocket {
     fn drop(&mut self) {
         // The fields, and with them the descriptor, are dropped right after this.
-        self.log.note_close(None, Which::Listening);
+        self.log.note_close(Which::Listening);
     }
 }
 
@@ -232,12 +210,14 @@ impl Drop for SocketFile {
     fn drop(&mut self) {
         if self.id.is_some() && self.id == sys::socket_id(&self.path) {
             // There is nobody left to be told of a failure but the log.
-            let removed = fs::remove_file(&self.path);
-            let _ = self.log.note(None, None, removed, |removed| {
-                Call::unlink(&self.path, removed.copied())
-            });
+            let _ = remove(&self.path, &self.log);
         }
     }
+}
+
+/// Removes the file of a Unix socket. Fails as unlink(2) does.
+fn remove(path: &Path, log: &Log) -> io::Result<()> {
+    log.note(fs::remove_file(path), |removed| Call::unlink(path, removed))
 }
 
 /// Returns whether the file at `path`, whose address is `to`, is a socket that no program listens
@@ -292,12 +272,12 @@ impl Socket {
     fn new(stream: TcpStream, peer: Address, log: &Log) -> Self {
         Self {
             stream,
+            log: log.of_peer(&peer),
             peer,
             waits: Waits::Never,
             resets: false,
             has_received: false,
             is_broken: false,
-            log: log.clone(),
         }
     }
 
@@ -310,10 +290,10 @@ impl Socket {
             Address::Tcp(_) => socket.connect_timeout(&to, timeout),
             Address::Unix(_) => connect_unix(&socket, &to, timeout),
         };
-        log.note(None, time, connected, |connected| {
-            Call::connect(address, timeout, connected.copied())
+        log.note_since(time, connected, |connected| {
+            Call::connect(address, timeout, connected)
         })
-        .inspect_err(|_| log.note_close(None, Which::Neither))?;
+        .inspect_err(|_| log.note_close(Which::Neither))?;
         socket.set_nonblocking(true)?;
         let stream = TcpStream::from_std(socket.into());
         Ok(Self::new(stream, address.clone(), log))
@@ -325,9 +305,8 @@ impl Socket {
             return Ok(Address::UNNAMED);
         }
         let name = self.stream.local_addr().map(Address::Tcp);
-        self.log.note(Some(&self.peer), None, name, |name| {
-            Call::name(name, Which::Connected)
-        })
+        self.log
+            .note(name, |name| Call::name(name, Which::Connected))
     }
 
     /// Has the calls told as those of the client with this number.
@@ -386,8 +365,7 @@ impl Socket {
     }
 
     fn set(&self, setting: Setting) -> io::Result<()> {
-        let socket = SockRef::from(&self.stream);
-        set(&socket, Some(&self.peer), setting, &self.log)
+        set(&SockRef::from(&self.stream), setting, &self.log)
     }
 
     /// Records whether `result` shows that the connection is broken.
@@ -409,8 +387,8 @@ impl Read for Socket {
         }
         let has_received = self.has_received;
         self.has_received |= received.as_ref().is_ok_and(|count| *count > 0);
-        self.log.note(Some(&self.peer), None, received, |received| {
-            Call::recv(buffer, received.copied(), self.waits, has_received)
+        self.log.note(received, |received| {
+            Call::recv(buffer, received, self.waits, has_received)
         })
     }
 }
@@ -423,9 +401,8 @@ impl Write for Socket {
         if fails_with(io::ErrorKind::WouldBlock, &sent) {
             return sent;
         }
-        self.log.note(Some(&self.peer), time, sent, |sent| {
-            Call::send(bytes, sent.copied())
-        })
+        self.log
+            .note_since(time, sent, |sent| Call::send(bytes, sent))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -458,16 +435,14 @@ impl Stream for Socket {
         }
         let time = self.log.time();
         let closed = self.stream.shutdown(Shutdown::Write);
-        self.log.note(Some(&self.peer), time, closed, |closed| {
-            Call::shutdown(closed.copied())
-        })
+        self.log.note_since(time, closed, Call::shutdown)
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
         // The fields, and with them the descriptor, are dropped right after this.
-        self.log.note_close(Some(&self.peer), Which::Connected);
+        self.log.note_close(Which::Connected);
     }
 }
 
@@ -475,7 +450,6 @@ impl Drop for Socket {
 #[derive(Debug)]
 pub struct SharedSocket {
     stream: net::TcpStream,
-    peer: Address,
     log: Log,
     /// Whether any byte has come.
     has_received: AtomicBool,
@@ -488,7 +462,6 @@ impl SharedSocket {
         stream.set_nonblocking(false)?;
         Ok(Self {
             stream: stream.into(),
-            peer: socket.peer.clone(),
             // The connection stays open, so `socket` must not tell that it is closed.
             log: mem::take(&mut socket.log),
             has_received: AtomicBool::new(false),
@@ -511,39 +484,41 @@ impl SharedSocket {
         }
         let is_some = received.as_ref().is_ok_and(|count| *count > 0);
         let has_received = self.has_received.fetch_or(is_some, Ordering::SeqCst);
-        self.log.note(Some(&self.peer), None, received, |received| {
-            Call::recv(buffer, received.copied(), Waits::Endless, has_received)
+        self.log.note(received, |received| {
+            Call::recv(buffer, received, Waits::Endless, has_received)
         })
     }
 
     /// Sends all of `bytes`. Fails as send(2) does.
     pub fn send_all(&self, bytes: &[u8]) -> io::Result<()> {
         let time = self.log.time();
-        let sent = (&self.stream).write_all(bytes);
-        self.log.note(Some(&self.peer), time, sent, |sent| {
-            Call::send(bytes, sent.map(|()| bytes.len()))
-        })
+        let sent = (&self.stream).write_all(bytes).map(|()| bytes.len());
+        let sent = self
+            .log
+            .note_since(time, sent, |sent| Call::send(bytes, sent));
+        sent.map(drop)
     }
 
     /// Closes our side. Fails if the connection is over.
     pub fn close(&self) -> io::Result<()> {
         let time = self.log.time();
         let closed = self.stream.shutdown(Shutdown::Write);
-        self.log.note(Some(&self.peer), time, closed, |closed| {
-            Call::shutdown(closed.copied())
-        })
+        self.log.note_since(time, closed, Call::shutdown)
     }
 
     /// Has the connection reset when this is dropped. Fails if the connection is over.
     pub fn reset(&self) -> io::Result<()> {
-        let socket = SockRef::from(&self.stream);
-        set(&socket, Some(&self.peer), Setting::Linger(true), &self.log)
+        set(
+            &SockRef::from(&self.stream),
+            Setting::Linger(true),
+            &self.log,
+        )
     }
 }
 
 impl Drop for SharedSocket {
     fn drop(&mut self) {
-        self.log.note_close(Some(&self.peer), Which::Connected);
+        self.log.note_close(Which::Connected);
     }
 }
 
