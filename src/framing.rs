@@ -82,17 +82,28 @@ impl Framing {
         }
     }
 
+    /// Returns what ends each message; nothing if that is not marked.
+    #[must_use]
+    pub fn end(self) -> &'static [u8] {
+        match self {
+            Self::Raw => b"",
+            Self::Line | Self::Json => b"\n",
+            Self::Crlf => b"\r\n",
+            Self::Nul => b"\0",
+        }
+    }
+
     /// Returns whether messages are lines.
     #[must_use]
     pub fn has_lines(self) -> bool {
-        matches!(self, Self::Line | Self::Crlf | Self::Json)
+        self.end().ends_with(b"\n")
     }
 
     /// Returns whether messages end with a delimiter. Without one, the late rest of a message
     /// cannot be distinguished from a new message.
     #[must_use]
     pub fn marks_the_end(self) -> bool {
-        self != Self::Raw
+        !self.end().is_empty()
     }
 }
 

@@ -30,19 +30,9 @@ pub(super) fn encode(framing: Framing, text: &str) -> Vec<u8> {
     encoder.encode(text.as_bytes(), true).0.to_vec()
 }
 
-/// Returns what ends each message.
-fn end(framing: Framing) -> &'static [u8] {
-    match framing {
-        Framing::Raw => b"",
-        Framing::Line | Framing::Json => b"\n",
-        Framing::Crlf => b"\r\n",
-        Framing::Nul => b"\0",
-    }
-}
-
 /// Returns whether `bytes` end with the end of a message.
 pub(super) fn is_ended(framing: Framing, bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.ends_with(end(framing))
+    !bytes.is_empty() && bytes.ends_with(framing.end())
 }
 
 /// Judges the `bytes` that a program sent when `text` was typed. Fails if they are not exactly that
@@ -68,7 +58,7 @@ pub(super) fn ended(framing: Framing, bytes: &[u8]) -> Result<(), Finding> {
     if is_ended(framing, bytes) {
         return Ok(());
     }
-    let expected = escaped(end(framing));
+    let expected = escaped(framing.end());
     Err(Finding {
         seen: dump(bytes),
         expected: say!(
@@ -81,7 +71,7 @@ pub(super) fn ended(framing: Framing, bytes: &[u8]) -> Result<(), Finding> {
 
 /// Returns how many messages `bytes` are. Those of raw cannot be told apart.
 pub(super) fn count(framing: Framing, bytes: &[u8]) -> usize {
-    match end(framing).last() {
+    match framing.end().last() {
         Some(last) => memchr::memchr_iter(*last, bytes).count(),
         None => usize::from(!bytes.is_empty()),
     }
@@ -176,7 +166,7 @@ fn not_json(body: &[u8], end: &[u8]) -> String {
 /// Returns what is wrong with the `found` end of a message, if the rest of it is right.
 fn wrong_end(framing: Framing, found: &[u8]) -> String {
     let shown = escaped(found);
-    let expected = escaped(end(framing));
+    let expected = escaped(framing.end());
     if found.is_empty() {
         return say!(
             "The end of the message is missing: with {framing}, {expected} follows it. The other \
@@ -185,7 +175,7 @@ fn wrong_end(framing: Framing, found: &[u8]) -> String {
              Gegenseite."
         );
     }
-    let other = Framing::ALL.into_iter().find(|other| end(*other) == found);
+    let other = Framing::ALL.into_iter().find(|other| other.end() == found);
     let Some(other) = other else {
         return say!(
             "{shown} at its end is too much.",

@@ -90,12 +90,9 @@ impl Decoder {
     /// [`Framing::limit`] bytes the decoder always returns a piece. A piece ends with a
     /// complete character, unless the rest of the character does not arrive.
     pub fn decode(&mut self, bytes: &[u8], pause: Pause) -> Option<Piece> {
-        let piece = match self.framing {
-            Framing::Raw => self.decode_raw(bytes, pause),
-            Framing::Line | Framing::Crlf | Framing::Json => {
-                self.decode_delimited(bytes, pause, b'\n')
-            }
-            Framing::Nul => self.decode_delimited(bytes, pause, b'\0'),
+        let piece = match self.framing.end().last() {
+            Some(delimiter) => self.decode_delimited(bytes, pause, *delimiter),
+            None => self.decode_raw(bytes, pause),
         }?;
         self.returned = if piece.last {
             0

@@ -47,15 +47,15 @@ impl Encoder {
         let mut joined = false;
         match self.framing {
             Framing::Raw => return (text, false),
-            Framing::Line => joined = self.encode_line(text, last, b"\n"),
-            Framing::Nul => joined = self.encode_until(b'\0', text, last, b"\0"),
+            Framing::Line => joined = self.encode_line(text, last),
+            Framing::Nul => joined = self.encode_until(b'\0', text, last),
             Framing::Crlf => {
                 if !text.is_empty() {
                     self.wire.append(&mut self.pending);
                 }
                 // A line of input with CRLF line ends still has its carriage return.
                 let line = text.strip_suffix(b"\r").unwrap_or(text);
-                joined = self.encode_line(line, last, b"\r\n");
+                joined = self.encode_line(line, last);
                 if last {
                     self.pending.clear();
                 } else {
@@ -78,20 +78,20 @@ impl Encoder {
         }
     }
 
-    /// Appends `text` as a part of a line, and `end` if it is the last part. Returns whether
+    /// Appends `text` as a part of a line, and its end if it is the last part. Returns whether
     /// newlines in `text` were replaced.
-    fn encode_line(&mut self, text: &[u8], last: bool, end: &[u8]) -> bool {
+    fn encode_line(&mut self, text: &[u8], last: bool) -> bool {
         // Pasted lines have a newline of their own.
         let text = match text {
             [text @ .., b'\n'] if last => text,
             text => text,
         };
-        self.encode_until(b'\n', text, last, end)
+        self.encode_until(b'\n', text, last)
     }
 
-    /// Appends `text` as a part of a message, with spaces for each `delimiter` in it, and `end` if
+    /// Appends `text` as a part of a message, with spaces for each `delimiter` in it, and the end if
     /// it is the last part. Returns whether there was one.
-    fn encode_until(&mut self, delimiter: u8, text: &[u8], last: bool, end: &[u8]) -> bool {
+    fn encode_until(&mut self, delimiter: u8, text: &[u8], last: bool) -> bool {
         let start = self.wire.len();
         self.wire.extend_from_slice(text);
         let mut joined = false;
@@ -100,7 +100,7 @@ impl Encoder {
             joined = true;
         }
         if last {
-            self.wire.extend_from_slice(end);
+            self.wire.extend_from_slice(self.framing.end());
         }
         joined
     }
