@@ -107,19 +107,19 @@ pub enum Outcome {
     },
 }
 
-/// Makes the checks that `options` ask for, and hands each verdict to `report`. Returns whether all
-/// have passed, or `None` if the user pressed Ctrl-C. Fails if the program cannot be started, the
+/// Makes the checks that `options` ask for, and hands each verdict to `report`. Returns how many have
+/// passed, and of how many, or `None` if the user pressed Ctrl-C. Fails if the program cannot be started, the
 /// port is taken, or `report` fails.
 pub fn run(
     options: &Options,
     mut report: impl FnMut(&Verdict) -> Result<(), Failure>,
-) -> Result<Option<bool>, Failure> {
+) -> Result<Option<(usize, usize)>, Failure> {
     let checks: &[Check] = match options.side {
         Side::Client => &client::CHECKS,
         Side::Server => &server::CHECKS,
     };
     let mut stage = Stage::new(options)?;
-    let mut all_passed = true;
+    let (mut passed, mut made) = (0, 0);
     for check in checks.iter().filter(|check| check.level <= options.level) {
         let outcome = match check.limit(options) {
             Some(reason) => Outcome::Skipped { reason },
@@ -132,7 +132,8 @@ pub fn run(
             },
         };
         let failed = matches!(outcome, Outcome::Failed { .. });
-        all_passed &= !failed;
+        passed += usize::from(outcome == Outcome::Passed);
+        made += usize::from(failed || outcome == Outcome::Passed);
         report(&Verdict {
             check: check.id,
             name: words!(check.name.0, check.name.1),
@@ -142,7 +143,7 @@ pub fn run(
             break;
         }
     }
-    Ok(Some(all_passed))
+    Ok(Some((passed, made)))
 }
 
 impl Check {
@@ -162,18 +163,14 @@ impl Check {
         }
     }
 
-    const fn named(self, en: &'static str, de: &'static str) -> Self {
-        Self {
-            name: (en, de),
-            ..self
-        }
+    const fn named(mut self, en: &'static str, de: &'static str) -> Self {
+        self.name = (en, de);
+        self
     }
 
-    const fn deciding(self) -> Self {
-        Self {
-            decides: true,
-            ..self
-        }
+    const fn deciding(mut self) -> Self {
+        self.decides = true;
+        self
     }
 
     /// Returns why the check cannot be made, if it cannot.
