@@ -139,7 +139,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let log = args.log();
             let report = args.report(&log);
             let transcript = args.transcript.clone().map(Transcript::open).transpose()?;
-            let report = Report::open(&report, transcript).map_err(Failure::Output)?;
+            let report = Report::open(report, transcript).map_err(Failure::Output)?;
             let listener = serve::listen(&args.listen(), relay::BACKLOG, &log)?;
             relay::run(listener, args.endpoint(), args.options(), log, report)?;
             Ok(ExitCode::SUCCESS)
@@ -164,7 +164,7 @@ fn open(
     chat.language.set();
     let (input, report) = (chat.input(), chat.report(log));
     let transcript = chat.transcript.map(Transcript::open).transpose()?;
-    let report = Report::open(&report, transcript).map_err(Failure::Output)?;
+    let report = Report::open(report, transcript).map_err(Failure::Output)?;
     Engine::new(input, script, report, many).map_err(Failure::Input)
 }
 

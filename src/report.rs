@@ -59,11 +59,8 @@ impl Options {
 
 /// Writes messages to stdout and notices to stderr.
 pub struct Report {
+    options: Options,
     stdout: Stdout,
-    quiet: bool,
-    clock: Option<UtcOffset>,
-    bell: bool,
-    log: Log,
     transcript: Option<Transcript>,
     label: Style,
     dim: Style,
@@ -86,7 +83,7 @@ enum Stdout {
 impl Report {
     /// Creates a report as `options` ask for, which also writes `transcript`. Fails as
     /// [`sys::stdout`] does.
-    pub fn open(options: &Options, transcript: Option<Transcript>) -> io::Result<Self> {
+    pub fn open(options: Options, transcript: Option<Transcript>) -> io::Result<Self> {
         let screen = io::stdout().is_terminal();
         Ok(Self {
             stdout: if screen {
@@ -95,16 +92,13 @@ impl Report {
                 let exact = options.exact && options.quiet;
                 Stdout::Pipe(Pipe::new(sys::stdout()?, exact))
             },
-            quiet: options.quiet,
-            clock: options.clock,
-            bell: options.bell,
-            log: options.log.clone(),
             transcript,
             label: options.style(Style::new().bold(), screen),
             dim: options.style(Style::new().dimmed(), io::stderr().is_terminal()),
             speaker: None,
             prompt: None,
             plain_prompt: None,
+            options,
         })
     }
 
@@ -168,18 +162,18 @@ impl Report {
     /// Returns the log of socket calls, if they are to be told.
     #[must_use]
     pub fn log(&self) -> Option<&Log> {
-        Some(&self.log).filter(|log| log.is_on())
+        Some(&self.options.log).filter(|log| log.is_on())
     }
 
     /// Reports the socket calls made since the last report. [`Report::show`] does so too; this is
     /// for long waits between two events. Fails if stdout cannot be written.
     pub fn explain(&mut self) -> io::Result<()> {
-        if self.log.is_on() {
-            let mut calls = self.log.take();
+        if self.options.log.is_on() {
+            let mut calls = self.options.log.take();
             for noted in &calls {
                 self.record(&Event::Called(noted))?;
             }
-            if self.log.folds() {
+            if self.options.log.folds() {
                 calls = fold(&calls);
             }
             for noted in &calls {
@@ -192,7 +186,7 @@ impl Report {
     /// Reports the pending socket calls and then `event`. Fails only if stdout cannot be written:
     /// an unreadable notice is no reason to end a conversation.
     pub fn show(&mut self, event: &Event<'_>) -> io::Result<()> {
-        if self.log.is_on() {
+        if self.options.log.is_on() {
             // The calls that receive the rest of a message are reported when the message has ended.
             let rest = match event {
                 Event::Received(_, part) | Event::Late(_, part) => !part.first,
@@ -215,7 +209,7 @@ impl Report {
     /// takes its place and [`Event::ConnectedTo`] removes it. Call it if [`Report::can_renew`]. The
     /// transcript has it when it `begins`. Fails as [`Report::show`] does.
     pub fn renew(&mut self, event: &Event<'_>, begins: bool) -> io::Result<()> {
-        if let Some(prompt) = self.prompt.as_ref().filter(|_| !self.quiet) {
+        if let Some(prompt) = self.prompt.as_ref().filter(|_| !self.options.quiet) {
             let text = event.to_string();
             let text = Untrusted(text.as_bytes()).visible_line(terminal_columns() - 1);
             prompt.set_status(Some(text));
@@ -258,7 +252,7 @@ impl Report {
                 // again.
                 let labelled = part.first || self.speaker != Some(*peer);
                 self.speaker = Some(*peer);
-                if part.first && self.bell {
+                if part.first && self.options.bell {
                     self.ring();
                 }
                 self.say(event, labelled)
@@ -268,16 +262,16 @@ impl Report {
                 let is_other = self.speaker.replace(*peer) != Some(*peer);
                 // A program that talks with one peer reads what belongs to its last message.
                 let is_single = !matches!(peer, Peer::Numbered(_));
-                let joins = is_single && (self.quiet || matches!(self.stdout, Stdout::Pipe(_)));
+                let joins = is_single && (self.options.quiet || matches!(self.stdout, Stdout::Pipe(_)));
                 self.say(event, (begins || is_other) && !joins)
             }
             Event::Called(_) | Event::Stands(_) | Event::Hint(_) => self.notice(self.dim, event),
-            Event::Welcome if !self.quiet => self.notice(self.dim, event),
+            Event::Welcome if !self.options.quiet => self.notice(self.dim, event),
             // What is lost is told in any case, and what was asked for.
             Event::NotSent(_) | Event::LinesNotSent(_) | Event::MayLack(_) | Event::Answer(_) => {
                 self.notice(Style::new(), event)
             }
-            _ if self.quiet => self.end_row(),
+            _ if self.options.quiet => self.end_row(),
             _ => self.notice(Style::new(), event),
         }
     }
@@ -294,8 +288,8 @@ impl Report {
                 Stdout::Pipe(pipe) => pipe.end_line()?,
             }
         }
-        let label = (labelled && !self.quiet).then(|| Label {
-            time: self.clock.filter(|_| part.first).map(time_of_day),
+        let label = (labelled && !self.options.quiet).then(|| Label {
+            time: self.options.clock.filter(|_| part.first).map(time_of_day),
             style: self.label,
             event,
         });
