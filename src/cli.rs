@@ -28,7 +28,7 @@ use crate::connect::Attempts;
 use crate::endpoint::{self, DEFAULT_PORT, Endpoint, Target};
 use crate::explain::Log;
 use crate::framing::{Framing, LINGER, Wire};
-use crate::input::{self, HistoryFile};
+use crate::input;
 use crate::language::Language;
 use crate::peers::{Access, Limits};
 use crate::relay;
@@ -936,10 +936,10 @@ impl ChatArgs {
     pub fn input(&self) -> input::Options {
         input::Options {
             vi: self.vi,
-            history: match (self.no_history, &self.history_file) {
-                (true, _) => HistoryFile::None,
-                (false, Some(path)) => HistoryFile::At(path.clone()),
-                (false, None) => HistoryFile::Default,
+            history: if self.no_history {
+                None
+            } else {
+                self.history_file.clone().or_else(input::default_path)
             },
             dim: self
                 .report(&Log::default())

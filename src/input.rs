@@ -7,6 +7,7 @@ mod lines;
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anstyle::Style;
@@ -19,15 +20,15 @@ use crate::event::{Event, Peer};
 use crate::prompt::{SharedPrompt, is_dumb};
 use crate::sys;
 
-pub use self::history::HistoryFile;
+pub use self::history::default_path;
 
 /// The user's choices about input.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Whether to use Vi keys even if the user's inputrc does not select them.
     pub vi: bool,
-    /// Where to keep the history.
-    pub history: HistoryFile,
+    /// The file to keep the history in, if there is to be one.
+    pub history: Option<PathBuf>,
     /// The style of secondary text.
     pub dim: Style,
 }

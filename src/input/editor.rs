@@ -28,7 +28,7 @@ use terminal_size::{Height, Width, terminal_size};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::history::{self, LENGTH};
-use super::{HistoryFile, Options, Typed, inputrc};
+use super::{Options, Typed, inputrc};
 use crate::command;
 use crate::event::Event;
 use crate::event::words::NOTHING_TYPED;
@@ -260,10 +260,10 @@ impl Keys {
         verb: &'static str,
         work: impl FnOnce(&Path) -> rustyline::Result<()>,
     ) {
-        if let Some(path) = self.options.history.path()
+        if let Some(path) = self.options.history.clone()
             && let Err(error) = work(&path)
         {
-            self.options.history = HistoryFile::None;
+            self.options.history = None;
             let reason = reason(&into_io(error));
             let notice = Event::NoHistory { verb, path, reason };
             self.outlet.send(Typed::Notice(notice));

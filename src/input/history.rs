@@ -13,30 +13,13 @@ use crate::sys;
 /// The maximum number of messages in the history.
 pub(super) const LENGTH: usize = 1000;
 
-/// Where to keep the history.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HistoryFile {
-    /// In the system's folder for state files.
-    Default,
-    /// In this file.
-    At(PathBuf),
-    /// Nowhere.
-    None,
-}
-
-impl HistoryFile {
-    /// Returns the path, or `None` if no history is kept or the user has no home folder.
-    pub(super) fn path(&self) -> Option<PathBuf> {
-        match self {
-            Self::None => None,
-            Self::At(path) => Some(path.clone()),
-            Self::Default => {
-                let base = etcetera::choose_base_strategy().ok()?;
-                let folder = base.state_dir().unwrap_or_else(|| base.data_dir());
-                Some(folder.join("socketchat").join("history"))
-            }
-        }
-    }
+/// Returns where the history is kept, unless the user says otherwise: in the system's folder for state
+/// files. `None` if the user has no home folder.
+#[must_use]
+pub fn default_path() -> Option<PathBuf> {
+    let base = etcetera::choose_base_strategy().ok()?;
+    let folder = base.state_dir().unwrap_or_else(|| base.data_dir());
+    Some(folder.join("socketchat").join("history"))
 }
 
 /// Creates the file and its folders, if missing, so that only the user can access them. Rustyline
