@@ -192,7 +192,6 @@ impl Check {
 
 impl Verdict {
     /// Returns the verdict as a JSON object on one line.
-    #[must_use]
     pub fn json(&self) -> String {
         // Text and numbers always have a form in JSON.
         serde_json::to_string(self).unwrap_or_default()

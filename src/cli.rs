@@ -66,7 +66,6 @@ pub struct Cli {
 impl Cli {
     /// Takes the program's command line. Wrong usage, and a question for help, are answered
     /// by clap, which then ends the program.
-    #[must_use]
     pub fn from_command_line() -> Self {
         let args = with_retry_joined(env::args_os());
         let error = match Self::from_args(&args) {
@@ -392,7 +391,6 @@ pub struct ServeArgs {
 
 impl ServeArgs {
     /// Where to listen.
-    #[must_use]
     pub fn endpoint(&self) -> Endpoint {
         let port = self.port.unwrap_or(DEFAULT_PORT);
         self.target().clone().endpoint(port)
@@ -404,7 +402,6 @@ impl ServeArgs {
     }
 
     /// Whom to serve, and for how long.
-    #[must_use]
     pub fn limits(&self) -> Limits {
         Limits {
             max_clients: self.max_clients.or(self.keep_open.then_some(1)),
@@ -508,7 +505,6 @@ pub struct ConnectArgs {
 
 impl ConnectArgs {
     /// How to take turns.
-    #[must_use]
     pub fn rules(&self) -> Rules {
         Rules {
             reply: Reply {
@@ -521,7 +517,6 @@ impl ConnectArgs {
     }
 
     /// How to reach it.
-    #[must_use]
     pub fn attempts(&self) -> Attempts {
         Attempts {
             timeout: self.connect_timeout,
@@ -530,7 +525,6 @@ impl ConnectArgs {
     }
 
     /// The address to connect to.
-    #[must_use]
     pub fn endpoint(&self) -> Endpoint {
         let port = self.port().unwrap_or(DEFAULT_PORT);
         self.target.clone().endpoint(port)
@@ -588,7 +582,6 @@ pub struct CheckArgs {
 
 impl CheckArgs {
     /// What to check.
-    #[must_use]
     pub fn options(&self) -> check::Options {
         check::Options {
             side: self.side,
@@ -675,19 +668,16 @@ pub struct RelayArgs {
 
 impl RelayArgs {
     /// The server.
-    #[must_use]
     pub fn endpoint(&self) -> Endpoint {
         self.target.clone().endpoint(DEFAULT_PORT)
     }
 
     /// Where to listen.
-    #[must_use]
     pub fn listen(&self) -> Endpoint {
         self.listen.clone().endpoint(RELAY_PORT)
     }
 
     /// How to pass bytes on.
-    #[must_use]
     pub fn options(&self) -> relay::Options {
         relay::Options {
             split: self.split.map(usize::from),
@@ -699,13 +689,11 @@ impl RelayArgs {
     }
 
     /// Where socket calls are noted, if they are to be told.
-    #[must_use]
     pub fn log(&self) -> Log {
         self.explain.log()
     }
 
     /// What is told, with the calls that are noted in `log`.
-    #[must_use]
     pub fn report(&self, log: &Log) -> report::Options {
         report::Options {
             log: log.clone(),
@@ -907,13 +895,11 @@ pub enum Format {
 
 impl ChatArgs {
     /// Where socket calls are noted, if they are to be told.
-    #[must_use]
     pub fn log(&self) -> Log {
         self.explain.log()
     }
 
     /// What is told, with the calls that are noted in `log`.
-    #[must_use]
     pub fn report(&self, log: &Log) -> report::Options {
         report::Options {
             quiet: self.quiet,
@@ -932,7 +918,6 @@ impl ChatArgs {
     }
 
     /// How the user types.
-    #[must_use]
     pub fn input(&self) -> input::Options {
         input::Options {
             vi: self.vi,
@@ -948,7 +933,6 @@ impl ChatArgs {
     }
 
     /// How to take turns.
-    #[must_use]
     pub fn rules(&self) -> Rules {
         Rules {
             framing: self.framing,
@@ -960,7 +944,6 @@ impl ChatArgs {
     }
 
     /// How messages go over the wire.
-    #[must_use]
     pub fn wire(&self) -> Wire {
         Wire {
             framing: self.framing,

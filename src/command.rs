@@ -64,7 +64,6 @@ pub struct Word {
 impl Word {
     /// Returns what must follow the word in `company`, for the user: no number where there is one
     /// client at most.
-    #[must_use]
     pub fn argument(&self, company: Company) -> &'static str {
         match self.argument {
             "N" if company < Company::Clients => "",
@@ -130,7 +129,6 @@ pub const KEYS: [(&str, &str); 6] = [
 ];
 
 /// Parses a line that the user entered. Returns `None` if it is not a command, but a message.
-#[must_use]
 pub fn parse(line: &str) -> Option<Given> {
     let line = line.trim_end();
     let end = line.find(char::is_whitespace).unwrap_or(line.len());
@@ -154,7 +152,6 @@ pub fn parse(line: &str) -> Option<Given> {
 
 /// Returns the message to send for a line that is not a command. `//help` stands for `/help`, and so
 /// on: one slash more keeps a line from being a command.
-#[must_use]
 pub fn message(line: &str) -> &str {
     let slashes = line.len() - line.trim_start_matches('/').len();
     if slashes > 1 && parse(&line[slashes - 1..]).is_some() {

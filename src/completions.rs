@@ -12,7 +12,6 @@ const MORE_FOR_BASH: &str = include_str!("completions/more.bash");
 const MORE_FOR_FISH: &str = include_str!("completions/more.fish");
 
 /// Returns the script for `shell`, which the shell is to read once.
-#[must_use]
 pub fn script(shell: Shell) -> String {
     // A shell completes an unknown value as the name of a file, which a port or a duration is not.
     let mut command = Cli::command().mut_subcommands(|subcommand| {

@@ -34,13 +34,11 @@ pub struct Part<'a> {
 
 impl Part<'_> {
     /// Returns the text. Only the last part of a message may be empty or end inside a character.
-    #[must_use]
     pub fn text(&self) -> Untrusted<'_> {
         Untrusted(&self.text)
     }
 
     /// Returns the name that the sender gave itself, if the framing transmits it.
-    #[must_use]
     pub fn name(&self) -> Option<Untrusted<'_>> {
         let name = self.name.as_ref()?;
         Some(Untrusted(name.as_bytes()))

@@ -155,7 +155,6 @@ impl Diagram {
     }
 
     /// Returns whether the diagram shows nothing.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.steps().next().is_none()
     }

@@ -31,7 +31,6 @@ pub enum Target {
 
 impl Target {
     /// Returns the endpoint, with `port` if the user has written none.
-    #[must_use]
     pub fn endpoint(self, port: u16) -> Endpoint {
         match self {
             Self::Host(host, written) => Endpoint::Tcp {
@@ -99,7 +98,6 @@ impl Address {
     pub const UNNAMED: Self = Self::Unix(PathBuf::new());
 
     /// Returns the IP address; as IPv4 if it is an IPv4 address in IPv6 (RFC 4291 §2.5.5.2).
-    #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
             Self::Tcp(address) => Some(address.ip().to_canonical()),
@@ -108,7 +106,6 @@ impl Address {
     }
 
     /// Returns whether only this machine can reach the address.
-    #[must_use]
     pub fn is_local(&self) -> bool {
         self.ip().is_none_or(|ip| ip.is_loopback())
     }

@@ -113,26 +113,22 @@ impl Engine {
     }
 
     /// Returns what kind of user the input comes from.
-    #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
     /// Returns whether a script answers.
-    #[must_use]
     pub fn has_script(&self) -> bool {
         self.script.is_some()
     }
 
     /// Returns whether a script has the first word.
-    #[must_use]
     pub fn has_greeting(&self) -> bool {
         let greeting = self.script.as_ref().and_then(|script| script.greeting());
         greeting.is_some()
     }
 
     /// Returns the registry of the sockets to wait for.
-    #[must_use]
     pub fn registry(&self) -> &mio::Registry {
         self.poll.registry()
     }
@@ -215,7 +211,6 @@ impl Engine {
     }
 
     /// Returns whether socket calls are told.
-    #[must_use]
     pub fn explains(&self) -> bool {
         self.report.log().is_some()
     }
@@ -374,7 +369,6 @@ impl Engine {
     }
 
     /// Returns whether something that a program said was not sent.
-    #[must_use]
     pub fn has_lost_words(&self) -> bool {
         self.lost_words
     }

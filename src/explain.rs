@@ -119,7 +119,6 @@ impl fmt::Display for Standing {
 
 impl Log {
     /// Creates a log that is on, and remembers whether to [`fold`] the calls.
-    #[must_use]
     pub fn on(folds: bool) -> Self {
         Self {
             noted: Some(Arc::default()),
@@ -129,13 +128,11 @@ impl Log {
     }
 
     /// Returns whether to fold the calls.
-    #[must_use]
     pub fn folds(&self) -> bool {
         self.folds
     }
 
     /// Returns a handle for the calls on the connection to `peer`.
-    #[must_use]
     pub(crate) fn of_peer(&self, peer: &Address) -> Self {
         Self {
             peer: Some(peer.clone()),
@@ -144,7 +141,6 @@ impl Log {
     }
 
     /// Returns a handle for the calls on the connection to the client with this number.
-    #[must_use]
     pub(crate) fn of_client(&self, number: u32) -> Self {
         Self {
             client: Some(number),
@@ -231,7 +227,6 @@ impl Log {
     }
 
     /// Returns the call to connect that another thread stands in.
-    #[must_use]
     pub fn connecting(&self) -> Option<Standing> {
         let stands = self.lock()?.stands.clone();
         let (standing, _) = stands.filter(|(call, _)| matches!(call, Standing::Connect(_)))?;
@@ -735,7 +730,6 @@ impl Call {
 }
 
 /// Folds each run of successful calls that set options of the same socket into one.
-#[must_use]
 pub fn fold(calls: &[Noted]) -> Vec<Noted> {
     let set_options = |one: &Noted, next: &Noted| {
         one.peer == next.peer && one.call.option().and(next.call.option()).is_some()

@@ -52,7 +52,6 @@ impl Framing {
 
     /// Returns the maximum number of bytes to buffer for an incomplete message: 1 MiB for
     /// JSON, 64 KiB otherwise. A longer message is decoded in pieces.
-    #[must_use]
     pub fn limit(self) -> usize {
         match self {
             Self::Raw | Self::Line | Self::Crlf | Self::Nul => 64 * 1024,
@@ -61,7 +60,6 @@ impl Framing {
     }
 
     /// Returns the name of the framing as the option `--framing` takes it.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Raw => "raw",
@@ -74,7 +72,6 @@ impl Framing {
 
     /// Returns whether `text` is empty apart from line ends, if the framing uses them as its
     /// delimiter. Such a text is not a message.
-    #[must_use]
     pub fn is_blank(self, text: &[u8]) -> bool {
         match self {
             Self::Raw | Self::Json | Self::Nul => text.is_empty(),
@@ -83,7 +80,6 @@ impl Framing {
     }
 
     /// Returns what ends each message; nothing if that is not marked.
-    #[must_use]
     pub fn end(self) -> &'static [u8] {
         match self {
             Self::Raw => b"",
@@ -94,14 +90,12 @@ impl Framing {
     }
 
     /// Returns whether messages are lines.
-    #[must_use]
     pub fn has_lines(self) -> bool {
         self.end().ends_with(b"\n")
     }
 
     /// Returns whether messages end with a delimiter. Without one, the late rest of a message
     /// cannot be distinguished from a new message.
-    #[must_use]
     pub fn marks_the_end(self) -> bool {
         !self.end().is_empty()
     }

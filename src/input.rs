@@ -81,7 +81,6 @@ pub enum Kind {
 
 impl Kind {
     /// Returns the kind of user at stdin.
-    #[must_use]
     pub fn of_stdin() -> Self {
         if !io::stdin().is_terminal() {
             Self::Program
@@ -127,7 +126,6 @@ impl Input {
     }
 
     /// Returns the line that was entered last, unless it is too long to be kept.
-    #[must_use]
     pub fn last(&self) -> Option<String> {
         let line = match self {
             Self::Editor(editor) => editor.last().map(str::as_bytes),

@@ -24,7 +24,6 @@ static CURRENT: OnceLock<Language> = OnceLock::new();
 impl Language {
     /// Returns the language that the environment asks for: the first of `LC_ALL`, `LC_MESSAGES` and
     /// `LANG` that is set and not empty counts (POSIX, Environment Variables).
-    #[must_use]
     pub fn of_environment() -> Self {
         let names = ["LC_ALL", "LC_MESSAGES", "LANG"];
         let values = names.into_iter().filter_map(env::var_os);
@@ -47,7 +46,6 @@ impl Language {
     }
 
     /// Returns the language of the program: English until [`Language::set`] is called.
-    #[must_use]
     pub fn current() -> Self {
         CURRENT.get().copied().unwrap_or_default()
     }

@@ -95,7 +95,6 @@ pub struct Peers {
 
 impl Peers {
     /// Creates an empty set of conversations that use `wire` and end as `ends` says.
-    #[must_use]
     pub fn new(wire: &Wire, ends: Ends) -> Self {
         Self {
             wire: wire.clone(),
@@ -146,7 +145,6 @@ impl Peers {
     }
 
     /// Returns whether `peer` has not accepted everything that was sent to it.
-    #[must_use]
     pub fn has_unsent(&self, peer: Peer) -> bool {
         let conversation = self.conversations.get(&peer);
         conversation.is_some_and(|found| found.connection.has_unsent())
@@ -154,7 +152,6 @@ impl Peers {
 
     /// Returns whether `peer` may not have received everything that was sent to it, if it has closed the
     /// connection, `in_order` or not.
-    #[must_use]
     pub fn may_lack(&self, peer: Peer, in_order: bool) -> bool {
         let conversation = self.conversations.get(&peer);
         match conversation.map(|found| found.connection.sent()) {
@@ -180,7 +177,6 @@ impl Peers {
     }
 
     /// Returns whether `peer` has sent the beginning of a message, and not its end.
-    #[must_use]
     pub fn has_unended(&self, peer: Peer) -> bool {
         let conversation = self.conversations.get(&peer);
         conversation.is_some_and(|found| found.connection.unended().is_some())
@@ -205,7 +201,6 @@ impl Peers {
     }
 
     /// Returns whether any peer has ever sent a message.
-    #[must_use]
     pub fn has_heard(&self) -> bool {
         self.heard
     }
@@ -239,7 +234,6 @@ impl Peers {
     }
 
     /// Returns whether the only event to wait for is that the only peer sends something.
-    #[must_use]
     pub fn is_single(&self) -> bool {
         self.conversations.len() == 1
             && self.rules.idle_timeout.is_none()
@@ -323,7 +317,6 @@ impl Peers {
     }
 
     /// Returns whether there is something to do without waiting.
-    #[must_use]
     pub fn are_ready(&self) -> bool {
         let accepts = |listener: &Listener| listener.can_accept(self.taken());
         !self.queues.present.is_empty()
@@ -340,7 +333,6 @@ impl Peers {
     }
 
     /// Returns when the next timer expires.
-    #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let timer = self.timers.first().map(|(at, _)| *at);
         let listener = self
@@ -428,7 +420,6 @@ impl Peers {
 
     /// Returns whether the next answer for `peer` can be taken: it has accepted everything sent so far,
     /// or its connection is broken, so that the answer will not be sent, and others can follow.
-    #[must_use]
     pub fn can_send(&self, peer: Peer) -> bool {
         let conversation = self.conversations.get(&peer);
         conversation.is_some_and(|found| match found.fault {
@@ -438,7 +429,6 @@ impl Peers {
     }
 
     /// Returns whether the connection to `peer` is not known to be broken.
-    #[must_use]
     pub fn is_there(&self, peer: Peer) -> bool {
         let conversation = self.conversations.get(&peer);
         conversation.is_some_and(|found| found.fault.is_none())
@@ -499,20 +489,17 @@ impl Peers {
     }
 
     /// Returns the address at the other end of the connection to `peer`.
-    #[must_use]
     pub fn address(&self, peer: Peer) -> Option<&Address> {
         let conversation = self.conversations.get(&peer)?;
         Some(conversation.connection.stream().peer())
     }
 
     /// Returns whether the peers are clients that connect.
-    #[must_use]
     pub fn listens(&self) -> bool {
         self.listener.is_some()
     }
 
     /// Returns whether there is no conversation.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.conversations.is_empty()
     }

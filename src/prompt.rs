@@ -104,7 +104,6 @@ impl SharedPrompt {
     /// Creates a prompt that is not on the screen yet. `waker` wakes the rest of the program. The
     /// text before the arrow is always `columns` wide. In the peer's turn, the prompt has the style
     /// `dim`.
-    #[must_use]
     pub fn new(waker: Arc<Waker>, columns: usize, dim: Style) -> Self {
         let state = State {
             turn: Some(Prompt::default()),
@@ -164,7 +163,6 @@ impl SharedPrompt {
 
     /// Returns whether too much waits to be drawn for more to be added. If so, the waker is called
     /// when it has been drawn.
-    #[must_use]
     pub fn is_full(&self) -> bool {
         self.lock().rows.len() >= ENOUGH
     }
@@ -216,7 +214,6 @@ impl SharedPrompt {
     // Called by the thread that reads keys:
 
     /// Returns whether an empty line can be entered.
-    #[must_use]
     pub fn takes_empty(&self) -> bool {
         self.lock().takes_empty
     }
@@ -278,13 +275,11 @@ impl SharedPrompt {
 
     /// Returns the peer that the prompt on the screen names, or that it named when Enter was
     /// accepted; `None` if it says that it is not our turn.
-    #[must_use]
     pub fn peer(&self) -> Option<Peer> {
         self.lock().shown.peer
     }
 
     /// Returns the width of the prompt in columns.
-    #[must_use]
     pub fn width(&self) -> usize {
         let state = self.lock();
         state.shown.text(state.columns).len()
@@ -396,7 +391,6 @@ impl State {
 }
 
 /// Returns whether the terminal is of a type on which rustyline does not draw.
-#[must_use]
 pub fn is_dumb() -> bool {
     let dumb = ["dumb", "cons25", "emacs"];
     env::var("TERM").is_ok_and(|term| dumb.iter().any(|name| name.eq_ignore_ascii_case(&term)))

@@ -5,7 +5,6 @@ use std::io;
 use crate::sys;
 
 /// Describes an I/O error in lower case and without its number: `connection refused`.
-#[must_use]
 pub fn reason(error: &io::Error) -> String {
     use io::ErrorKind as Kind;
     if sys::is_out_of_descriptors(error) {

@@ -42,7 +42,6 @@ pub struct Options {
 impl Options {
     /// Returns `style`, or a plain style if colour is not to be used. `terminal` tells whether the
     /// text goes to a terminal.
-    #[must_use]
     pub fn style(&self, style: Style, terminal: bool) -> Style {
         // A console of Windows has to be told that there will be colour.
         let can = anstyle_query::windows::enable_ansi_colors().unwrap_or(true) && !is_dumb();
@@ -116,7 +115,6 @@ impl Report {
     }
 
     /// Returns whether too much waits for the terminal, or the reader of stdout, for more to be shown.
-    #[must_use]
     pub fn is_full(&self) -> bool {
         let pipe_is_full = match &self.stdout {
             Stdout::Screen(_) => false,
@@ -160,7 +158,6 @@ impl Report {
     }
 
     /// Returns the log of socket calls, if they are to be told.
-    #[must_use]
     pub fn log(&self) -> Option<&Log> {
         Some(&self.options.log).filter(|log| log.is_on())
     }
@@ -200,7 +197,6 @@ impl Report {
     }
 
     /// Returns whether notices go above a prompt, so that one can take the place of another.
-    #[must_use]
     pub fn can_renew(&self) -> bool {
         self.prompt.is_some() && io::stderr().is_terminal()
     }

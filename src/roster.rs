@@ -68,7 +68,6 @@ impl Roster {
     }
 
     /// Completes a line of the user's, as [`command::complete`] does.
-    #[must_use]
     pub fn complete(&self, typed: &str) -> (usize, Vec<Pair>) {
         let clients = self.present().filter_map(|(peer, present)| match peer {
             Peer::Numbered(number) => Some((number, present.name.as_deref().unwrap_or(""))),

@@ -18,7 +18,6 @@ pub struct Untrusted<'a>(pub &'a [u8]);
 
 impl<'a> Untrusted<'a> {
     /// Returns the bytes unchanged, for output that is not a terminal.
-    #[must_use]
     pub fn bytes(self) -> &'a [u8] {
         self.0
     }
@@ -28,7 +27,6 @@ impl<'a> Untrusted<'a> {
     /// Invalid UTF-8 becomes U+FFFD, a tab four spaces, and CRLF a newline. Characters that a
     /// terminal may act on or that are invisible become escapes such as `\u{1b}`. Newlines
     /// are kept.
-    #[must_use]
     pub fn visible(self) -> Cow<'a, str> {
         match String::from_utf8_lossy(self.0) {
             Cow::Borrowed(text) if !text.contains(is_suspicious) => Cow::Borrowed(text),
@@ -44,14 +42,12 @@ impl<'a> Untrusted<'a> {
 
     /// Returns the text for a terminal as [`Untrusted::visible`] does, but on a single line, with
     /// newlines as `\n`.
-    #[must_use]
     pub fn one_line(self) -> String {
         self.visible().replace('\n', "\\n")
     }
 
     /// Returns the text for a terminal as [`Untrusted::one_line`] does, but cut after at most
     /// `limit` columns with an ellipsis.
-    #[must_use]
     pub fn visible_line(self, limit: usize) -> String {
         // A column has at most 4 bytes, so the rest of a long text need not be processed.
         let bytes = &self.0[..self.0.len().min(4 * (limit + 1))];

@@ -67,14 +67,12 @@ impl Script {
     }
 
     /// Returns what is said first, to each client.
-    #[must_use]
     pub fn greeting(&self) -> Option<&str> {
         self.greeting.as_deref()
     }
 
     /// Returns the answer to `message`, that of the first pattern that matches; an empty one if
     /// nothing is to be said. Returns `None` if no pattern matches.
-    #[must_use]
     pub fn answer(&self, message: &str) -> Option<&str> {
         let mut answers = self.answers.iter();
         let (_, answer) = answers.find(|(pattern, _)| pattern.is_match(message))?;

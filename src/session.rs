@@ -31,7 +31,6 @@ pub struct Reply {
 
 impl Reply {
     /// Returns whether the end of a reply depends on time.
-    #[must_use]
     pub fn is_timed(&self) -> bool {
         self.quiet.is_some() || self.timeout.is_some()
     }
@@ -164,7 +163,6 @@ pub struct Session {
 
 impl Session {
     /// Creates a session without peers.
-    #[must_use]
     pub fn new(rules: Rules) -> Self {
         Self {
             rules,
@@ -181,7 +179,6 @@ impl Session {
     }
 
     /// Returns the peer that the next line answers, and how many others wait for an answer.
-    #[must_use]
     pub fn prompt(&self) -> Prompt {
         Prompt {
             peer: self.asked(),
@@ -190,7 +187,6 @@ impl Session {
     }
 
     /// Returns whether the next line of the user is wanted.
-    #[must_use]
     pub fn wants_line(&self) -> bool {
         if self.rules.duplex {
             return !self.turns.is_empty() && !self.input_ended;
@@ -199,14 +195,12 @@ impl Session {
     }
 
     /// Returns whether it is our turn with `peer`.
-    #[must_use]
     pub fn is_ours(&self, peer: Peer) -> bool {
         !self.rules.duplex && self.turns.get(&peer) == Some(&Turn::Ours)
     }
 
     /// Returns whether what `peer` sends is late: it belongs to a message that was considered
     /// complete before.
-    #[must_use]
     pub fn is_late(&self, peer: Peer) -> bool {
         !self.rules.framing.marks_the_end() && self.is_ours(peer)
     }
@@ -217,7 +211,6 @@ impl Session {
     }
 
     /// Returns whether `peer` has the turn, and owes us a reply or its first message.
-    #[must_use]
     pub fn is_waited_for(&self, peer: Peer) -> bool {
         !self.rules.duplex
             && self
@@ -227,25 +220,21 @@ impl Session {
     }
 
     /// Returns where a reply of the server ends.
-    #[must_use]
     pub fn reply(&self) -> &Reply {
         &self.rules.reply
     }
 
     /// Returns whether there are no turns.
-    #[must_use]
     pub fn is_duplex(&self) -> bool {
         self.rules.duplex
     }
 
     /// Returns the framing of messages.
-    #[must_use]
     pub fn framing(&self) -> Framing {
         self.rules.framing
     }
 
     /// Returns what the user waits for when it is not our turn.
-    #[must_use]
     pub fn awaited(&self) -> Awaited {
         match self.turns.first_key_value() {
             None => Awaited::AClient,
@@ -255,7 +244,6 @@ impl Session {
     }
 
     /// Returns the connected peer that has waited longest for an answer.
-    #[must_use]
     pub fn asked(&self) -> Option<Peer> {
         let owed = match self.owed.front() {
             Some(None) => self.owed.waiting().next(),
@@ -272,20 +260,17 @@ impl Session {
 
     /// Returns whether every message of `peer` that is shown gets an answer, even one that a broken
     /// connection has cut off: a program sees a line, and cannot tell.
-    #[must_use]
     pub fn answers_blindly(&self, peer: Peer) -> bool {
         self.rules.answers_blindly && peer != Peer::Server
     }
 
     /// Returns whether `peer` waits for an answer.
-    #[must_use]
     pub fn is_owed(&self, peer: Peer) -> bool {
         self.owed.waiting().any(|owed| owed == peer)
     }
 
     /// Returns the peers that a line to all goes to: those that wait for an answer, the
     /// longest-waiting first, or without turns all.
-    #[must_use]
     pub fn audience(&self) -> Vec<Peer> {
         if self.rules.duplex {
             self.peers().collect()
@@ -326,7 +311,6 @@ impl Session {
     }
 
     /// Returns whether the conversation goes on: a peer is left or can follow.
-    #[must_use]
     pub fn goes_on(&self) -> bool {
         // After the end of the input, new clients could not be answered.
         (self.rules.stays_open && !self.input_ended) || !self.turns.is_empty()

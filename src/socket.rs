@@ -315,7 +315,6 @@ impl Socket {
     }
 
     /// Returns the address at the other end.
-    #[must_use]
     pub fn peer(&self) -> &Address {
         &self.peer
     }
@@ -328,7 +327,6 @@ impl Socket {
     }
 
     /// Returns whether the connection is known to be broken.
-    #[must_use]
     pub fn is_gone(&self) -> bool {
         self.stream.take_error().is_ok_and(|error| error.is_some())
     }

@@ -131,7 +131,6 @@ pub fn make_private(path: &Path) -> io::Result<()> {
 }
 
 /// Returns what identifies the file at `path`, its device and number, if it is a Unix socket.
-#[must_use]
 pub fn socket_id(path: &Path) -> Option<(u64, u64)> {
     #[cfg(unix)]
     return fs::symlink_metadata(path)
@@ -146,20 +145,17 @@ pub fn socket_id(path: &Path) -> Option<(u64, u64)> {
 }
 
 /// Returns whether a call failed because no descriptor (on Windows: no socket) is left.
-#[must_use]
 pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     let code = error.raw_os_error();
     code.is_some_and(|code| OUT_OF_DESCRIPTORS.contains(&code))
 }
 
 /// Returns the error of a call that fails because no descriptor is left.
-#[must_use]
 pub fn out_of_descriptors() -> io::Error {
     io::Error::from_raw_os_error(OUT_OF_DESCRIPTORS[0])
 }
 
 /// Returns the maximum backlog that the system allows (listen(2)).
-#[must_use]
 pub fn most_backlog() -> u32 {
     // Only Linux has the file; assume that other systems have no limit.
     let most = fs::read_to_string("/proc/sys/net/core/somaxconn");
@@ -169,7 +165,6 @@ pub fn most_backlog() -> u32 {
 }
 
 /// Returns whether a write failed because the other end of the pipe is closed.
-#[must_use]
 pub fn is_reader_gone(error: &io::Error) -> bool {
     const ERROR_PIPE_NOT_CONNECTED: i32 = 233;
     let code = error.raw_os_error();
@@ -194,7 +189,6 @@ pub enum Stands {
 /// Returns the call that the process `pid`, or one that it has started, stands in; of several
 /// threads, that of one that waits for the network. `None` if it runs, stands in another call, or
 /// on systems other than Linux.
-#[must_use]
 pub fn stands(pid: u32) -> Option<Stands> {
     #[cfg(target_os = "linux")]
     return linux::stands(pid);
@@ -207,7 +201,6 @@ pub fn stands(pid: u32) -> Option<Stands> {
 
 /// Returns the time that the processor has spent on the process `pid`; `None` on systems other than
 /// Linux, or if it has ended.
-#[must_use]
 pub fn processor_time(pid: u32) -> Option<Duration> {
     #[cfg(target_os = "linux")]
     return linux::processor_time(pid);

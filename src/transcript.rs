@@ -135,32 +135,27 @@ impl Record {
     }
 
     /// Returns the text, which is empty if there is none.
-    #[must_use]
     pub fn text(&self) -> &str {
         self.text.as_deref().unwrap_or_default()
     }
 
     /// Returns the length of a message in bytes, which is that of its text if it is not recorded.
-    #[must_use]
     pub fn length(&self) -> u64 {
         self.bytes.unwrap_or(self.text().len() as u64)
     }
 
     /// Returns the socket call and its result, which are empty if there are none.
-    #[must_use]
     pub fn call(&self) -> [&str; 2] {
         [&self.call, &self.result].map(|text| text.as_deref().unwrap_or_default())
     }
 
     /// Returns the name of the socket call.
-    #[must_use]
     pub fn call_name(&self) -> &str {
         let [call, _] = self.call();
         call.split_once('(').map_or(call, |(name, _)| name)
     }
 
     /// Returns the number that the result of the socket call begins with, as that of bytes does.
-    #[must_use]
     pub fn count(&self) -> Option<u64> {
         let [_, result] = self.call();
         result.split(' ').next()?.parse().ok()
@@ -209,7 +204,6 @@ impl Transcript {
     }
 
     /// Returns the path of the file.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }

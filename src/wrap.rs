@@ -27,7 +27,6 @@ pub struct Rows {
 impl Rows {
     /// Creates a text without rows. All rows that [`Rows::begin`] does not begin start with
     /// `indent`.
-    #[must_use]
     pub fn new(indent: &'static str) -> Self {
         Self {
             indent,
@@ -141,7 +140,6 @@ impl Rows {
     }
 
     /// Returns whether the last row is ended.
-    #[must_use]
     pub fn is_at_start(&self) -> bool {
         self.width.is_none()
     }
@@ -164,7 +162,6 @@ impl Rows {
 }
 
 /// Returns `text` in rows of at most `columns` columns. All but the first start with `indent`.
-#[must_use]
 pub fn wrap(text: &str, indent: &'static str, columns: usize) -> String {
     let mut rows = Rows::new(indent);
     rows.begin();
@@ -173,7 +170,6 @@ pub fn wrap(text: &str, indent: &'static str, columns: usize) -> String {
 }
 
 /// Returns the number of columns of the terminal, or 80 if it is unknown.
-#[must_use]
 pub fn terminal_columns() -> usize {
     terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into())
 }
@@ -182,7 +178,6 @@ pub fn terminal_columns() -> usize {
 ///
 /// Terminals differ in what they know of Unicode: some draw a combining mark or a part of a joined
 /// emoji in a column of its own, and many characters of East Asia in two.
-#[must_use]
 pub fn max_width(text: &str) -> usize {
     // Most text, for which no character has to be decoded.
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {

@@ -25,7 +25,6 @@ pub struct Complaint {
 impl Complaint {
     /// Finds the last error in what a program wrote on `stderr`, as Python and Java report it: an
     /// exception if there is one, or else the last line.
-    #[must_use]
     pub fn find(stderr: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(stderr);
         let lines: Vec<_> = text
@@ -52,7 +51,6 @@ impl Complaint {
     }
 
     /// Returns what may be the mistake, if the error is a common one.
-    #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
         let (_, en, de) = ADVICE
             .iter()

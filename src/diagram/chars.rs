@@ -21,7 +21,6 @@ const MAX_TEXT: usize = 1000;
 impl Diagram {
     /// Draws the diagram with characters, for a terminal of `columns` columns. Returns it with a
     /// newline at its end.
-    #[must_use]
     pub fn chars(&self, columns: usize) -> String {
         let columns = columns.clamp(MIN_COLUMNS, MAX_COLUMNS);
         let names = &self.participants;

@@ -7,7 +7,6 @@ use crate::words;
 
 impl Diagram {
     /// Returns a page of HTML that steps through the picture. It needs nothing else.
-    #[must_use]
     pub fn html(&self) -> String {
         let scene = self.scene();
         let title = words!("A conversation over sockets", "Ein Gespräch über Sockets");

@@ -8,7 +8,6 @@ const MAX_TEXT: usize = 200;
 
 impl Diagram {
     /// Returns the Mermaid source of the diagram, which other programs render.
-    #[must_use]
     pub fn mermaid(&self) -> String {
         let mut source = "sequenceDiagram\n".to_owned();
         for (index, name) in self.participants.iter().enumerate() {

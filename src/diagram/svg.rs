@@ -27,7 +27,6 @@ const LABEL: usize = 28;
 
 impl Diagram {
     /// Returns the picture as SVG, a file of its own.
-    #[must_use]
     pub fn svg(&self) -> String {
         let picture = picture(&self.scene(), include_str!("picture.css"));
         format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{picture}\n")

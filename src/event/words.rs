@@ -65,7 +65,6 @@ impl Prompt {
     ///
     /// What precedes the arrow is padded to `columns`, and the number of those waiting is omitted
     /// if it does not fit; 0 means that the width may vary.
-    #[must_use]
     pub fn text(self, columns: usize) -> String {
         let arrow = if self.peer.is_some() { "->" } else { "<-" };
         let mut who = match self.peer {
@@ -86,7 +85,6 @@ impl Prompt {
 
 impl Awaited {
     /// Returns the answer to Enter when it is not our turn.
-    #[must_use]
     pub fn nothing_to_answer(self) -> String {
         match self {
             Self::AClient => " (nobody is there yet)".into(),
@@ -102,7 +100,6 @@ pub const NOTHING_TYPED: &str = " (an empty line is not sent)";
 
 impl Parting {
     /// Returns what a peer is told whose conversation ends for this reason, if it can be told.
-    #[must_use]
     pub fn farewell(&self) -> Option<String> {
         match self {
             Self::Idle(limit) => {

@@ -70,7 +70,6 @@ pub struct Decoder {
 
 impl Decoder {
     /// Creates a decoder for `framing`.
-    #[must_use]
     pub fn new(framing: Framing) -> Self {
         Self {
             framing,
@@ -79,7 +78,6 @@ impl Decoder {
     }
 
     /// Returns the framing that this decoder decodes.
-    #[must_use]
     pub fn framing(&self) -> Framing {
         self.framing
     }
@@ -114,7 +112,6 @@ impl Decoder {
     /// Returns how long to wait for more bytes before calling [`Decoder::decode`] with
     /// [`Pause::Quiet`], or `None` to wait without a limit. `buffered` is the number of bytes
     /// that were read and not consumed.
-    #[must_use]
     pub fn patience(&self, buffered: usize) -> Option<Duration> {
         let in_message = self.returned + buffered > 0;
         in_message.then_some(match self.framing {
@@ -125,7 +122,6 @@ impl Decoder {
 
     /// Returns whether the current message ends only at a pause, as it is raw and has at least
     /// [`RAW_SHORT`] bytes. `buffered` is the number of bytes that were read and not consumed.
-    #[must_use]
     pub fn ends_by_quiet(&self, buffered: usize) -> bool {
         self.framing == Framing::Raw && self.returned + buffered >= RAW_SHORT
     }

@@ -21,7 +21,6 @@ pub struct Encoder {
 
 impl Encoder {
     /// Creates an encoder for the framing and the sender's name in `wire`.
-    #[must_use]
     pub fn new(wire: &Wire) -> Self {
         let mut json_prefix = b"{".to_vec();
         if let Some(name) = &wire.name {

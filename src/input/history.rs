@@ -15,7 +15,6 @@ pub(super) const LENGTH: usize = 1000;
 
 /// Returns where the history is kept, unless the user says otherwise: in the system's folder for state
 /// files. `None` if the user has no home folder.
-#[must_use]
 pub fn default_path() -> Option<PathBuf> {
     let base = etcetera::choose_base_strategy().ok()?;
     let folder = base.state_dir().unwrap_or_else(|| base.data_dir());

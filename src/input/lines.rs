@@ -144,20 +144,17 @@ impl Lines {
     }
 
     /// Returns whether a line was put back and not returned again.
-    #[must_use]
     pub fn is_put_back(&self) -> bool {
         self.line == Some(self.start)
     }
 
     /// Returns the line that was returned last, if all of it is still in the buffer.
-    #[must_use]
     pub fn last(&self) -> Option<&[u8]> {
         let line = &self.buffer[self.line?..self.start];
         Some(line.strip_suffix(b"\n").unwrap_or(line))
     }
 
     /// Returns the number of the line that was returned last, from 1.
-    #[must_use]
     pub fn number(&self) -> u64 {
         self.number
     }

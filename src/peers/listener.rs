@@ -43,7 +43,6 @@ impl Default for Limits {
 
 impl Limits {
     /// Returns whether there can be more than one client at a time.
-    #[must_use]
     pub fn are_many(&self) -> bool {
         self.max() > 1
     }

@@ -89,7 +89,6 @@ pub(super) fn unbuffered(stream: impl AsFd) -> io::Result<File> {
 
 /// Returns whether there is a terminal to draw a prompt on: stdout, or else the controlling
 /// terminal (tty(4)).
-#[must_use]
 pub fn has_screen() -> bool {
     io::stdout().is_terminal() || controlling_terminal().is_ok()
 }
@@ -100,7 +99,6 @@ fn controlling_terminal() -> io::Result<File> {
 
 /// Returns whether there are descriptors for a prompt, low enough for rustyline, which waits with
 /// select(2).
-#[must_use]
 pub fn has_room_for_prompt() -> bool {
     // A prompt has been seen to need 17 of them.
     let opened: io::Result<Vec<_>> = (0..24).map(|_| File::open("/dev/null")).collect();
@@ -377,13 +375,11 @@ impl Signals {
     }
 
     /// Returns whether [`Signals::report_to`] was called.
-    #[must_use]
     pub fn are_reported(&self) -> bool {
         self.are_reported
     }
 
     /// Returns whether a signal has arrived.
-    #[must_use]
     pub fn received(&self) -> bool {
         self.received.load(Ordering::SeqCst)
     }
@@ -391,7 +387,6 @@ impl Signals {
 
 /// Raises the soft descriptor limit for `max` clients, as far as the hard limit allows
 /// (getrlimit(2)). Returns for how many clients it is enough: at least 1, at most `max`.
-#[must_use]
 pub fn room_for(max: u16) -> u16 {
     let limit = getrlimit(Resource::Nofile);
     let wanted = u64::from(max) + u64::from(RESERVED);
@@ -427,7 +422,6 @@ pub fn kill_group(child: &mut Child) {
 
 /// Returns whether the process at the other end has read all that was written to `pipe` (`FIONREAD`);
 /// `None` on systems that do not tell at this end.
-#[must_use]
 pub fn is_pipe_empty(pipe: &ChildStdin) -> Option<bool> {
     let unread = rustix::io::ioctl_fionread(pipe).ok()?;
     cfg!(any(target_os = "linux", target_os = "android")).then_some(unread == 0)

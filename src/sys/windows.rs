@@ -27,13 +27,11 @@ pub(super) fn unbuffered(stream: impl AsHandle) -> io::Result<File> {
 }
 
 /// Returns whether there is a console to draw a prompt on, even if it is not stdout.
-#[must_use]
 pub fn has_screen() -> bool {
     io::stdout().is_terminal() || Handle::current_out_handle().is_ok()
 }
 
 /// Returns `true`: rustyline can use any handle.
-#[must_use]
 pub fn has_room_for_prompt() -> bool {
     true
 }
@@ -103,26 +101,22 @@ impl Signals {
     }
 
     /// Returns whether [`Signals::report_to`] was called.
-    #[must_use]
     pub fn are_reported(&self) -> bool {
         self.waker.get().is_some()
     }
 
     /// Returns whether Ctrl-C was pressed.
-    #[must_use]
     pub fn received(&self) -> bool {
         self.received.load(Ordering::SeqCst)
     }
 }
 
 /// Returns `max`: Windows has no limit of handles to care for.
-#[must_use]
 pub fn room_for(max: u16) -> u16 {
     max
 }
 
 /// Returns `None`: no handles are reserved.
-#[must_use]
 pub fn moved_up(_: &TcpStream) -> Option<TcpStream> {
     None
 }
@@ -145,7 +139,6 @@ pub fn kill_group(child: &mut Child) {
 }
 
 /// Returns `None`: the system does not tell how much of a pipe was read.
-#[must_use]
 pub fn is_pipe_empty(_: &ChildStdin) -> Option<bool> {
     None
 }
