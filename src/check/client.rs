@@ -131,6 +131,12 @@ fn say(stage: &mut Stage<'_>, text: &str) -> Result<Vec<u8>, Trouble> {
     say_next(stage, text)
 }
 
+/// Has the client send `text` next. Fails unless it sends exactly that.
+fn say_exactly(stage: &mut Stage<'_>, text: &str) -> Result<(), Trouble> {
+    let heard = say_next(stage, text)?;
+    Ok(judge::sent(stage.options.framing, text, &heard)?)
+}
+
 /// Has the client send `text`, which is typed. Returns what came.
 fn say_next(stage: &mut Stage<'_>, text: &str) -> Result<Vec<u8>, Trouble> {
     stage.type_line(text);
@@ -185,9 +191,8 @@ fn sends_exactly(stage: &mut Stage<'_>) -> Result<(), Trouble> {
 }
 
 fn sends_utf8(stage: &mut Stage<'_>) -> Result<(), Trouble> {
-    const TEXT: &str = "gr\u{fc}ezi";
-    let heard = say(stage, TEXT)?;
-    Ok(judge::sent(stage.options.framing, TEXT, &heard)?)
+    connects(stage)?;
+    say_exactly(stage, "gr\u{fc}ezi")
 }
 
 fn prints(stage: &mut Stage<'_>) -> Result<(), Trouble> {
@@ -197,11 +202,9 @@ fn prints(stage: &mut Stage<'_>) -> Result<(), Trouble> {
 }
 
 fn goes_on(stage: &mut Stage<'_>) -> Result<(), Trouble> {
-    const AGAIN: &str = "noch einmal";
     say(stage, HELLO)?;
     stage.say("eins")?;
-    let heard = say_next(stage, AGAIN)?;
-    judge::sent(stage.options.framing, AGAIN, &heard)?;
+    say_exactly(stage, "noch einmal")?;
     stage.say("zwei")?;
     stage.expect_printed("zwei")
 }
@@ -333,8 +336,7 @@ fn joins_parts(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     let (start, end) = bytes.split_at(long.len() / 2);
     stage.send(&[start, end])?;
     stage.expect_printed(&long)?;
-    let heard = say_next(stage, "weiter")?;
-    Ok(judge::sent(stage.options.framing, "weiter", &heard)?)
+    say_exactly(stage, "weiter")
 }
 
 fn joins_characters(stage: &mut Stage<'_>) -> Result<(), Trouble> {

@@ -134,16 +134,13 @@ impl fmt::Display for Event<'_> {
             Self::Exposed { limited: false } => f.write_str(
                 "Anybody who can reach this address can connect, and nothing is encrypted.",
             ),
-            Self::Refused(ip, Refusal::NotAllowed) => {
-                write!(
-                    f,
-                    "Refused a client from {ip}: it is not allowed (--allow)."
-                )
+            Self::Refused(ip, why) => {
+                let why = match why {
+                    Refusal::NotAllowed => "it is not allowed (--allow)",
+                    Refusal::TooMany => "there are others from there (--per-host)",
+                };
+                write!(f, "Refused a client from {ip}: {why}.")
             }
-            Self::Refused(ip, Refusal::TooMany) => write!(
-                f,
-                "Refused a client from {ip}: there are others from there (--per-host)."
-            ),
             Self::ConnectionFrom(peer @ Peer::Numbered(_), address) => {
                 write!(f, "Connection from: {address} ({peer})")
             }
@@ -169,13 +166,10 @@ impl fmt::Display for Event<'_> {
             Self::NotAnswered => f.write_str("This had no reply; Enter sends it again:"),
             Self::Failed(failure) => failure.fmt(f),
             Self::ConnectedTo { address, .. } => write!(f, "Connected to {address}"),
-            Self::Received(peer, part) => {
+            Self::Received(peer, part) | Self::Late(peer, part) => {
                 label(f, *peer, part.name())?;
-                f.write_str(":")
-            }
-            Self::Late(peer, part) => {
-                label(f, *peer, part.name())?;
-                f.write_str(" (out of turn):")
+                let is_late = matches!(self, Self::Late(..));
+                f.write_str(if is_late { " (out of turn):" } else { ":" })
             }
             Self::Odd { oddity, first } => odd(f, oddity, *first),
             Self::LastAnswer => {
