@@ -209,28 +209,23 @@ impl fmt::Display for Verdict {
             Outcome::Passed => write!(f, "\u{2713} {check:<3} {name}"),
             Outcome::Skipped { reason } => write!(f, "- {check:<3} {name}: {reason}"),
             Outcome::Failed { finding, error } => {
-                let Finding {
-                    seen,
-                    expected,
-                    hint,
-                } = finding;
-                let [a, b, c] = words!(
-                    ["seen:", "expected:", "hint:"],
-                    ["gesehen:", "erwartet:", "Hinweis:"]
-                );
+                let mut rows = vec![
+                    (say!("seen:", "gesehen:"), &finding.seen),
+                    (say!("expected:", "erwartet:"), &finding.expected),
+                    (say!("hint:", "Hinweis:"), &finding.hint),
+                ];
+                if let Some(Complaint { line, text, .. }) = error {
+                    let what = match line {
+                        Some(line) => say!("line {line}:", "Zeile {line}:"),
+                        None => say!("error:", "Fehler:"),
+                    };
+                    rows.push((what, text));
+                }
                 write!(f, "\u{2717} {check:<3} {name}")?;
-                write!(
-                    f,
-                    "\n      {a:<9} {seen}\n      {b:<9} {expected}\n      {c:<9} {hint}"
-                )?;
-                let Some(Complaint { line, text, .. }) = error else {
-                    return Ok(());
-                };
-                let name = match line {
-                    Some(line) => say!("line {line}:", "Zeile {line}:"),
-                    None => say!("error:", "Fehler:"),
-                };
-                write!(f, "\n      {name:<9} {text}")
+                for (what, text) in rows {
+                    write!(f, "\n      {what:<9} {text}")?;
+                }
+                Ok(())
             }
         }
     }

@@ -127,35 +127,33 @@ fn with_retry_joined(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
 }
 
 /// Returns `error` with a tip of what was meant, where clap has none or a wrong one.
-fn with_fitting_tip(error: clap::Error) -> clap::Error {
-    let text = |kind| match error.get(kind) {
+fn with_fitting_tip(mut error: clap::Error) -> clap::Error {
+    let text = |error: &clap::Error, kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
         _ => None,
     };
-    let (mut error, tip) = if let Some(name) = text(ContextKind::InvalidSubcommand) {
-        let tip = endpoint::parse_target(&name)
+    let tip = if let Some(name) = text(&error, ContextKind::InvalidSubcommand) {
+        // `help` itself has no tip for a misspelled subcommand.
+        let args = ["socketchat", &name].map(OsString::from);
+        error = Cli::from_args(&args).err().unwrap_or(error);
+        endpoint::parse_target(&name)
             .ok()
             .filter(|target| !matches!(target, Target::Host(_, None)))
             .map(|target| target.endpoint(DEFAULT_PORT))
-            .map(|server| format!("did you mean `socketchat connect {server}`?"));
-        // `help` itself has no tip for a misspelled subcommand.
-        let args = [OsString::from("socketchat"), name.into()];
-        (Cli::from_args(&args).err().unwrap_or(error), tip)
-    } else if let Some(shell) = text(ContextKind::InvalidValue)
+            .map(|server| format!("did you mean `socketchat connect {server}`?"))
+    } else if let Some(shell) = text(&error, ContextKind::InvalidValue)
         && OTHER_SHELLS.contains(&shell.as_str())
     {
-        let tip = format!("there are none for {shell}; the program needs none to work");
-        let mut error = error;
         error.remove(ContextKind::SuggestedValue);
-        (error, Some(tip))
+        Some(format!(
+            "there are none for {shell}; the program needs none to work"
+        ))
     } else {
-        (error, None)
+        None
     };
     if let Some(tip) = tip {
-        error.insert(
-            ContextKind::Suggested,
-            ContextValue::StyledStrs(vec![tip.into()]),
-        );
+        let tip = ContextValue::StyledStrs(vec![tip.into()]);
+        error.insert(ContextKind::Suggested, tip);
     }
     error
 }
@@ -278,27 +276,21 @@ impl Command {
                 return Ok(());
             }
         };
-        if chat.name.is_some() && chat.framing != Framing::Json {
-            return Err((subcommand, "only --framing json tells a --name".into()));
-        }
-        if let Self::Connect(args) = self
-            && args.reply_until.is_some()
-            && !matches!(chat.framing, Framing::Line | Framing::Crlf)
-        {
-            let conflict = "--reply-until needs --framing line or crlf";
-            return Err((subcommand, conflict.into()));
-        }
-        match (target, port) {
+        let has_until = matches!(self, Self::Connect(args) if args.reply_until.is_some());
+        let conflict = match (target, port) {
+            _ if chat.name.is_some() && chat.framing != Framing::Json => {
+                "only --framing json tells a --name".into()
+            }
+            _ if has_until && !matches!(chat.framing, Framing::Line | Framing::Crlf) => {
+                "--reply-until needs --framing line or crlf".into()
+            }
             (Target::Host(_, Some(one)), Some(other)) => {
-                let conflict = format!("the port is given twice: {one} and {other}");
-                return Err((subcommand, conflict));
+                format!("the port is given twice: {one} and {other}")
             }
-            (Target::Unix(_), Some(_)) => {
-                return Err((subcommand, "a Unix socket has no port".into()));
-            }
-            _ => {}
-        }
-        Ok(())
+            (Target::Unix(_), Some(_)) => "a Unix socket has no port".into(),
+            _ => return Ok(()),
+        };
+        Err((subcommand, conflict))
     }
 }
 
