@@ -59,8 +59,6 @@ struct Relay {
     target: Endpoint,
     log: Log,
     report: Mutex<Report>,
-    /// Held by whom the next Enter is for.
-    enter: Mutex<()>,
 }
 
 /// A client, the server that it is connected to through us, and what has passed between them.
@@ -91,7 +89,6 @@ pub fn run(
         target,
         log,
         report: Mutex::new(report),
-        enter: Mutex::new(()),
     });
     let address = listener.local_address().map_err(Failure::Accept)?;
     let mut poll = Poll::new().map_err(Failure::Accept)?;
@@ -294,10 +291,11 @@ impl Relay {
     fn forward(&self, connection: &Connection, way: Way, part: &[u8]) -> Result<bool, Failure> {
         let number = connection.number;
         if self.options.step {
-            let _enter = self.enter.lock().unwrap_or_else(PoisonError::into_inner);
+            // The next Enter is for whom has it.
+            let mut input = stdin().lock();
             self.tell(number, Relayed::Held(way, part))?;
             // At the end of the input, nothing holds it up any more.
-            let _ = stdin().lock().read_line(&mut String::new());
+            let _ = input.read_line(&mut String::new());
         }
         let length = part.len() as u64;
         let before = connection.passed.fetch_add(length, Ordering::SeqCst);
