@@ -158,7 +158,8 @@ impl Log {
         self.is_on().then(SystemTime::now)
     }
 
-    /// Logs a call that has not waited, and returns its `result`.
+    /// Logs a call that was made just now, or when the program began to stand in it, and returns its
+    /// `result`.
     pub(crate) fn note<T>(
         &self,
         result: io::Result<T>,
@@ -167,7 +168,8 @@ impl Log {
         self.note_since(None, result, call)
     }
 
-    /// Logs a call that was made at `time`, or just now, and returns its `result`.
+    /// Logs a call that was made at `time`, or as [`Log::note`] does if there is none, and returns its
+    /// `result`.
     pub(crate) fn note_since<T>(
         &self,
         time: Option<SystemTime>,
