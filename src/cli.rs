@@ -296,6 +296,7 @@ impl Command {
 
 /// The arguments of `serve`.
 #[derive(Debug, Args)]
+#[group(skip)]
 #[command(next_help_heading = "Where to listen")]
 pub struct ServeArgs {
     /// The same as --host and --port: 5000, localhost:5000
@@ -409,6 +410,7 @@ impl ServeArgs {
 
 /// The arguments of `connect`.
 #[derive(Debug, Args)]
+#[group(skip)]
 pub struct ConnectArgs {
     /// The server: localhost:5000, localhost, 5000, unix:PATH
     ///
@@ -530,6 +532,7 @@ impl ConnectArgs {
 
 /// The arguments of `check`.
 #[derive(Debug, Args)]
+#[group(skip)]
 pub struct CheckArgs {
     /// What your program is: client or server
     #[arg(hide_possible_values = true)]
@@ -587,6 +590,7 @@ impl CheckArgs {
 
 /// The arguments of `relay`.
 #[derive(Debug, Args)]
+#[group(skip)]
 pub struct RelayArgs {
     /// The server: localhost:5000, localhost, 5000, unix:PATH
     #[arg(
@@ -708,6 +712,7 @@ pub enum ReportFormat {
 
 /// What `serve` and `connect` have in common.
 #[derive(Debug, Args)]
+#[group(skip)]
 #[command(next_help_heading = "How to talk")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct ChatArgs {
@@ -806,6 +811,7 @@ pub struct ChatArgs {
 
 /// Whether socket calls are told.
 #[derive(Debug, Clone, Copy, Args)]
+#[group(skip)]
 struct ExplainArg {
     /// Tell the socket calls and what they are good for
     ///
@@ -835,6 +841,7 @@ impl ExplainArg {
 
 /// The language of what is for a lesson.
 #[derive(Debug, Clone, Copy, Args)]
+#[group(skip)]
 pub struct LanguageArg {
     /// The language of what is explained: en or de
     ///

@@ -305,7 +305,6 @@ pub enum Event<'a> {
 /// An error that ends the program.
 ///
 /// It is displayed as one line: what failed, the cause, and advice in parentheses.
-#[derive(Debug)]
 pub enum Failure {
     /// The name has no address.
     Resolve(Endpoint, io::Error),

@@ -358,7 +358,7 @@ impl Peers {
     /// Looks at the next peer in the queue, without waiting, and returns what happened. If it `is_full`
     /// where news is shown, the peer is only sent to. `is_ours` returns whether it is our turn with a
     /// peer.
-    pub fn next(&mut self, is_full: bool, is_ours: impl FnOnce(Peer) -> bool) -> News<'_> {
+    pub fn next(&mut self, is_full: bool, is_ours: &dyn Fn(Peer) -> bool) -> News<'_> {
         let Some(peer) = self.queues.present.pop_front() else {
             return News::Nothing;
         };

@@ -258,7 +258,8 @@ impl Report {
                 let is_other = self.speaker.replace(*peer) != Some(*peer);
                 // A program that talks with one peer reads what belongs to its last message.
                 let is_single = !matches!(peer, Peer::Numbered(_));
-                let joins = is_single && (self.options.quiet || matches!(self.stdout, Stdout::Pipe(_)));
+                let joins =
+                    is_single && (self.options.quiet || matches!(self.stdout, Stdout::Pipe(_)));
                 self.say(event, (begins || is_other) && !joins)
             }
             Event::Called(_) | Event::Stands(_) | Event::Hint(_) => self.notice(self.dim, event),

@@ -317,7 +317,7 @@ impl<'a> Chat<'a> {
                 self.peers.wait_for_single()
             } else {
                 let is_full = self.engine.report.is_full();
-                self.peers.next(is_full, |peer| session.is_ours(peer))
+                self.peers.next(is_full, &|peer| session.is_ours(peer))
             };
             if !matches!(news, News::Nothing) {
                 self.stands = None;
@@ -598,7 +598,7 @@ impl<'a> Chat<'a> {
             self.engine.report.explain().map_err(Failure::Output)?;
             for _ in 0..self.peers.begin_round() {
                 let is_full = self.engine.report.is_full();
-                match self.peers.next(is_full, |_| false) {
+                match self.peers.next(is_full, &|_| false) {
                     News::Part { peer, part, .. } => {
                         let late = self.session.is_late(peer);
                         self.engine.show(&received(late, peer, &part))?;

@@ -565,6 +565,13 @@ impl fmt::Display for Failure {
     }
 }
 
+impl fmt::Debug for Failure {
+    /// Writes what the user is told: only an error that is printed by mistake is written so.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl std::error::Error for Failure {}
 
 impl Failure {

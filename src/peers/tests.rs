@@ -92,7 +92,7 @@ impl Server {
             }
             self.wait();
             for _ in 0..self.peers.begin_round() {
-                let news = self.peers.next(false, |_| false);
+                let news = self.peers.next(false, &|_| false);
                 if wanted(&news) {
                     return;
                 }
@@ -159,7 +159,7 @@ fn those_who_have_left_come_after_the_others_one_a_round() {
         let departed_before = told[1] + told[2];
         let mut heard = Vec::new();
         for _ in 0..count {
-            match server.peers.next(false, |peer| owed.contains(&peer)) {
+            match server.peers.next(false, &|peer| owed.contains(&peer)) {
                 News::Part { peer, .. } => heard.push(peer),
                 News::Gone(..) => gone += 1,
                 News::Stalled(..) | News::Nothing => {}
@@ -208,7 +208,7 @@ fn a_message_that_waits_for_an_answer_to_nobody_is_not_looked_at_again_and_again
     server.wait_for(peer, &[], is_next);
     for _ in 0..2 {
         for _ in 0..server.peers.begin_round() {
-            assert!(matches!(server.peers.next(false, |_| true), News::Nothing));
+            assert!(matches!(server.peers.next(false, &|_| true), News::Nothing));
         }
     }
     assert!(!server.peers.are_ready());
@@ -235,7 +235,7 @@ fn the_rest_of_an_answer_that_a_reset_has_cut_is_not_taken() {
         assert!(start.elapsed() < DEADLINE);
         server.wait();
         for _ in 0..server.peers.begin_round() {
-            let news = server.peers.next(false, |_| true);
+            let news = server.peers.next(false, &|_| true);
             assert!(matches!(news, News::Nothing), "{news:?}");
         }
     }
