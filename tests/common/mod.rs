@@ -400,11 +400,16 @@ pub fn full_server(backlog: u16) -> (ListeningSocket, Vec<TcpStream>, u16) {
 }
 
 /// A port that was free a moment ago, for a program that cannot say which one it took. It is none of
-/// those that systems give to clients, so that no connection takes it in the meantime.
+/// those that systems give to clients, so that no connection takes it in the meantime, and no other
+/// test of this process gets it.
 pub fn free_port() -> u16 {
+    static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
+    let mut given = GIVEN.lock().unwrap();
     let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
     let mut ports = std::iter::repeat_with(|| fastrand::u16(10_000..32_000));
-    ports.find(is_free).unwrap()
+    let port = ports.find(|port| !given.contains(port) && is_free(port));
+    given.extend(port);
+    port.unwrap()
 }
 
 /// nc as the client of `port`.
