@@ -733,6 +733,15 @@ sequenceDiagram
         .filter(|line| !line.contains("listens"))
         .collect();
     assert_eq!(diagram(&[&client]).finish(0).0, alone);
+    let (german, _) = diagram(&["--lang", "de", &server]).finish(0);
+    for told in [
+        &format!(" hört auf {address} zu *|"),
+        "- verbindet sich -",
+        "(5 Bytes)",
+        "- schliesst -",
+    ] {
+        assert!(german.contains(told), "{told}: {german}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::iter;
 
 use super::{Diagram, Sort, caption};
 use crate::sanitize::Untrusted;
+use crate::words;
 use crate::wrap::{max_width, wrap};
 
 /// The minimum distance between two lifelines in columns. Where there is less room, all
@@ -27,7 +28,10 @@ impl Diagram {
         let server = names.len() - 1;
         let is_merged = names.len() > (columns / MIN_GAP + 1).max(2);
         let mut canvas = if is_merged {
-            Canvas::new(&["clients".into(), names[server].clone()], columns)
+            Canvas::new(
+                &[words!("clients", "Clients").into(), names[server].clone()],
+                columns,
+            )
         } else {
             Canvas::new(names, columns)
         };

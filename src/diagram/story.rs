@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use super::{Diagram, Sort, Step};
 use crate::endpoint::Address;
 use crate::transcript::{Kind, Record};
+use crate::{say, words};
 
 /// A record and whom it concerns. Participants are numbers, and in the end places: the clients in the
 /// order of their first entries, and then the server.
@@ -330,16 +331,17 @@ impl Entry {
             (Kind::Closed, Some(peer)) => (at, peer, Sort::Close, String::new()),
             (Kind::Call, _) => (at, at, Sort::Note, record.call().join(" -> ")),
             (Kind::Listening, _) => {
-                let text = format!("listens on {}", record.local.as_ref()?);
+                let local = record.local.as_ref()?;
+                let text = say!("listens on {local}", "hört auf {local} zu");
                 (at, at, Sort::Note, text)
             }
             _ => (at, at, Sort::Note, record.text.clone()?),
         };
         let detail = match sort {
-            Sort::Connect => "connects".into(),
-            Sort::Message if record.length() == 1 => "1 byte".into(),
-            Sort::Message => format!("{} bytes", record.length()),
-            Sort::Close => "closes".into(),
+            Sort::Connect => words!("connects", "verbindet sich").into(),
+            Sort::Message if record.length() == 1 => words!("1 byte", "1 Byte").into(),
+            Sort::Message => say!("{} bytes", "{} Bytes", record.length()),
+            Sort::Close => words!("closes", "schliesst").into(),
             Sort::Note => String::new(),
         };
         Some(Step {
@@ -353,9 +355,15 @@ impl Entry {
 
     fn message(&self) -> String {
         let prefix = match self.record.event {
-            Kind::Sent if self.peer_writes && !self.is_matched => "sent, but not so received: ",
-            _ if self.peer_writes && !self.is_matched => "received, but not so sent: ",
-            _ if self.record.late => "late: ",
+            Kind::Sent if self.peer_writes && !self.is_matched => words!(
+                "sent, but not so received: ",
+                "gesendet, aber nicht so empfangen: "
+            ),
+            _ if self.peer_writes && !self.is_matched => words!(
+                "received, but not so sent: ",
+                "empfangen, aber nicht so gesendet: "
+            ),
+            _ if self.record.late => words!("late: ", "verspätet: "),
             _ => "",
         };
         let more = if self.record.cut { " ..." } else { "" };
