@@ -403,7 +403,6 @@ impl ServeArgs {
                 allow: self.allow.clone(),
                 per_host: self.per_host,
             },
-            ..Limits::default()
         }
     }
 }

@@ -108,6 +108,7 @@ fn converse(
         duplex: rules.duplex,
         answered: false,
         retries: retry.is_some(),
+        ..Ends::default()
     };
     let mut peers = Peers::new(wire, ends);
     peers.add_server(stream);

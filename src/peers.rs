@@ -15,7 +15,7 @@ use mio::event::Event;
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 
-use self::conversation::{Conversation, Queues, Rules, is_one_of_many};
+use self::conversation::{Conversation, Queues, is_one_of_many};
 use self::listener::Listener;
 use crate::connection::{Connection, Part, Progress, Sent};
 use crate::endpoint::Address;
@@ -80,7 +80,7 @@ pub enum Arrival {
 pub struct Peers {
     wire: Wire,
     listener: Option<Listener>,
-    rules: Rules,
+    ends: Ends,
     /// Receives what a client over UDP sends to the port of the listener, to tell of the mistake.
     datagrams: Option<UdpSocket>,
     /// In the order of arrival.
@@ -100,10 +100,7 @@ impl Peers {
             wire: wire.clone(),
             listener: None,
             datagrams: None,
-            rules: Rules {
-                ends,
-                ..Rules::default()
-            },
+            ends,
             conversations: BTreeMap::new(),
             queues: Queues::default(),
             timers: BTreeSet::new(),
@@ -119,11 +116,7 @@ impl Peers {
         limits: Limits,
         registry: &Registry,
     ) -> io::Result<()> {
-        let stuck_timeout = limits.stuck_timeout;
-        self.rules.idle_timeout = limits.idle_timeout;
-        let listener = Listener::new(socket, limits, registry, LISTENER)?;
-        self.rules.stuck_timeout = listener.stays_open().then_some(stuck_timeout);
-        self.listener = Some(listener);
+        self.listener = Some(Listener::new(socket, limits, registry, LISTENER)?);
         Ok(())
     }
 
@@ -158,7 +151,7 @@ impl Peers {
             None | Some(Sent::Nothing) => false,
             Some(Sent::Unconfirmed | Sent::Several) => true,
             // Without turns, nothing is a reply. A peer that has not read all breaks the connection.
-            Some(Sent::Confirmed) => self.rules.ends.duplex && !in_order,
+            Some(Sent::Confirmed) => self.ends.duplex && !in_order,
         }
     }
 
@@ -195,7 +188,7 @@ impl Peers {
 
     fn add(&mut self, stream: Socket, peer: Peer) {
         let mut connection = Connection::new(stream, &self.wire, is_one_of_many(peer));
-        connection.set_linger(self.rules.ends.linger);
+        connection.set_linger(self.ends.linger);
         self.conversations
             .insert(peer, Conversation::new(connection));
     }
@@ -236,8 +229,8 @@ impl Peers {
     /// Returns whether the only event to wait for is that the only peer sends something.
     pub fn is_single(&self) -> bool {
         self.conversations.len() == 1
-            && self.rules.idle_timeout.is_none()
-            && !self.rules.ends.retries
+            && self.ends.idle_timeout.is_none()
+            && !self.ends.retries
             && self
                 .listener
                 .as_ref()
@@ -255,9 +248,9 @@ impl Peers {
             return News::Nothing;
         };
         if let Err(error) = conversation.connection.set_blocking(true) {
-            conversation.fail(error, self.rules);
+            conversation.fail(error, self.ends);
         }
-        let step = conversation.advance(self.rules);
+        let step = conversation.advance(self.ends);
         self.heard |= step == Progress::Part;
         conversation.news(*peer, step, false)
     }
@@ -373,11 +366,11 @@ impl Peers {
         conversation
             .connection
             .gather(is_one_of_many(peer) && !ours);
-        let step = conversation.step(peer, ours, is_full, self.rules);
+        let step = conversation.step(peer, ours, is_full, self.ends);
         if mem::take(&mut conversation.is_queued) {
             conversation.queue(peer, &mut self.queues);
         }
-        let at = conversation.deadline(peer, ours, is_full, self.rules);
+        let at = conversation.deadline(peer, ours, is_full, self.ends);
         if at != conversation.timer {
             if let Some(old) = mem::replace(&mut conversation.timer, at) {
                 self.timers.remove(&(old, peer));
@@ -393,7 +386,7 @@ impl Peers {
     /// whether newlines were replaced by spaces, or `None` if the peer is gone, which
     /// [`Peers::next`] reports.
     pub fn send(&mut self, peer: Peer, text: &[u8], last: bool) -> Option<bool> {
-        let is_timed = self.rules.stuck_timeout.is_some() || self.rules.idle_timeout.is_some();
+        let is_timed = self.ends.stuck_timeout.is_some() || self.ends.idle_timeout.is_some();
         let conversation = self.conversations.get_mut(&peer)?;
         if conversation.fault.is_some() {
             conversation.queue(peer, &mut self.queues);
@@ -410,7 +403,7 @@ impl Peers {
                 Some(joined)
             }
             Err(error) => {
-                conversation.fail(error, self.rules);
+                conversation.fail(error, self.ends);
                 None
             }
         };
@@ -449,9 +442,8 @@ impl Peers {
     /// peers, one of which could go on for ever; `None` for a single one.
     pub fn close(&mut self) -> Option<Duration> {
         self.listener = None;
-        let stuck_timeout = *self.rules.stuck_timeout.get_or_insert(LAST_MESSAGE);
-        self.rules.closing = true;
-        let mut limit = self.rules.ends.linger;
+        let stuck_timeout = *self.ends.stuck_timeout.get_or_insert(LAST_MESSAGE);
+        let mut limit = self.ends.linger;
         for (peer, conversation) in &mut self.conversations {
             if conversation.connection.has_unsent() {
                 limit = limit.max(Some(stuck_timeout));
@@ -459,6 +451,7 @@ impl Peers {
                 // Fails only if the peer is gone.
                 let _ = conversation.connection.close();
             }
+            conversation.is_closing = true;
             conversation.queue(*peer, &mut self.queues);
         }
         limit.filter(|_| self.conversations.keys().any(|peer| is_one_of_many(*peer)))
@@ -480,7 +473,7 @@ impl Peers {
             return;
         };
         conversation.connection.gather(false);
-        let step = conversation.step(peer, false, false, self.rules);
+        let step = conversation.step(peer, false, false, self.ends);
         if matches!(step, Progress::Part | Progress::Closed) {
             self.remove(peer);
         } else if mem::take(&mut conversation.is_queued) {

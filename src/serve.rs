@@ -13,6 +13,9 @@ use crate::peers::{Ends, Limits, Peers};
 use crate::session::{Ending, Rules};
 use crate::socket::{self, ListeningSocket};
 
+/// How long one of the clients that follow each other may leave unread what was sent to it.
+const STUCK: Duration = Duration::from_secs(10);
+
 /// Listens on the first address of `endpoint` that this machine has. At most `backlog` connections
 /// wait to be accepted (listen(2)). Records the socket calls in `log`.
 ///
@@ -54,6 +57,7 @@ pub fn run(
     let address = listener.local_address().map_err(Failure::Accept)?;
     let is_program = engine.kind() == Kind::Program;
     let answers_blindly = engine.kind() != Kind::Terminal && !engine.has_script();
+    let stays_open = limits.max_clients.is_some();
     let ends = Ends {
         grace: if is_program {
             rules.linger.unwrap_or(LINGER)
@@ -64,9 +68,10 @@ pub fn run(
         duplex: rules.duplex,
         answered: answers_blindly && !rules.duplex,
         retries: false,
+        idle_timeout: limits.idle_timeout,
+        stuck_timeout: stays_open.then_some(STUCK),
     };
     let mut peers = Peers::new(wire, ends);
-    let stays_open = limits.max_clients.is_some();
     let limited = !limits.access.allow.is_empty();
     peers
         .listen(listener, limits, engine.registry())

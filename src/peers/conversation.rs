@@ -32,6 +32,8 @@ pub(super) struct Conversation {
     pub(super) is_queued: bool,
     /// Whether the peer has left, and its next message waits for our answer to the one before.
     pub(super) is_held: bool,
+    /// Whether we close our side when everything is sent.
+    pub(super) is_closing: bool,
     /// The entry of this conversation in [`Peers::timers`].
     pub(super) timer: Option<Instant>,
 }
@@ -63,18 +65,12 @@ pub struct Ends {
     /// Whether the caller reconnects when the connection is lost. Then it matters whether a peer
     /// that closed the connection has received our last message.
     pub retries: bool,
-}
-
-/// What applies to every conversation.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Rules {
-    pub(super) ends: Ends,
-    /// How long a peer that has the turn may send nothing.
-    pub(super) idle_timeout: Option<Duration>,
-    /// How long a peer may take to accept what was sent to it; `None` for as long as it likes.
-    pub(super) stuck_timeout: Option<Duration>,
-    /// Whether we close our side of a connection when everything is sent.
-    pub(super) closing: bool,
+    /// How long a peer that has the turn may send nothing before it is let go: ten times as long within
+    /// a message.
+    pub idle_timeout: Option<Duration>,
+    /// How long a peer may leave unread what was sent to it, at most 64 KiB at a time, before it is let
+    /// go; `None` for as long as it likes.
+    pub stuck_timeout: Option<Duration>,
 }
 
 impl Conversation {
@@ -88,6 +84,7 @@ impl Conversation {
             is_registered: false,
             is_queued: false,
             is_held: false,
+            is_closing: false,
             timer: None,
         }
     }
@@ -111,24 +108,24 @@ impl Conversation {
 
     /// Sends and, unless `is_full`, receives what is possible without waiting. Sets `is_queued` if there
     /// may be more to do.
-    pub(super) fn step(&mut self, peer: Peer, ours: bool, is_full: bool, rules: Rules) -> Progress {
+    pub(super) fn step(&mut self, peer: Peer, ours: bool, is_full: bool, ends: Ends) -> Progress {
         self.is_queued = is_full;
         self.is_held &= is_full;
-        if self.flush(rules) {
+        if self.flush(ends) {
             return Progress::Pending;
         }
-        if rules.closing {
+        if self.is_closing {
             // Fails only if the peer is gone.
             let _ = self.connection.close();
         }
         if is_full {
             return Progress::Pending;
         }
-        let held = holds(peer, rules);
+        let held = self.is_held_to_turns(peer, ends);
         let step = if ours && (self.fault.is_none() || held) {
-            self.look_ahead(held, rules)
+            self.look_ahead(held, ends)
         } else {
-            self.take_in(rules)
+            self.take_in(ends)
         };
         // The other peers come first.
         let found = matches!(step, Progress::Part | Progress::Stalled);
@@ -137,10 +134,10 @@ impl Conversation {
     }
 
     /// Advances to the next part that the peer sent. Waits only if the stream is blocking.
-    pub(super) fn advance(&mut self, rules: Rules) -> Progress {
+    pub(super) fn advance(&mut self, ends: Ends) -> Progress {
         let step = self.connection.advance().unwrap_or_else(|error| {
-            self.fail(error, rules);
-            self.advance(rules)
+            self.fail(error, ends);
+            self.advance(ends)
         });
         // A peer that closes its side first may refuse what we send then.
         if step == Progress::Closed && self.fault.is_none() && self.connection.stream().is_gone() {
@@ -151,23 +148,23 @@ impl Conversation {
     }
 
     /// Advances in the peer's turn. Drops a peer that has been idle for too long.
-    fn take_in(&mut self, rules: Rules) -> Progress {
+    fn take_in(&mut self, ends: Ends) -> Progress {
         let sends = self.connection.can_read();
-        let step = self.advance(rules);
-        if step == Progress::Closed && !rules.closing {
-            if rules.ends.duplex && self.fault.is_none() && !self.has_left(rules) {
+        let step = self.advance(ends);
+        if step == Progress::Closed && !self.is_closing {
+            if ends.duplex && self.fault.is_none() && !self.has_left(ends) {
                 return Progress::Pending;
             }
-            if rules.ends.retries && !rules.ends.duplex {
+            if ends.retries && !ends.duplex {
                 return self.take_leave();
             }
         }
-        if let Some(timeout) = self.idle_timeout(rules) {
+        if let Some(timeout) = self.idle_timeout(ends) {
             let now = Instant::now();
             if sends || step == Progress::Part {
                 self.active = now;
             } else if step == Progress::Pending && self.active + timeout <= now {
-                return self.drop_peer(Parting::Idle(timeout), rules);
+                return self.drop_peer(Parting::Idle(timeout), ends);
             }
         }
         step
@@ -186,23 +183,23 @@ impl Conversation {
     /// Receives in our turn. If the framing has a delimiter, or the peer is `held` to its turns, what
     /// arrives is kept for the peer's turn; otherwise, it can only be the rest of the peer's last
     /// message. Once a peer has left that is not `held`, everything is handed out.
-    fn look_ahead(&mut self, held: bool, rules: Rules) -> Progress {
-        if self.fault.is_none() && !self.has_left(rules) {
+    fn look_ahead(&mut self, held: bool, ends: Ends) -> Progress {
+        if self.fault.is_none() && !self.has_left(ends) {
             if held || self.connection.framing().marks_the_end() {
                 if let Err(error) = self.connection.read_ahead() {
-                    self.fail(error, rules);
-                    return self.look_ahead(held, rules);
+                    self.fail(error, ends);
+                    return self.look_ahead(held, ends);
                 }
             } else if self.connection.can_read()
                 || self.connection.has_next()
                 || self.connection.is_overdue()
             {
-                let step = self.advance(rules);
+                let step = self.advance(ends);
                 if step != Progress::Closed || self.fault.is_some() {
                     return step;
                 }
             }
-            if !self.has_left(rules) {
+            if !self.has_left(ends) {
                 return Progress::Pending;
             }
         }
@@ -210,26 +207,26 @@ impl Conversation {
         if self.is_held {
             return Progress::Pending;
         }
-        self.advance(rules)
+        self.advance(ends)
     }
 
-    /// Returns whether the peer closed its side in our turn at least `rules.ends.grace` ago.
-    fn has_left(&mut self, rules: Rules) -> bool {
+    /// Returns whether the peer closed its side in our turn at least `ends.grace` ago.
+    fn has_left(&mut self, ends: Ends) -> bool {
         if !self.connection.has_left() {
             return false;
         }
         let now = Instant::now();
-        *self.left.get_or_insert(now) + rules.ends.grace <= now
+        *self.left.get_or_insert(now) + ends.grace <= now
     }
 
     /// Sends what the peer has not accepted before. Returns whether some of it is still left, and
     /// nothing else is to be done.
-    fn flush(&mut self, rules: Rules) -> bool {
+    fn flush(&mut self, ends: Ends) -> bool {
         if !self.connection.has_unsent() || self.fault.is_some() {
             return false;
         }
         if let Err(error) = self.connection.flush() {
-            self.fail(error, rules);
+            self.fail(error, ends);
             return false;
         }
         let now = Instant::now();
@@ -237,10 +234,10 @@ impl Conversation {
             self.active = now;
             return false;
         }
-        if let Some(timeout) = rules.stuck_timeout
+        if let Some(timeout) = ends.stuck_timeout
             && self.active + timeout <= now
         {
-            self.drop_peer(Parting::Stuck(timeout), rules);
+            self.drop_peer(Parting::Stuck(timeout), ends);
             return false;
         }
         true
@@ -252,30 +249,25 @@ impl Conversation {
         peer: Peer,
         ours: bool,
         is_full: bool,
-        rules: Rules,
+        ends: Ends,
     ) -> Option<Instant> {
         if self.connection.has_unsent() && self.fault.is_none() {
-            return Some(self.active + rules.stuck_timeout?);
+            return Some(self.active + ends.stuck_timeout?);
         }
         if self.is_held || is_full {
             // Our answer is waited for, or room for news.
             return None;
         }
         if ours {
-            let left = self.left.map(|since| since + rules.ends.grace);
+            let left = self.left.map(|since| since + ends.grace);
             // Without an end mark, quiet ends what has come late.
-            let late = !self.connection.framing().marks_the_end() && !holds(peer, rules);
+            let late =
+                !self.connection.framing().marks_the_end() && !self.is_held_to_turns(peer, ends);
             let quiet = self.connection.deadline().filter(|_| late);
             return left.into_iter().chain(quiet).min();
         }
-        let idle = self
-            .idle_timeout(rules)
-            .map(|timeout| self.active + timeout);
-        let grace = if rules.ends.duplex {
-            rules.ends.grace
-        } else {
-            RAW_QUIET
-        };
+        let idle = self.idle_timeout(ends).map(|timeout| self.active + timeout);
+        let grace = if ends.duplex { ends.grace } else { RAW_QUIET };
         let left = self.left.map(|since| since + grace);
         let quiet = self.connection.deadline();
         quiet.into_iter().chain(idle).chain(left).min()
@@ -306,8 +298,8 @@ impl Conversation {
     }
 
     /// Records that the connection is broken. What was received before is still handed out.
-    pub(super) fn fail(&mut self, error: io::Error, rules: Rules) {
-        let told = !rules.ends.duplex && !self.connection.has_unsent();
+    pub(super) fn fail(&mut self, error: io::Error, ends: Ends) {
+        let told = !ends.duplex && !self.connection.has_unsent();
         self.fault.get_or_insert(match error.kind() {
             // The user is told that the line was not sent.
             io::ErrorKind::BrokenPipe if told => Parting::Left,
@@ -318,17 +310,22 @@ impl Conversation {
     }
 
     /// Returns how long the peer may send nothing: longer within a message.
-    fn idle_timeout(&self, rules: Rules) -> Option<Duration> {
-        let timeout = rules.idle_timeout?;
+    fn idle_timeout(&self, ends: Ends) -> Option<Duration> {
+        let timeout = ends.idle_timeout?;
         Some(match self.connection.unended() {
             Some(_) => timeout.saturating_mul(WITHIN_MESSAGE),
             None => timeout,
         })
     }
 
+    /// Returns whether `peer` is held to its turns: a program would answer what comes out of turn.
+    fn is_held_to_turns(&self, peer: Peer, ends: Ends) -> bool {
+        ends.answered && is_one_of_many(peer) && !self.is_closing
+    }
+
     /// Ends the conversation for the reason `parting`, which a program is told under json, and reads
     /// nothing more.
-    fn drop_peer(&mut self, parting: Parting, rules: Rules) -> Progress {
+    fn drop_peer(&mut self, parting: Parting, ends: Ends) -> Progress {
         if let Some(farewell) = parting.farewell()
             && self.connection.framing() == Framing::Json
         {
@@ -337,13 +334,8 @@ impl Conversation {
         }
         self.fault = Some(parting);
         self.connection.abandon();
-        self.advance(rules)
+        self.advance(ends)
     }
-}
-
-/// Returns whether `peer` is held to its turns: a program would answer what comes out of turn.
-fn holds(peer: Peer, rules: Rules) -> bool {
-    rules.ends.answered && is_one_of_many(peer) && !rules.closing
 }
 
 /// Returns whether there may be other peers beside `peer`.

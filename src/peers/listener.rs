@@ -16,29 +16,15 @@ use crate::sys;
 const CROWDED: Duration = Duration::from_secs(1);
 
 /// The limits of a server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Limits {
     /// The maximum number of clients at once; `None` to accept a single client and then no more.
     pub max_clients: Option<u16>,
     /// How long a client that has the turn may send nothing before the server drops it: ten times as
     /// long within a message.
     pub idle_timeout: Option<Duration>,
-    /// How long one of many clients may leave unread what was sent to it, at most 64 KiB at a
-    /// time, before the server drops it; 10 s by default.
-    pub stuck_timeout: Duration,
     /// Who may connect.
     pub access: Access,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_clients: None,
-            idle_timeout: None,
-            stuck_timeout: Duration::from_secs(10),
-            access: Access::default(),
-        }
-    }
 }
 
 impl Limits {

@@ -21,24 +21,20 @@ struct Server {
 }
 
 impl Server {
-    fn new(limits: Limits) -> (Self, Vec<TcpStream>) {
-        Self::with(2, limits, Ends::default())
+    fn of_two(ends: Ends) -> (Self, Vec<TcpStream>) {
+        Self::with(2, 2, ends)
     }
 
     /// Every message is answered, as a program does it.
     fn of_program(count: usize) -> (Self, Vec<TcpStream>) {
-        let limits = Limits {
-            max_clients: Some(9),
-            ..Limits::default()
-        };
         let ends = Ends {
             answered: true,
             ..Ends::default()
         };
-        Self::with(count, limits, ends)
+        Self::with(count, 9, ends)
     }
 
-    fn with(count: usize, limits: Limits, ends: Ends) -> (Self, Vec<TcpStream>) {
+    fn with(count: usize, max_clients: u16, ends: Ends) -> (Self, Vec<TcpStream>) {
         let poll = Poll::new().unwrap();
         let address = "127.0.0.1:0".parse().unwrap();
         let listener = ListeningSocket::bind(&address, 99, &Log::default()).unwrap();
@@ -48,6 +44,10 @@ impl Server {
             name: None,
         };
         let mut peers = Peers::new(&wire, ends);
+        let limits = Limits {
+            max_clients: Some(max_clients),
+            ..Limits::default()
+        };
         peers.listen(listener, limits, poll.registry()).unwrap();
         let mut server = Self {
             poll,
@@ -104,10 +104,9 @@ impl Server {
 
 #[test]
 fn a_client_that_does_not_read_is_dropped_and_the_other_is_answered_meanwhile() {
-    let (mut server, mut clients) = Server::new(Limits {
-        max_clients: Some(2),
-        stuck_timeout: Duration::from_millis(200),
-        ..Limits::default()
+    let (mut server, mut clients) = Server::of_two(Ends {
+        stuck_timeout: Some(Duration::from_millis(200)),
+        ..Ends::default()
     });
     let (deaf, other) = (Peer::Numbered(1), Peer::Numbered(2));
     let flood = vec![b'x'; 65_536];
@@ -127,10 +126,7 @@ fn a_client_that_does_not_read_is_dropped_and_the_other_is_answered_meanwhile() 
 
 #[test]
 fn a_line_that_does_not_end_is_reported_once() {
-    let (mut server, mut clients) = Server::new(Limits {
-        max_clients: Some(2),
-        ..Limits::default()
-    });
+    let (mut server, mut clients) = Server::of_two(Ends::default());
     clients[0].write_all(b"no end").unwrap();
     server.wait_for(Peer::Numbered(1), &[], |news| {
         matches!(news, News::Stalled(Peer::Numbered(1), so_far) if so_far.bytes() == b"no end")
