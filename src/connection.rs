@@ -346,6 +346,11 @@ impl<S: Stream> Connection<S> {
         })
     }
 
+    /// Returns whether something was read and not handed out.
+    pub fn has_unread(&self) -> bool {
+        self.start < self.end
+    }
+
     /// Returns whether what was read holds the next part.
     pub fn has_next(&mut self) -> bool {
         if self.start < self.end {

@@ -363,14 +363,15 @@ impl Peers {
             return News::Nothing;
         };
         let ours = is_ours(peer);
+        let is_closing = conversation.is_closing;
         conversation
             .connection
-            .gather(is_one_of_many(peer) && !ours);
-        let step = conversation.step(peer, ours, is_full, self.ends);
+            .gather(is_one_of_many(peer) && !ours && !is_closing);
+        let step = conversation.step(ours, is_full, self.ends);
         if mem::take(&mut conversation.is_queued) {
             conversation.queue(peer, &mut self.queues);
         }
-        let at = conversation.deadline(peer, ours, is_full, self.ends);
+        let at = conversation.deadline(ours, is_full, self.ends);
         if at != conversation.timer {
             if let Some(old) = mem::replace(&mut conversation.timer, at) {
                 self.timers.remove(&(old, peer));
@@ -473,7 +474,7 @@ impl Peers {
             return;
         };
         conversation.connection.gather(false);
-        let step = conversation.step(peer, false, false, self.ends);
+        let step = conversation.step(false, false, self.ends);
         if matches!(step, Progress::Part | Progress::Closed) {
             self.remove(peer);
         } else if mem::take(&mut conversation.is_queued) {

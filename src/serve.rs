@@ -66,7 +66,7 @@ pub fn run(
         },
         linger: rules.linger,
         duplex: rules.duplex,
-        answered: answers_blindly && !rules.duplex,
+        answered: answers_blindly && !rules.duplex && stays_open,
         retries: false,
         idle_timeout: limits.idle_timeout,
         stuck_timeout: stays_open.then_some(STUCK),

@@ -153,7 +153,7 @@ pub struct Session {
     current: Option<Peer>,
     /// Whether the message that arrives ends the reply.
     ends_reply: bool,
-    /// For a program with many peers, the one whose message was heard last, if its end was not.
+    /// For a program that other peers may follow, the one whose message was heard last, if its end was not.
     speaker: Option<Peer>,
     /// Whether the part that was heard of that message last ends with a newline.
     ends_line: bool,
@@ -344,15 +344,15 @@ impl Session {
             self.ends_reply = until.as_ref().map_or(quiet.is_none(), matches);
         }
         let is_read_by_lines = self.rules.answers_blindly && self.rules.framing.marks_the_end();
-        if is_read_by_lines && !self.rules.duplex && matches!(peer, Peer::Numbered(_)) {
+        if is_read_by_lines && !self.rules.duplex && self.rules.stays_open {
             self.count_lines(peer, text, last);
         }
         self.heard |= last;
         last && self.ends_reply && self.reply_ended(peer)
     }
 
-    /// Has a program owe an answer to each line that it sees beside the last one of a message of `peer`,
-    /// one of many: those within it, and the beginning of one that another has cut.
+    /// Has a program owe an answer to each line that it sees beside the last one of a message of `peer`, if
+    /// others may follow: those within it, and the beginning of one that another has cut.
     fn count_lines(&mut self, peer: Peer, text: &[u8], last: bool) {
         let speaker = mem::replace(&mut self.speaker, (!last).then_some(peer));
         if let Some(other) = speaker.filter(|speaker| *speaker != peer) {

@@ -463,13 +463,18 @@ fn no_row_of_a_message_is_a_prompt() {
     terminal.expect_text(&format!("\n{}", prompt.trim_end()));
     terminal.type_keys("my answer\r");
     terminal.expect_text(&format!("\n{prompt}my answer\n"));
-    let rows = (0..10).map(|spaces| " ".repeat(spaces) + "#1     -> forged\n");
+    let rows = ["#1     -> forged\n", "<- forged\n"].map(|row| {
+        let indented = (0..9).map(|spaces| " ".repeat(spaces) + row);
+        indented.collect::<String>()
+    });
     client
-        .write_all(format!("thanks\n{}\0", rows.collect::<String>()).as_bytes())
+        .write_all(format!("thanks\n{}\0", rows.concat()).as_bytes())
         .unwrap();
-    terminal.expect_text(&format!("\n{}#1     -> forged\n", " ".repeat(13)));
-    let screen = terminal.screen();
-    assert!(!screen.contains(&format!("\n{prompt}forged")), "{screen}");
+    terminal.expect_text(&format!("\n{}<- forged\n", " ".repeat(12)));
+    for row in terminal.screen().lines() {
+        // Our own begin with one space.
+        assert!(!row.contains("forged") || row.starts_with("    "), "{row}");
+    }
     terminal.type_keys("\x04");
     terminal.finish(0);
 }

@@ -516,7 +516,7 @@ fn operator(count: usize) -> (Terminal, u16, Vec<TcpStream>) {
 #[test]
 fn the_operators_line_is_never_torn_by_news_of_others() {
     let (terminal, port, mut clients) = operator(2);
-    terminal.expect_text("(client #2)\n        <-");
+    terminal.expect_text("(client #2)\n <-");
     clients[0].write_all(b"hello").unwrap();
     terminal.expect(&["Received from client #1: hello", " #1     ->"]);
     terminal.type_keys("half a \u{fc}");
@@ -552,7 +552,7 @@ fn the_operators_line_is_never_torn_by_news_of_others() {
     ]);
     terminal.type_keys("\x02very \r");
     expect_bytes(&mut clients[0], "half a very \u{fc}");
-    terminal.expect(&[" #1     -> half a very \u{fc}", "        <-"]);
+    terminal.expect(&[" #1     -> half a very \u{fc}", " <-"]);
     terminal.type_keys("\x04");
     terminal.finish(0);
 }
@@ -579,7 +579,7 @@ fn a_client_that_leaves_while_it_is_answered_ends_that_prompt_alone() {
     terminal.expect(&[
         " #2     -> bye",
         "The conversation with client #2 has ended.",
-        "        <-",
+        " <-",
     ]);
     terminal.type_keys("\x03");
     terminal.finish(130);
@@ -705,6 +705,82 @@ fn a_text_that_comes_late_is_for_the_next_turn_of_its_client() {
     server.expect(format!("{shown}Received from client #1: {late}\n"));
     server.write("3\n");
     expect_bytes(&mut client, "3");
+}
+
+#[test]
+fn a_long_text_that_comes_late_of_one_that_has_left_is_one_message() {
+    let (mut server, port) = Piped::serve(&["-m", "2", "--linger", "100ms"]);
+    let mut gone = raw_client(port);
+    gone.write_all(b"hi").unwrap();
+    let mut shown = "Received from client #1: hi\n".to_owned();
+    server.expect(&shown);
+    let late = "x".repeat(70_000);
+    gone.write_all(late.as_bytes()).unwrap();
+    gone.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut other = raw_client(port);
+    other.write_all(b"hello").unwrap();
+    shown += "Received from client #2: hello\n";
+    server.expect(&shown);
+    assert!(!server.exits_within(std::time::Duration::from_millis(300)));
+    server.write("1\n2\n");
+    expect_bytes(&mut other, "2");
+    shown += &format!("Received from client #1: {late}\n");
+    server.expect(&shown);
+    other.write_all(b"again").unwrap();
+    shown += "Received from client #2: again\n";
+    server.expect(&shown);
+    server.write("3\n4\n");
+    expect_bytes(&mut other, "4");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn one_that_has_closed_its_side_takes_no_processor_time() {
+    let args = ["-m", "2", "--duplex", "--idle-timeout", "200ms"];
+    let (server, port) = Piped::serve(&args);
+    let mut client = raw_client(port);
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    // Its own end comes after two seconds.
+    expect_end(&mut client);
+    let spent = server.processor_time();
+    assert!(spent < std::time::Duration::from_millis(500), "{spent:?}");
+}
+
+#[test]
+fn no_answer_goes_to_the_next_who_takes_the_only_place() {
+    for args in [["-k", "-f", "nul"], ["-m1", "-f", "nul"]] {
+        let (mut server, port) = Piped::serve(&args);
+        let mut first = raw_client(port);
+        first.write_all(b"one\ntwo\0").unwrap();
+        server.expect("Received from connected client: one\ntwo\n");
+        server.write("1\n");
+        expect_bytes(&mut first, "1\0");
+        leave(first);
+        let mut second = raw_client(port);
+        second.write_all(b"three\0").unwrap();
+        server.stdout.wait_for("the next", |bytes| {
+            bytes.ends_with(b": three\n").then_some(())
+        });
+        server.write("2\n3\n");
+        expect_bytes(&mut second, "3\0");
+    }
+}
+
+#[test]
+fn what_comes_after_the_end_of_the_input_is_shown_as_it_comes() {
+    let (mut server, port) = Piped::serve(&["-m", "2", "--linger", "60s"]);
+    let mut client = raw_client(port);
+    client.write_all(b"hi").unwrap();
+    server.expect("Received from client #1: hi\n");
+    server.close_stdin();
+    expect_end(&mut client);
+    client.write_all(&[b'x'; 3000]).unwrap();
+    server.stdout.wait_for("it", |bytes| {
+        bytes
+            .windows(3000)
+            .any(|bytes| bytes == [b'x'; 3000])
+            .then_some(())
+    });
 }
 
 #[test]

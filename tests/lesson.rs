@@ -288,7 +288,7 @@ fn a_call_that_brings_no_news_leaves_the_prompt_where_it_was() {
     let mut client = raw_client(port);
     terminal.expect_text("(client #1)");
     client.write_all(b"half").unwrap();
-    terminal.expect_text("\"half\"\n        <-");
+    terminal.expect_text("\"half\"\n <-");
     terminal.type_keys("\x04");
     terminal.finish(0);
 }

@@ -50,7 +50,7 @@ fn the_next_line_goes_to_the_client_that_was_chosen() {
     terminal.expect(&["Nobody else waits.", " #1     ->"]);
     terminal.type_keys("one\r");
     expect_bytes(&mut clients[0], "one\n");
-    terminal.expect(&["        <-"]);
+    terminal.expect(&[" <-"]);
     terminal.type_keys("\x04");
     for mut client in clients {
         expect_end(&mut client);
@@ -69,9 +69,9 @@ fn all_who_wait_are_answered_at_once() {
     for client in &mut clients {
         expect_bytes(client, "good  day\n");
     }
-    terminal.expect(&[" #2 +2  -> /all  good  day", "        <-"]);
+    terminal.expect(&[" #2 +2  -> /all  good  day", " <-"]);
     terminal.type_keys("/all again\r");
-    terminal.expect(&["Nobody waits for an answer.", "        <-"]);
+    terminal.expect(&["Nobody waits for an answer.", " <-"]);
     silent.write_all(b"me\n").unwrap();
     terminal.expect(&["Received from client #4: me", " #4     ->"]);
     terminal.type_keys("you\r");
@@ -302,9 +302,9 @@ fn a_client_that_was_sent_away_does_not_come_back() {
     server.expect_text("(client #1)");
     // It has the turn: it reads the end instead of a reply, as after a bye.
     server.type_keys("/kick 1\r");
-    server.expect(&["The conversation with client #1 has ended.", "        <-"]);
+    server.expect(&["The conversation with client #1 has ended.", " <-"]);
     server.type_keys("/who\r");
-    server.expect(&["Nobody is there.", "        <-"]);
+    server.expect(&["Nobody is there.", " <-"]);
     client.type_keys("still here?\r");
     client.expect_text("The server left.");
     client.finish(0);
@@ -316,7 +316,7 @@ fn a_client_that_was_sent_away_does_not_come_back() {
     server.type_keys("/bye 2\r");
     client.expect_text("The server left.");
     client.finish(0);
-    server.expect(&["The conversation with client #2 has ended.", "        <-"]);
+    server.expect(&["The conversation with client #2 has ended.", " <-"]);
     server.type_keys("\x04");
     server.finish(0);
 }

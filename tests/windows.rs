@@ -136,7 +136,7 @@ fn an_operator_at_a_terminal_of_windows() {
     let port = free_port();
     let args = format!("serve -p {port} -m 9 -f line --color never --no-history");
     let terminal = Tmux::start("operator", &args);
-    terminal.expect(&[&format!("Listening on 127.0.0.1:{port}"), "        <-"]);
+    terminal.expect(&[&format!("Listening on 127.0.0.1:{port}"), " <-"]);
     let mut clients: Vec<_> = (1..=5)
         .map(|number| {
             let mut client = raw_client(port);
@@ -183,7 +183,7 @@ fn an_operator_at_a_terminal_of_windows() {
     terminal.keys(&["/help", "Enter"]);
     terminal.expect(&[
         "Ctrl-C      clear the line; leave, if empty or not your turn",
-        "        <-",
+        " <-",
     ]);
     terminal.keys(&["C-d"]);
     terminal.expect(&["status 0"]);

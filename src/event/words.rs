@@ -63,8 +63,9 @@ impl Prompt {
     /// Returns the text of the prompt: an arrow that shows whose turn it is, after the number of
     /// the peer, if there are many, and of those waiting.
     ///
-    /// What precedes the arrow is padded to `columns`, and the number of those waiting is omitted
-    /// if it does not fit; 0 means that the width may vary.
+    /// It is as wide as with `columns` before the arrow, and the number of those waiting is omitted
+    /// if it does not fit; 0 means that the width may vary. No row of a message, which is indented more,
+    /// can look like it.
     pub fn text(self, columns: usize) -> String {
         let arrow = if self.peer.is_some() { "->" } else { "<-" };
         let mut who = match self.peer {
@@ -78,6 +79,7 @@ impl Prompt {
         }
         match who.len().max(columns) {
             0 => format!(" {arrow} "),
+            columns if who.is_empty() => format!(" {arrow:<0$} ", columns + " ->".len()),
             columns => format!(" {who:columns$} {arrow} "),
         }
     }

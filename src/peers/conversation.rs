@@ -59,8 +59,8 @@ pub struct Ends {
     pub linger: Option<Duration>,
     /// Whether there are no turns: what a peer sends is handed out at any time.
     pub duplex: bool,
-    /// Whether every message gets an answer, as a program gives it, even if the peer is gone. Then
-    /// one of many that has left has its next message handed out when the one before is answered.
+    /// Whether every message gets an answer, as a program gives it, even if the peer is gone, and other
+    /// peers may follow. Then a peer has its next message handed out when the one before is answered.
     pub answered: bool,
     /// Whether the caller reconnects when the connection is lost. Then it matters whether a peer
     /// that closed the connection has received our last message.
@@ -108,7 +108,7 @@ impl Conversation {
 
     /// Sends and, unless `is_full`, receives what is possible without waiting. Sets `is_queued` if there
     /// may be more to do.
-    pub(super) fn step(&mut self, peer: Peer, ours: bool, is_full: bool, ends: Ends) -> Progress {
+    pub(super) fn step(&mut self, ours: bool, is_full: bool, ends: Ends) -> Progress {
         self.is_queued = is_full;
         self.is_held &= is_full;
         if self.flush(ends) {
@@ -121,7 +121,7 @@ impl Conversation {
         if is_full {
             return Progress::Pending;
         }
-        let held = self.is_held_to_turns(peer, ends);
+        let held = self.is_held_to_turns(ends);
         let step = if ours && (self.fault.is_none() || held) {
             self.look_ahead(held, ends)
         } else {
@@ -203,7 +203,8 @@ impl Conversation {
                 return Progress::Pending;
             }
         }
-        self.is_held = held && self.connection.has_next();
+        // Not yet taken for a message, which more might follow.
+        self.is_held = held && self.connection.has_unread();
         if self.is_held {
             return Progress::Pending;
         }
@@ -244,13 +245,7 @@ impl Conversation {
     }
 
     /// Returns when to look at the peer again even if nothing arrives.
-    pub(super) fn deadline(
-        &self,
-        peer: Peer,
-        ours: bool,
-        is_full: bool,
-        ends: Ends,
-    ) -> Option<Instant> {
+    pub(super) fn deadline(&self, ours: bool, is_full: bool, ends: Ends) -> Option<Instant> {
         if self.connection.has_unsent() && self.fault.is_none() {
             return Some(self.active + ends.stuck_timeout?);
         }
@@ -261,12 +256,13 @@ impl Conversation {
         if ours {
             let left = self.left.map(|since| since + ends.grace);
             // Without an end mark, quiet ends what has come late.
-            let late =
-                !self.connection.framing().marks_the_end() && !self.is_held_to_turns(peer, ends);
+            let late = !self.connection.framing().marks_the_end() && !self.is_held_to_turns(ends);
             let quiet = self.connection.deadline().filter(|_| late);
             return left.into_iter().chain(quiet).min();
         }
-        let idle = self.idle_timeout(ends).map(|timeout| self.active + timeout);
+        // One that has closed its side is not idle, but leaves.
+        let idle_timeout = self.idle_timeout(ends).filter(|_| self.left.is_none());
+        let idle = idle_timeout.map(|timeout| self.active + timeout);
         let grace = if ends.duplex { ends.grace } else { RAW_QUIET };
         let left = self.left.map(|since| since + grace);
         let quiet = self.connection.deadline();
@@ -319,8 +315,8 @@ impl Conversation {
     }
 
     /// Returns whether `peer` is held to its turns: a program would answer what comes out of turn.
-    fn is_held_to_turns(&self, peer: Peer, ends: Ends) -> bool {
-        ends.answered && is_one_of_many(peer) && !self.is_closing
+    fn is_held_to_turns(&self, ends: Ends) -> bool {
+        ends.answered && !self.is_closing
     }
 
     /// Ends the conversation for the reason `parting`, which a program is told under json, and reads
