@@ -70,6 +70,8 @@ pub struct Engine {
     lost_words: bool,
     /// Whether the user was told that newlines are replaced by spaces.
     told_joined: bool,
+    /// Whether the user was told that messages were kept for the turn of their peer.
+    told_kept: bool,
     /// Whether the user was told how to leave.
     told_welcome: bool,
 }
@@ -108,6 +110,7 @@ impl Engine {
             unanswered: Unanswered::Nothing,
             lost_words: false,
             told_joined: false,
+            told_kept: false,
             told_welcome: false,
         })
     }

@@ -269,8 +269,8 @@ pub enum Event<'a> {
     NoNewline,
     /// The peer ends its messages with a newline, which the framing takes for a part of them.
     EndsWithNewline,
-    /// This peer has sent more than one message, and the next is kept for its next turn. Told once.
-    MoreWaits(Peer),
+    /// What is shown next of this peer had come before our line, and was kept for its turn.
+    WasKept(Peer),
     /// There is no answer, or no line that ends it.
     NoEndOfReply,
     /// These lines of the input were not sent.

@@ -117,7 +117,7 @@ fn push_grapheme(safe: &mut String, grapheme: &str) {
     }
 }
 
-/// Returns whether `c`, which is not ASCII, can be drawn as text and as an emoji, so that what asks for
+/// Returns whether `c`, which is no digit, can be drawn as text and as an emoji, so that what asks for
 /// one of them is not only invisible (UTS #51, ED-8a).
 fn has_two_styles(c: char) -> bool {
     // These are as wide in either style.

@@ -67,6 +67,7 @@ pub fn run(
         linger: rules.linger,
         duplex: rules.duplex,
         answered: answers_blindly && !rules.duplex && stays_open,
+        keeps_raw: is_program,
         retries: false,
         idle_timeout: limits.idle_timeout,
         stuck_timeout: stays_open.then_some(STUCK),
@@ -96,6 +97,7 @@ pub fn run(
         server_first: rules.server_first || engine.has_greeting(),
         stays_open,
         sends_empty: is_program || rules.duplex,
+        reads_lines: is_program && stays_open,
         sends_to_all: is_program && rules.duplex,
         ..rules
     };

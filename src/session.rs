@@ -67,6 +67,9 @@ pub struct Rules {
     /// program that reads and writes lines does. Otherwise, a prompt names the peer that a line is
     /// for.
     pub answers_blindly: bool,
+    /// Whether the user is a program that answers each line that it reads, where other peers may follow:
+    /// an answer too much would go to one of them.
+    pub reads_lines: bool,
     /// Without turns, whether what the user writes goes to every peer, as the user is a program that
     /// cannot choose one.
     pub sends_to_all: bool,
@@ -343,8 +346,7 @@ impl Session {
             let matches = |until: &Regex| until.is_match(&String::from_utf8_lossy(text));
             self.ends_reply = until.as_ref().map_or(quiet.is_none(), matches);
         }
-        let is_read_by_lines = self.rules.answers_blindly && self.rules.framing.marks_the_end();
-        if is_read_by_lines && !self.rules.duplex && self.rules.stays_open {
+        if self.rules.reads_lines && self.rules.framing.marks_the_end() && !self.rules.duplex {
             self.count_lines(peer, text, last);
         }
         self.heard |= last;

@@ -138,8 +138,9 @@ fn find(side: &str, mistakes: &[Mistake]) {
                     says,
                 } = mistake;
                 let script = changed(&pupil(script), changes);
-                let (stdout, status) = check(side, &script, args);
-                assert_eq!(status, 1, "{changes:?}: {stdout}");
+                let folder = tempfile::tempdir().unwrap();
+                let (stdout, stderr, status) = check_in(&folder, side, &script, args);
+                assert_eq!((status, &*stderr), (1, ""), "{changes:?}: {stdout}");
                 let marks = marks(&stdout);
                 let failed = marks.iter().find_map(|mark| mark.strip_prefix("\u{2717} "));
                 assert!(id.is_empty() || failed == Some(id), "{changes:?}: {stdout}");

@@ -373,16 +373,19 @@ fn quiet_ends_a_reply_and_also_that_of_a_line_that_gets_none() {
 }
 
 #[test]
-fn what_is_kept_for_the_next_turn_is_told_once() {
+fn that_something_was_kept_for_the_turn_is_told_once() {
     let (terminal, mut server) = Terminal::connected(&["-f", "line"]);
     terminal.type_keys("get\r");
     expect_bytes(&mut server, "get\n");
     server.write_all(b"$2\nhi\nand more\n").unwrap();
-    terminal
-        .expect_words("Received from server: $2 More has come, and is shown after your next line.");
+    terminal.expect(&["Received from server: $2", " ->"]);
     terminal.type_keys("next\r");
     expect_bytes(&mut server, "next\n");
-    terminal.expect(&[" -> next", "Received from server: hi", " ->"]);
+    terminal.expect_words("-> next This had come before your line, and was kept for now.");
+    terminal.expect(&["Received from server: hi", " ->"]);
+    terminal.type_keys("next\r");
+    expect_bytes(&mut server, "next\n");
+    terminal.expect(&[" -> next", "Received from server: and more", " ->"]);
     terminal.type_keys("\x03");
     terminal.finish(130);
 }

@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::io::{self, Read, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use crate::check::complaint::Complaint;
 use crate::sys;
@@ -12,12 +13,18 @@ use crate::sys;
 /// The maximum number of bytes of what a program prints to keep.
 const KEPT: usize = 1 << 20;
 
+/// How long to wait, when a program has ended, for what it has printed last: what it has started may
+/// still be running, and print, too.
+const LAST: Duration = Duration::from_millis(500);
+
 /// A running program. It is killed, with all that it has started, when this is dropped.
 #[derive(Debug)]
 pub(super) struct Program {
     child: Child,
     stdout: Printed,
     stderr: Printed,
+    /// The threads that gather what it prints, until it has ended.
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Program {
@@ -34,10 +41,16 @@ impl Program {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = sys::in_own_group(&mut command).spawn()?;
+        let (stdout, stderr) = (Printed::default(), Printed::default());
+        let readers = [
+            child.stdout.take().map(|source| gather(source, &stdout)),
+            child.stderr.take().map(|source| gather(source, &stderr)),
+        ];
         Ok(Self {
-            stdout: gather(child.stdout.take()),
-            stderr: gather(child.stderr.take()),
             child,
+            stdout,
+            stderr,
+            readers: readers.into_iter().flatten().collect(),
         })
     }
 
@@ -68,9 +81,15 @@ impl Program {
         Complaint::find(&lock(&self.stderr))
     }
 
-    /// Returns how the program has ended, if it has.
+    /// Returns how the program has ended, if it has. Then all that it has printed has been gathered.
     pub(super) fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
+        let status = self.child.try_wait().ok().flatten()?;
+        let until = Instant::now() + LAST;
+        while !self.readers.iter().all(JoinHandle::is_finished) && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.readers.clear();
+        Some(status)
     }
 
     /// Returns the number of the program's process.
@@ -89,20 +108,17 @@ impl Drop for Program {
 /// What a program writes, gathered by a thread of its own.
 type Printed = Arc<Mutex<Vec<u8>>>;
 
-fn gather(source: Option<impl Read + Send + 'static>) -> Printed {
-    let printed = Printed::default();
-    let shared = Arc::clone(&printed);
-    if let Some(mut source) = source {
-        thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(count @ 1..) = source.read(&mut buffer) {
-                let mut bytes = lock(&shared);
-                let room = KEPT.saturating_sub(bytes.len());
-                bytes.extend_from_slice(&buffer[..count.min(room)]);
-            }
-        });
-    }
-    printed
+/// Starts to append what `source` brings to `printed`.
+fn gather(mut source: impl Read + Send + 'static, printed: &Printed) -> JoinHandle<()> {
+    let printed = Arc::clone(printed);
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = source.read(&mut buffer) {
+            let mut bytes = lock(&printed);
+            let room = KEPT.saturating_sub(bytes.len());
+            bytes.extend_from_slice(&buffer[..count.min(room)]);
+        }
+    })
 }
 
 fn lock(printed: &Printed) -> MutexGuard<'_, Vec<u8>> {

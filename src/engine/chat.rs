@@ -59,7 +59,7 @@ pub(super) struct Chat<'a> {
     hints: bool,
     /// Whether the user was told that the peer sends newlines; `None` if that is not to be told.
     told_newline: Option<bool>,
-    /// Whether the user is to be told that messages are kept for the turn of their peer.
+    /// Whether messages are kept for the turn of their peer, which the user is to be told once.
     tells_kept: bool,
 }
 
@@ -83,7 +83,11 @@ impl<'a> Chat<'a> {
             reply_from: Instant::now(),
             news_from: Instant::now(),
             hints: hints && is_typed,
-            tells_kept: !is_raw && is_typed && !rules.duplex,
+            tells_kept: !is_raw
+                && is_typed
+                && !rules.duplex
+                && rules.reply.quiet.is_none()
+                && rules.reply.until.is_none(),
             told_newline: (is_raw && is_typed && !rules.duplex).then_some(false),
             session: Session::new(rules),
         }
@@ -167,6 +171,10 @@ impl<'a> Chat<'a> {
                             show(report, &Event::SentAgain(&String::from_utf8_lossy(text)))?;
                         }
                         show(report, &Event::Sent { peer, text, last })?;
+                        let kept = self.tells_kept && self.peers.has_next(peer);
+                        if kept && !mem::replace(&mut engine.told_kept, true) {
+                            show(report, &Event::WasKept(peer))?;
+                        }
                         if joined && !mem::replace(&mut engine.told_joined, true) {
                             show(report, &Event::Joined(self.session.framing()))?;
                         }
@@ -508,13 +516,6 @@ impl<'a> Chat<'a> {
         }
         engine.asked = self.session.wants_line();
         let prompt = self.session.prompt();
-        if let Some(peer) = prompt.peer
-            && self.tells_kept
-            && self.peers.has_next(peer)
-        {
-            self.tells_kept = false;
-            engine.show(&Event::MoreWaits(peer))?;
-        }
         if prompt.peer.is_some() && engine.unanswered == Unanswered::OnPrompt {
             engine.unanswered = Unanswered::Nothing;
             engine.show(&Event::NotAnswered)?;

@@ -64,8 +64,8 @@ impl Prompt {
     /// the peer, if there are many, and of those waiting.
     ///
     /// It is as wide as with `columns` before the arrow, and the number of those waiting is omitted
-    /// if it does not fit; 0 means that the width may vary. No row of a message, which is indented more,
-    /// can look like it.
+    /// if it does not fit; 0 means that the width may vary. No row of a message that has a label, which are
+    /// indented more, can look like it.
     pub fn text(self, columns: usize) -> String {
         let arrow = if self.peer.is_some() { "->" } else { "<-" };
         let mut who = match self.peer {
@@ -266,8 +266,11 @@ impl Event<'_> {
             Self::EndsWithNewline => {
                 f.write_str("It ends with a newline: --framing line suits who sends lines.")
             }
-            Self::MoreWaits(peer) => {
-                f.write_str("More has come, and is shown after your next line. With --duplex it is shown at once")?;
+            Self::WasKept(peer) => {
+                f.write_str(
+                    "This had come before your line, and was kept for now. With --duplex it is shown at \
+                     once",
+                )?;
                 f.write_str(match peer {
                     Peer::Server => "; with --reply-quiet a reply may be of several messages.",
                     Peer::Client | Peer::Numbered(_) => ".",

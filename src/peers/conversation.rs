@@ -50,6 +50,7 @@ pub(super) struct Queues {
 
 /// How conversations end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each has one meaning")]
 pub struct Ends {
     /// How long to wait, after a peer closed its side in our turn, for our answer: the peer may
     /// have half-closed only, and still read it.
@@ -62,6 +63,8 @@ pub struct Ends {
     /// Whether every message gets an answer, as a program gives it, even if the peer is gone, and other
     /// peers may follow. Then a peer has its next message handed out when the one before is answered.
     pub answered: bool,
+    /// Whether that holds without an end mark, too: a program takes what comes late for a message.
+    pub keeps_raw: bool,
     /// Whether the caller reconnects when the connection is lost. Then it matters whether a peer
     /// that closed the connection has received our last message.
     pub retries: bool,
@@ -314,9 +317,10 @@ impl Conversation {
         })
     }
 
-    /// Returns whether `peer` is held to its turns: a program would answer what comes out of turn.
+    /// Returns whether the peer is held to its turns: the user would answer what comes out of turn.
     fn is_held_to_turns(&self, ends: Ends) -> bool {
-        ends.answered && !self.is_closing
+        let can_be = ends.keeps_raw || self.connection.framing().marks_the_end();
+        ends.answered && can_be && !self.is_closing
     }
 
     /// Ends the conversation for the reason `parting`, which a program is told under json, and reads

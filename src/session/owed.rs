@@ -14,7 +14,7 @@ use crate::event::Peer;
 #[derive(Debug, Default)]
 pub(super) struct Owed {
     /// To whom, and how many in succession. `None` stands for peers that are gone, but whose answers the
-    /// user will still give. Neighbours differ.
+    /// user will still give.
     runs: VecDeque<(Option<Peer>, usize)>,
 }
 

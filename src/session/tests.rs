@@ -127,6 +127,7 @@ const RAW: Rules = Rules {
         quiet: None,
         timeout: None,
     },
+    reads_lines: false,
     sends_to_all: false,
     answers_blindly: false,
     retries: false,
@@ -152,6 +153,7 @@ const OPEN: Rules = Rules {
 
 const BLIND_AND_OPEN: Rules = Rules {
     answers_blindly: true,
+    reads_lines: true,
     ..OPEN
 };
 
@@ -928,11 +930,13 @@ fn rules() -> impl Strategy<Value = (Rules, Peer)> {
     let framing = prop::sample::select(Framing::ALL.to_vec());
     let peer = prop::sample::select(vec![Server, Client, ANNA]);
     (framing, peer, any::<[bool; 3]>()).prop_map(|(framing, peer, [blind, retries, open])| {
+        let stays_open = peer == ANNA || (open && peer == Client);
         let rules = Rules {
             framing,
             answers_blindly: blind,
+            reads_lines: blind && stays_open,
             retries: retries && peer == Server,
-            stays_open: peer == ANNA || (open && peer == Client),
+            stays_open,
             ..RAW
         };
         (rules, peer)
