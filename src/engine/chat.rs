@@ -20,6 +20,7 @@ use crate::explain::Standing;
 use crate::framing::Oddity;
 use crate::input::{Input, Kind, Typed};
 use crate::peers::{Arrival, News, Peers};
+use crate::report::Report;
 use crate::sanitize::Untrusted;
 use crate::session::{AtEnd, Ending, Entered, Gone, Rules, Session};
 
@@ -190,15 +191,9 @@ impl<'a> Chat<'a> {
                     None => Some(text),
                 },
                 Entered::SendAll => {
-                    let mut unsent = Some(text);
-                    for peer in self.session.peers() {
-                        if self.peers.send(peer, text, last).is_some() {
-                            unsent = None;
-                            show(report, &Event::Sent { peer, text, last })?;
-                        }
-                    }
+                    let is_taken = send_all(self.peers, &self.session, report, text, last)?;
                     self.session.sent(last);
-                    unsent
+                    (!is_taken).then_some(text)
                 }
                 Entered::Blank => {
                     if let Some(Input::Lines(lines)) = &engine.input
@@ -638,6 +633,25 @@ impl<'a> Chat<'a> {
             }
         }
     }
+}
+
+/// Sends `text` to all peers of `session`. Returns whether any takes it. Fails if stdout cannot be
+/// written.
+fn send_all(
+    peers: &mut Peers,
+    session: &Session,
+    report: &mut Report,
+    text: &[u8],
+    last: bool,
+) -> Result<bool, Failure> {
+    let mut is_taken = false;
+    for peer in session.peers() {
+        if peers.send(peer, text, last).is_some() {
+            is_taken = true;
+            show(report, &Event::Sent { peer, text, last })?;
+        }
+    }
+    Ok(is_taken)
 }
 
 /// Returns the event that `part` of a message of `peer` has arrived, `late` or in time.
