@@ -269,8 +269,8 @@ pub enum Event<'a> {
     NoNewline,
     /// The peer ends its messages with a newline, which the framing takes for a part of them.
     EndsWithNewline,
-    /// What is shown next of this peer had come before our line, and was kept for its turn.
-    WasKept(Peer),
+    /// What is shown next had come before our line, and was kept for the turn of its sender.
+    WasKept,
     /// There is no answer, or no line that ends it.
     NoEndOfReply,
     /// These lines of the input were not sent.

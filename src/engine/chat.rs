@@ -174,7 +174,7 @@ impl<'a> Chat<'a> {
                         show(report, &Event::Sent { peer, text, last })?;
                         let kept = self.tells_kept && self.peers.has_next(peer);
                         if kept && !mem::replace(&mut engine.told_kept, true) {
-                            show(report, &Event::WasKept(peer))?;
+                            show(report, &Event::WasKept)?;
                         }
                         if joined && !mem::replace(&mut engine.told_joined, true) {
                             show(report, &Event::Joined(self.session.framing()))?;

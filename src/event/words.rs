@@ -266,16 +266,10 @@ impl Event<'_> {
             Self::EndsWithNewline => {
                 f.write_str("It ends with a newline: --framing line suits who sends lines.")
             }
-            Self::WasKept(peer) => {
-                f.write_str(
-                    "This had come before your line, and was kept for now. With --duplex it is shown at \
-                     once",
-                )?;
-                f.write_str(match peer {
-                    Peer::Server => "; with --reply-quiet a reply may be of several messages.",
-                    Peer::Client | Peer::Numbered(_) => ".",
-                })
-            }
+            Self::WasKept => f.write_str(
+                "This had come before your line, and was kept for now. --duplex shows all at once; \
+                 connect --reply-quiet takes several messages for one reply.",
+            ),
             Self::NoNewline => f.write_str(
                 "No answer yet. If the other side waits for the end of a line: none is sent; \
                  --framing line or crlf sends it.",
