@@ -112,7 +112,9 @@ fn no_name_acts_on_a_terminal_where_clients_are_listed() {
                 || row.starts_with(|c: char| c.is_ascii_digit())
                 || row.starts_with("Received from ")
                 || row.starts_with("Connection from: ")
+                // The prompt.
                 || row.starts_with(" #1 +")
+                || row == " <-"
         };
         screen
             .lines()
