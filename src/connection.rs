@@ -232,8 +232,8 @@ impl<S: Stream> Connection<S> {
         self.encoder.free(self.kept);
         // What a broken connection has not accepted is known to be unsent.
         self.sent = match self.sent {
-            Sent::Unconfirmed | Sent::Several if !self.within => Sent::Several,
             Sent::Several => Sent::Several,
+            Sent::Unconfirmed if !self.within => Sent::Several,
             _ => Sent::Unconfirmed,
         };
         self.within = !last;

@@ -612,7 +612,11 @@ fn what_comes_late_of_two_does_not_mix() {
     for _ in 0..3 {
         for (client, text) in clients.iter_mut().zip(["a", "b"]) {
             client.write_all(text.repeat(1030).as_bytes()).unwrap();
-            std::thread::sleep(std::time::Duration::from_millis(50));
+            let row = text.repeat(40);
+            terminal.expect_screen(text, |screen| {
+                let above_the_prompt = screen.lines().rev().nth(1);
+                above_the_prompt.is_some_and(|above| above.ends_with(&row))
+            });
         }
     }
     clients[0].write_all(b"END").unwrap();

@@ -238,7 +238,7 @@ fn at_a_terminal_the_next_message_waits_for_its_turn() {
     peer.write_all(b"and more\n").unwrap();
     terminal.type_keys(" a line\r");
     expect_bytes(&mut peer, "half a line\n");
-    terminal.expect_words("-> half a line This had come before your line, and was kept for now.");
+    terminal.expect_words("-> half a line What follows had come before your line, and was kept.");
     terminal.expect(&["Received from server: banner", " ->"]);
     terminal.type_keys("two\r");
     expect_bytes(&mut peer, "two\n");

@@ -381,7 +381,7 @@ fn that_something_was_kept_for_the_turn_is_told_once() {
     terminal.expect(&["Received from server: $2", " ->"]);
     terminal.type_keys("next\r");
     expect_bytes(&mut server, "next\n");
-    terminal.expect_words("-> next This had come before your line, and was kept for now.");
+    terminal.expect_words("-> next What follows had come before your line, and was kept.");
     terminal.expect(&["Received from server: hi", " ->"]);
     terminal.type_keys("next\r");
     expect_bytes(&mut server, "next\n");

@@ -267,7 +267,7 @@ impl Event<'_> {
                 f.write_str("It ends with a newline: --framing line suits who sends lines.")
             }
             Self::WasKept => f.write_str(
-                "This had come before your line, and was kept for now. --duplex shows all at once; \
+                "What follows had come before your line, and was kept. --duplex shows all at once; \
                  connect --reply-quiet takes several messages for one reply.",
             ),
             Self::NoNewline => f.write_str(
