@@ -304,7 +304,6 @@ impl<S: Stream> Connection<S> {
             }
             match pause {
                 Pause::Closed => return Ok(Progress::Closed),
-                Pause::Quiet if self.closed => return Ok(Progress::Closed),
                 Pause::Quiet => return Ok(self.stall()),
                 Pause::None if !self.framing().marks_the_end() => {}
                 // A peer that sends its message byte by byte is never quiet.
@@ -452,8 +451,7 @@ impl<S: Stream> Connection<S> {
         let patience = self.patience();
         match &mut self.reads {
             Reads::Polled { ready: false, .. } => {
-                let is_quiet = self.is_overdue();
-                return Ok(is_quiet.then_some(Pause::Quiet));
+                return Ok(self.is_overdue().then(|| self.quiet()));
             }
             Reads::Blocking(set) if *set != patience => {
                 *set = patience;
@@ -487,13 +485,23 @@ impl<S: Stream> Connection<S> {
                     *ready = false;
                     self.read()
                 }
-                (sys::READ_TIMED_OUT, Reads::Blocking(_)) => Ok(Some(Pause::Quiet)),
+                (sys::READ_TIMED_OUT, Reads::Blocking(_)) => Ok(Some(self.quiet())),
                 _ => {
                     self.incoming = Incoming::Nothing;
                     Err(error)
                 }
             },
         }
+    }
+
+    /// Returns the pause where the peer has sent nothing for as long as it may. After we have closed our
+    /// side, that ends what it has to say.
+    fn quiet(&mut self) -> Pause {
+        if !self.closed {
+            return Pause::Quiet;
+        }
+        self.abandon();
+        Pause::Closed
     }
 
     /// Makes room for the next read.

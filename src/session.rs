@@ -535,7 +535,10 @@ impl Session {
 
     /// Removes a peer. Returns whose turn it was.
     fn remove(&mut self, peer: Peer) -> Option<Turn> {
-        self.speaker.take_if(|speaker| *speaker == peer);
+        if self.speaker.take_if(|speaker| *speaker == peer).is_some() {
+            // What a program has seen of its message is a line.
+            self.owe(peer, 1);
+        }
         self.current.take_if(|current| *current == peer);
         if self.rules.answers_blindly {
             self.owed.abandon(peer);

@@ -150,6 +150,18 @@ fn a_client_that_does_not_read_is_let_go_for_the_next() {
 }
 
 #[test]
+fn an_answer_that_its_client_does_not_take_is_told() {
+    let script = format!(".*\t{}last\n", "more\\n".repeat(1000));
+    let (server, port, _folder) = serve(&script, &["-f", "line"]);
+    // The message ends with the connection.
+    raw_client(port).write_all(b"hi").unwrap();
+    let (stdout, stderr) = server.finish(1);
+    assert_eq!(stdout, "Received from connected client: hi\n");
+    assert!(stderr.contains("\nNot sent: more\n"), "{stderr}");
+    assert!(stderr.ends_with("last\nThe client left.\n"), "{stderr}");
+}
+
+#[test]
 fn a_newline_at_the_end_of_an_answer_ends_its_last_line() {
     let (server, port, _folder) = serve("^GET\tHTTP/1.0 204 None\\r\\n\\r\\n\n", &["-f", "crlf"]);
     let mut client = raw_client(port);

@@ -448,6 +448,28 @@ fn a_service_that_waits_for_a_line_end_is_hinted_at_once() {
 }
 
 #[test]
+fn a_script_that_sends_no_line_end_is_told_why_it_waits() {
+    let (listener, port) = raw_server();
+    let mut client = Piped::connect(port, &[]);
+    client.write("PING\n");
+    let mut server = accept(&listener);
+    expect_bytes(&mut server, "PING");
+    let why = "none is sent; --framing line or crlf sends it.\n";
+    client.stderr.wait_for("the hint", |bytes| {
+        bytes.ends_with(why.as_bytes()).then_some(())
+    });
+    // It waits on.
+    server.write_all(b"PONG").unwrap();
+    client.stdout.wait_for("the reply", |bytes| {
+        bytes.ends_with(b"PONG\n").then_some(())
+    });
+    client.close_stdin();
+    expect_end(&mut server);
+    drop(server);
+    client.finish(0);
+}
+
+#[test]
 fn a_reply_whose_end_does_not_come_is_hinted_at_once() {
     let (listener, port) = raw_server();
     let args = ["-f", "crlf", "--reply-until", "^[0-9]{3} ", "--no-history"];

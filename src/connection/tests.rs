@@ -581,7 +581,7 @@ fn an_answer_ends_a_long_message() {
 #[test]
 fn when_our_side_is_closed_the_peer_is_still_listened_to() {
     let reads = [bytes("a\n"), Step::Wait, bytes("b"), Step::Wait];
-    let mut connection = polled(Framing::Line, reads.clone());
+    let mut connection = polled(Framing::Line, reads);
     pass(&mut connection, UNENDED);
     connection.close().unwrap();
     assert_eq!(part(&mut connection), whole("a"));
@@ -592,12 +592,15 @@ fn when_our_side_is_closed_the_peer_is_still_listened_to() {
     connection.set_ready(false);
     assert_eq!(connection.advance().unwrap(), Progress::Pending);
     pass(&mut connection, LINGER);
+    assert_eq!(part(&mut connection), whole("b"));
     assert_eq!(connection.advance().unwrap(), Progress::Closed);
 
-    let mut connection = blocking(Framing::Line, reads);
+    let mut connection = blocking(Framing::Line, [bytes("a\n"), bytes("b"), Step::Wait]);
     let done = Rc::clone(&connection.stream().done);
     connection.close().unwrap();
     assert_eq!(part(&mut connection), whole("a"));
+    assert_eq!(connection.advance().unwrap(), Progress::Pending);
+    assert_eq!(part(&mut connection), whole("b"));
     assert_eq!(connection.advance().unwrap(), Progress::Closed);
     assert_eq!(done.borrow().timeouts, [Some(LINGER)]);
 }

@@ -72,7 +72,6 @@ impl<'a> Chat<'a> {
     pub(super) fn new(engine: &'a mut Engine, peers: &'a mut Peers, rules: Rules) -> Self {
         let is_raw = !rules.framing.marks_the_end();
         let is_typed = engine.kind != Kind::Program;
-        let hints = is_raw || rules.reply.until.is_some() && !rules.reply.is_timed();
         Self {
             engine,
             peers,
@@ -83,7 +82,7 @@ impl<'a> Chat<'a> {
             message: BTreeMap::new(),
             reply_from: Instant::now(),
             news_from: Instant::now(),
-            hints: hints && is_typed,
+            hints: is_raw || rules.reply.until.is_some() && !rules.reply.is_timed(),
             tells_kept: !is_raw
                 && is_typed
                 && !rules.duplex

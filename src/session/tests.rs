@@ -804,6 +804,34 @@ fn a_program_still_answers_those_who_are_gone() {
 }
 
 #[test]
+fn a_program_answers_what_it_has_seen_of_a_message_whose_sender_is_gone() {
+    let rules = Rules {
+        framing: Framing::Nul,
+        ..BLIND_AND_OPEN
+    };
+    let joined: &[Row<'_>] = &[
+        (Joined(ANNA), &[], None),
+        (Joined(BERT), &[], None),
+        (begins(ANNA), &[Show], None),
+    ];
+    let left: &[Row<'_>] = &[(left(ANNA), &[TellGone], None)];
+    let mut dismissed = play(&rules, joined);
+    dismissed.heard(ANNA, b"\nand", false, false);
+    go_on(&mut dismissed, &[(line("bye"), &[Dismiss(ANNA)], None)]);
+    for mut session in [play(&rules, joined), dismissed] {
+        go_on(&mut session, left);
+        go_on(
+            &mut session,
+            &[
+                (says(BERT), &[Show], Some(BERT)),
+                (line("to what Anna began"), &[TellUnsent], Some(BERT)),
+                (line("to Bert"), &[Send(BERT)], Some(BERT)),
+            ],
+        );
+    }
+}
+
+#[test]
 fn a_program_answers_also_when_all_are_gone() {
     let mut session = two_wait(&BLIND_AND_OPEN);
     go_on(
@@ -1052,6 +1080,7 @@ impl World {
                 let owed = self.peers.remove(&peer).unwrap();
                 assert!(owed > 0);
                 self.unanswered -= if blind { 1 } else { owed };
+                self.cut(peer);
             }
             ref others => panic!("{others:?}"),
         }
@@ -1095,7 +1124,15 @@ impl World {
         if !self.rules.answers_blindly {
             self.unanswered -= owed;
         }
+        self.cut(peer);
         self.tell(Cause::Gone(peer, loss))
+    }
+
+    /// A program answers what it has seen of a message of `peer`, whose end does not come.
+    fn cut(&mut self, peer: Peer) {
+        let is_cut = self.speaker.take_if(|speaker| *speaker == peer).is_some();
+        let is_line = self.rules.reads_lines && self.rules.framing.marks_the_end();
+        self.unanswered += usize::from(is_cut && is_line);
     }
 
     fn check(&self) {

@@ -27,18 +27,20 @@ impl Chat<'_> {
     /// Sends `answer`, of a script, to `peer`: as a message, or as several if a message cannot have
     /// newlines.
     pub(super) fn recite(&mut self, peer: Peer, answer: &str) -> Result<(), Failure> {
-        let lines = match self.session.framing() {
+        let lines: Vec<&str> = match self.session.framing() {
             Framing::Line | Framing::Crlf => {
                 let lines = answer.strip_suffix('\n').unwrap_or(answer);
                 lines.split('\n').collect()
             }
             Framing::Raw | Framing::Json | Framing::Nul => vec![answer],
         };
-        for line in lines {
+        for (index, line) in lines.iter().enumerate() {
             let (text, last) = (line.as_bytes(), true);
             if self.peers.send(peer, text, last).is_none() {
-                // It is gone, which is told next.
-                return Ok(());
+                // Why is told next.
+                self.engine.lost_words = true;
+                let unsent = lines[index..].join("\n");
+                return self.engine.show(&Event::NotSent(&unsent));
             }
             self.engine.show(&Event::Sent { peer, text, last })?;
         }
