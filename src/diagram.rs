@@ -7,7 +7,6 @@ mod scene;
 mod story;
 mod svg;
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -66,9 +65,11 @@ pub struct Diagram {
 /// Reads `files`, the transcripts of one or more participants of the same conversation, and parses
 /// them as [`parse`] does. Fails if a file cannot be read.
 pub fn read(files: &[PathBuf]) -> Result<(Diagram, Vec<String>), Failure> {
-    let mut seen = HashSet::new();
     let mut readers = Vec::new();
-    for path in files.iter().filter(|path| seen.insert(*path)) {
+    for (index, path) in files.iter().enumerate() {
+        if files[..index].contains(path) {
+            continue;
+        }
         let file =
             File::open(path).map_err(|error| Failure::ReadTranscript(path.clone(), error))?;
         readers.push((path.as_path(), BufReader::new(file)));

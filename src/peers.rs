@@ -162,6 +162,18 @@ impl Peers {
         conversation.is_some_and(|found| found.connection.sent() == Sent::Several)
     }
 
+    /// Returns whether the connection to `peer` is broken, or will be when it is closed, and `peer` may not
+    /// have received everything that was sent to it.
+    pub fn is_lacking(&self, peer: Peer) -> bool {
+        let conversation = self.conversations.get(&peer);
+        let is_broken = conversation.is_some_and(|found| {
+            matches!(found.fault, Some(Parting::Lost(_) | Parting::Stuck(_)))
+                || found.connection.has_unsent()
+                || found.connection.stream().is_gone()
+        });
+        is_broken && self.may_lack(peer, false)
+    }
+
     /// Returns whether `peer` has closed its side, so that it is soon known why.
     #[must_use]
     pub fn is_leaving(&self, peer: Peer) -> bool {

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -577,6 +578,37 @@ fn an_answer_that_a_reset_loses_after_the_end_of_the_input_is_a_loss() {
     }
 }
 
+/// Nothing is read of a client while nothing can be shown, not even its end.
+#[test]
+fn an_answer_that_a_reset_loses_while_nothing_can_be_shown_is_a_loss() {
+    let (mut shown, stdout) = std::io::pipe().unwrap();
+    let mut command = Command::new(program());
+    command.args("serve --port 0 -m 3 -f line --linger 200ms".split(' '));
+    let mut server = Piped::spawn_with(command, stdout.into());
+    let mut client = raw_client(server.port());
+    client.write_all(b"hello\n").unwrap();
+    expect_bytes(&mut shown, "Received from client #1: hello\n");
+    // The end of the input is in our turn.
+    let mut unanswered = raw_client(server.port());
+    unanswered.write_all(b"hello\n").unwrap();
+    expect_bytes(&mut shown, "Received from client #2: hello\n");
+    let mut flood = raw_client(server.port());
+    let limit = Some(Duration::from_millis(500));
+    flood.set_write_timeout(limit).unwrap();
+    while flood.write_all(&[b'x'; 10_000]).is_ok() {}
+    server.write("the answer\n");
+    wait_until("the answer", || client.peek(&mut [0]).ok());
+    server.close_stdin();
+    reset_when_dropped(&client);
+    drop(client);
+    let told = "Some of what was sent may not have reached client #1; it is not sent again.\n";
+    server
+        .stderr
+        .wait_for(told, |bytes| bytes.ends_with(told.as_bytes()).then_some(()));
+    std::io::copy(&mut shown, &mut std::io::sink()).unwrap();
+    server.finish(1);
+}
+
 /// What comes of a file is always ready, and must not keep the end from being seen.
 #[test]
 fn a_loss_in_a_long_line_of_a_file_is_told_once() {
@@ -619,6 +651,28 @@ fn a_file_that_may_not_grow_ends_the_transcript_and_not_the_chat() {
     });
     client.write("hello\n");
     expect_bytes(&mut server, "hello");
+}
+
+#[test]
+fn a_history_that_may_not_grow_keeps_its_permissions() {
+    let folder = home();
+    let file = folder.path().join("history");
+    std::fs::write(&file, format!("#V2\n{}\n", "x".repeat(2000))).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let (listener, port) = raw_server();
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -f 1; exec \"$0\" connect 127.0.0.1:{port} --history-file \"$1\"");
+    command.args(["-c", &script, program(), file.to_str().unwrap()]);
+    let terminal = Setup::program(command).start();
+    let mut peer = accept(&listener);
+    terminal.expect_text(" ->");
+    terminal.type_keys("hello\r");
+    expect_bytes(&mut peer, "hello");
+    terminal.expect_text("Cannot write the history");
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o644);
+    common::leave(peer);
+    terminal.finish(0);
 }
 
 #[test]

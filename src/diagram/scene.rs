@@ -1,7 +1,7 @@
 //! What a picture of a conversation shows: the programs and the kernels of both ends, what goes from
 //! one to the other, what waits in a kernel, and the calls in which a program stands. No drawing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::mem;
 use std::time::{Duration, SystemTime};
 
@@ -77,7 +77,9 @@ impl Scene {
     pub(super) fn new(names: &[String], entries: &[Entry]) -> Self {
         let mut builder = Builder::new(names);
         let calls = entries.iter().filter(|e| e.record.event == Kind::Call);
-        builder.explained = calls.map(|entry| entry.writer).collect();
+        for call in calls {
+            builder.explained[call.writer] = true;
+        }
         for entry in entries {
             builder.add(entry);
         }
@@ -116,10 +118,10 @@ struct Builder {
     /// The names of the participants by their places, and the place of the server.
     names: Vec<String>,
     server: usize,
-    /// The participants that have recorded their calls.
-    explained: HashSet<usize>,
+    /// Which participants have recorded their calls.
+    explained: Vec<bool>,
     /// The moments after which a participant has made no call that is known.
-    idle: HashMap<usize, usize>,
+    idle: Vec<Option<usize>>,
     /// What goes from one participant to another.
     ways: HashMap<(usize, usize), Way>,
     /// The connections that wait to be accepted, and how many may.
@@ -143,6 +145,8 @@ impl Builder {
         let mut builder = Self {
             names: names.iter().map(|name| short(name, TEXT)).collect(),
             server: names.len() - 1,
+            explained: vec![false; names.len()],
+            idle: vec![None; names.len()],
             ..Self::default()
         };
         let clients = 0..builder.server.min(CLIENTS);
@@ -179,7 +183,7 @@ impl Builder {
     }
 
     fn explains(&self, place: usize) -> bool {
-        self.explained.contains(&place)
+        self.explained[place]
     }
 
     fn way(&mut self, from: usize, to: usize) -> &mut Way {
@@ -246,7 +250,7 @@ impl Builder {
     fn calls(&mut self, entry: &Entry, place: usize, call: &str) {
         let way = (self.program(place), self.kernel(place));
         let moment = self.push(entry, way, entry.has_writer(place), call);
-        self.idle.insert(place, moment);
+        self.idle[place] = Some(moment);
     }
 
     /// Adds the return of a call of the participant at `place`. The program stood in it since its last
@@ -254,7 +258,7 @@ impl Builder {
     fn returns(&mut self, entry: &Entry, place: usize, call: &str) {
         let way = (self.kernel(place), self.program(place));
         let last = self.push(entry, way, entry.has_writer(place), call);
-        if let Some(first) = self.idle.insert(place, last)
+        if let Some(first) = self.idle[place].replace(last)
             && !self.explains(place)
             && !self.is_shared(place)
         {

@@ -37,9 +37,11 @@ pub(super) struct Entry {
 /// places in it. What made a call return stands before the call.
 type Rank = (SystemTime, usize);
 
-/// The calls of a file that concern a peer, and are followed by the records of what they did.
+/// What a file tells of a peer by its calls, which are followed by the records of what they did.
 #[derive(Default)]
 struct Calls {
+    /// The address of the client at either end of the connection.
+    at_client: Option<Address>,
     /// When the last `send` or `connect` began.
     begun: Option<Rank>,
     /// What stands just before the last `accept`, or the first `recv` since the last message.
@@ -156,8 +158,6 @@ impl Story {
             Some(Kind::Listening) => SERVER,
             _ => client,
         };
-        // The address of the client at either end of a connection, by the peer's address.
-        let mut at_clients = HashMap::new();
         // By the peer. Those that make a connection have none yet.
         let mut calls: HashMap<_, Calls> = HashMap::new();
         for (place, record) in records.into_iter().enumerate() {
@@ -168,11 +168,11 @@ impl Story {
                 writer = SERVER;
             }
             let known = record.peer.as_ref().and_then(|peer| {
+                let calls = calls.entry(Some(peer.clone())).or_default();
                 if is_connected {
-                    let local = record.local.as_ref().unwrap_or(peer);
-                    at_clients.insert(peer.clone(), local.clone());
+                    calls.at_client = record.local.clone().or_else(|| Some(peer.clone()));
                 }
-                at_clients.get(peer).cloned()
+                calls.at_client.clone()
             });
             // A call may be recorded before its connection, whose client is then unknown.
             let at_client = known.or_else(|| record.peer.clone().filter(|_| !is_call));

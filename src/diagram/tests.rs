@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use super::*;
 
 /// A line of a transcript, `ms` milliseconds after ten o'clock, with more fields.

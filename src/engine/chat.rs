@@ -620,7 +620,15 @@ impl<'a> Chat<'a> {
                     News::Stalled(..) | News::Nothing => {}
                 }
             }
-            if self.peers.is_empty() || limit.is_some_and(|limit| limit <= Instant::now()) {
+            let is_over = limit.is_some_and(|limit| limit <= Instant::now());
+            if is_over || self.peers.is_empty() {
+                // Of those whose end was not reported, as while nothing could be shown.
+                let left: Vec<_> = self.session.peers().collect();
+                for peer in left {
+                    if self.peers.is_lacking(peer) {
+                        self.lose(peer)?;
+                    }
+                }
                 return lost.map_or(Ok(Ending::EndOfInput), Err);
             }
             self.wait(limit)?;

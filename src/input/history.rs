@@ -53,10 +53,10 @@ pub(super) fn append(
     path: &Path,
 ) -> rustyline::Result<()> {
     let before = fs::metadata(path).map(|metadata| metadata.permissions());
-    rustyline.append_history(path)?;
+    let appended = rustyline.append_history(path);
     if let Ok(before) = before {
         // Fails only if the file is somebody else's, and then rustyline's change has failed too.
         let _ = fs::set_permissions(path, before);
     }
-    Ok(())
+    appended
 }
