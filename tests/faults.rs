@@ -578,6 +578,17 @@ fn an_answer_that_a_reset_loses_after_the_end_of_the_input_is_a_loss() {
     }
 }
 
+#[test]
+fn an_answer_that_a_reset_loses_before_bye_is_a_loss() {
+    let (mut server, port) = Piped::serve(&["--framing", "line"]);
+    raw_client(port).write_all(b"one\ntwo\n").unwrap();
+    // It is closed by now.
+    server.write("to one\nbye\n");
+    let (_, stderr) = server.finish(1);
+    let told = "\nSome of what was sent may not have reached the client; it is not sent again.\n";
+    assert!(stderr.contains(told), "{stderr}");
+}
+
 /// Nothing is read of a client while nothing can be shown, not even its end.
 #[test]
 fn an_answer_that_a_reset_loses_while_nothing_can_be_shown_is_a_loss() {

@@ -204,8 +204,7 @@ impl<'a> Chat<'a> {
                 }
                 Entered::NotSent => Some(text),
                 Entered::Bye(peer) => {
-                    self.peers.remove(peer);
-                    if let Some(ending) = self.closed(peer)? {
+                    if let Some(ending) = self.leave(peer)? {
                         return Ok(Some(ending));
                     }
                     continue;
@@ -259,6 +258,16 @@ impl<'a> Chat<'a> {
             AtEnd::Wait => Ok(None),
             AtEnd::End => Ok(Some(Ending::EndOfInput)),
         }
+    }
+
+    /// Ends the conversation with `peer`, to whom the user says bye.
+    fn leave(&mut self, peer: Peer) -> Step {
+        let is_lacking = self.engine.kind == Kind::Program && self.peers.is_lacking(peer);
+        self.peers.remove(peer);
+        if is_lacking && !self.session.goes_on() {
+            self.lose(peer)?;
+        }
+        self.closed(peer)
     }
 
     /// Tells that we have ended the conversation with `peer`.
