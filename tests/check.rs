@@ -366,6 +366,20 @@ const OF_SERVER: &[Mistake] = &[
     },
     Mistake {
         script: "server",
+        changes: &[("listener.accept()", "listener.accept")],
+        args: &[],
+        check: "",
+        says: &["() is missing", "line 13: "],
+    },
+    Mistake {
+        script: "server",
+        changes: &[("recv(1024)", "recv(5)")],
+        args: &[],
+        check: "S3",
+        says: &["Only the beginning was printed"],
+    },
+    Mistake {
+        script: "server",
         changes: &[(
             "peer, address = listener.accept()",
             "peer, address = listener, ''",

@@ -94,7 +94,16 @@ fn line_number(lines: &[&str], is_java: bool) -> Option<u32> {
 type Advice = (&'static [&'static str], &'static str, &'static str);
 
 /// The more special ones come first.
-const ADVICE: [Advice; 20] = [
+const ADVICE: [Advice; 21] = [
+    (
+        &[
+            "iterable method object",
+            "'builtin_function_or_method'",
+            "'method' object",
+        ],
+        "A function is named, and not called: () is missing behind it.",
+        "Eine Funktion ist genannt und nicht aufgerufen: dahinter fehlt ().",
+    ),
     (
         &["a bytes-like object is required, not 'str'"],
         "send() takes bytes: make them of the text with .encode().",
@@ -264,6 +273,14 @@ mod tests {
             (
                 "AttributeError: 'tuple' object has no attribute 'recv'",
                 "accept()",
+            ),
+            (
+                "TypeError: cannot unpack non-iterable method object",
+                "() is missing",
+            ),
+            (
+                "TypeError: a bytes-like object is required, not 'builtin_function_or_method'",
+                "() is missing",
             ),
             (
                 "TypeError: can only concatenate str (not \"bytes\") to str",

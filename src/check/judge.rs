@@ -302,10 +302,11 @@ pub fn printed(text: &str, printed: &[u8]) -> Result<(), Finding> {
     })
 }
 
-/// Returns whether `shown` has only the beginning of a long `text`.
+/// Returns whether `shown` has only the beginning of `text`: a quarter, or the half of a word.
 fn is_cut(text: &str, shown: &str) -> bool {
-    let half = text.chars().take(text.chars().count() / 4);
-    text.len() > 100 && shown.contains(&half.collect::<String>())
+    let part = if text.len() > 100 { 4 } else { 2 };
+    let beginning = text.chars().take(text.chars().count() / part);
+    shown.contains(&beginning.collect::<String>())
 }
 
 /// Returns whether `shown` has `text` with characters outside of ASCII replaced or left out.
