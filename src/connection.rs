@@ -352,15 +352,21 @@ impl<S: Stream> Connection<S> {
 
     /// Returns whether what was read holds the next part.
     pub fn has_next(&mut self) -> bool {
-        if self.start < self.end {
+        if self.has_unread() {
             self.look(Pause::None);
-        } else if self.buffer.len() > self.kept {
-            // A long message of a silent client takes no memory any more.
+        } else {
+            self.free();
+        }
+        self.found.is_some()
+    }
+
+    /// Frees what a long message has taken, of which nothing is left in the buffer.
+    fn free(&mut self) {
+        if self.buffer.len() > self.kept {
             self.buffer.truncate(self.kept);
             self.buffer.shrink_to_fit();
             (self.start, self.end) = (0, 0);
         }
-        self.found.is_some()
     }
 
     /// Looks for the next piece in the buffer.
@@ -423,6 +429,9 @@ impl<S: Stream> Connection<S> {
 
     /// Reads ahead in our turn, without waiting, until the buffer is full. Fails if a read fails.
     pub fn read_ahead(&mut self) -> io::Result<()> {
+        if !self.has_unread() {
+            self.free();
+        }
         while self.can_read() && self.read()? == Some(Pause::None) {}
         Ok(())
     }

@@ -98,7 +98,7 @@ fn push_grapheme(safe: &mut String, grapheme: &str) {
             _ if is_unsafe(c) => false,
             // A joiner between two emoji or two letters of an Indic script is part of the
             // text (UAX #29, GB11 and GB9c). Anywhere else it is only invisible.
-            ZERO_WIDTH_JOINER => chars.peek().is_some_and(|next| !is_zero_width(*next)),
+            ZERO_WIDTH_JOINER => chars.peek().is_some_and(|next| !is_mark_of_any(*next)),
             TEXT_STYLE | EMOJI_STYLE => match before {
                 Some('0'..='9' | '#' | '*') => chars.peek() == Some(&KEYCAP),
                 before => before.is_some_and(has_two_styles),
@@ -127,6 +127,11 @@ fn has_two_styles(c: char) -> bool {
     is_wide || [TEXT_STYLE, EMOJI_STYLE].iter().any(is_other)
 }
 
+/// Returns whether `c` belongs to the character before it, whatever that is.
+fn is_mark_of_any(c: char) -> bool {
+    String::from_iter(['a', c]).graphemes(true).count() == 1
+}
+
 /// Returns whether `c` is unsafe, or unsafe in some positions.
 fn is_suspicious(c: char) -> bool {
     is_unsafe(c) || is_zero_width(c)
@@ -141,8 +146,8 @@ fn is_zero_width(c: char) -> bool {
 ///
 /// These are the control characters except the newline; Unicode's default-ignorable code
 /// points (`DerivedCoreProperties.txt`), which include the bidi controls and the zero-width
-/// characters; the line and paragraph separators; and those of its format characters (`Cf`) that show
-/// nothing themselves.
+/// characters; the line and paragraph separators; those of its format characters (`Cf`) that show
+/// nothing themselves; and two marks that only join or fill.
 ///
 /// The zero-width joiner and the emoji variation selectors (U+FE0E, U+FE0F) are not included,
 /// as emoji contain them. [`push_grapheme`] decides by their position.
@@ -154,6 +159,6 @@ pub(crate) fn is_unsafe(c: char) -> bool {
             | '\u{200b}' | '\u{200c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0d}'
             | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
-            | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{1107f}' | '\u{13430}'..='\u{1343f}' | '\u{16fe4}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
             | '\u{e0000}'..='\u{e0fff}')
 }

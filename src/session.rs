@@ -411,6 +411,10 @@ impl Session {
         let is_whole = last && !self.in_line;
         let sends_empty = self.rules.sends_empty && self.rules.framing.marks_the_end();
         if is_whole && !sends_empty && self.rules.framing.is_blank(text) {
+            if self.rules.reads_lines && !self.rules.duplex {
+                // It is an answer all the same, and so is the next line to whoever is next.
+                self.sent(true);
+            }
             return Entered::Blank;
         }
         let front = if self.rules.duplex {

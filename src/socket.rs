@@ -118,19 +118,16 @@ impl ListeningSocket {
                 }
             }
         }
-        log.note(socket.bind(&to), |bound| Call::bind(address, bound))?;
+        // Others cannot access the file of a Unix socket at any time.
+        let bound = sys::privately(|| socket.bind(&to));
+        log.note(bound, |bound| Call::bind(address, bound))?;
         let file = match address {
             Address::Tcp(_) => None,
-            Address::Unix(path) => {
-                let file = SocketFile {
-                    path: path.clone(),
-                    id: sys::socket_id(path),
-                    log: log.clone(),
-                };
-                // Nobody can connect before listen().
-                sys::make_private(path)?;
-                Some(file)
-            }
+            Address::Unix(path) => Some(SocketFile {
+                path: path.clone(),
+                id: sys::socket_id(path),
+                log: log.clone(),
+            }),
         };
         let listening = socket.listen(backlog.into());
         log.note(listening, |listening| Call::listen(backlog, listening))?;

@@ -12,11 +12,12 @@ use std::io::{self, ErrorKind};
 #[cfg(unix)]
 use std::os::unix::fs::{
     DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _,
-    PermissionsExt as _,
 };
 use std::path::Path;
 use std::time::Duration;
 
+#[cfg(unix)]
+use rustix::{fs::Mode, process::umask};
 use rustyline::Behavior;
 use socket2::{SockRef, TcpKeepalive};
 
@@ -119,15 +120,14 @@ pub fn create_private_folder(path: &Path) -> io::Result<()> {
     folder.recursive(true).create(path)
 }
 
-/// Lets only the user access the file at `path` (mode 0600). Fails as chmod(2) does.
-pub fn make_private(path: &Path) -> io::Result<()> {
+/// Calls `make`, and lets only the user access the files that it makes (mode 0600 at most).
+pub fn privately<T>(make: impl FnOnce() -> T) -> T {
     #[cfg(unix)]
-    return fs::set_permissions(path, fs::Permissions::from_mode(0o600));
-    #[cfg(not(unix))]
-    Err(io::Error::new(
-        ErrorKind::Unsupported,
-        path.display().to_string(),
-    ))
+    let mask = umask(Mode::from_raw_mode(0o177));
+    let result = make();
+    #[cfg(unix)]
+    umask(mask);
+    result
 }
 
 /// Returns what identifies the file at `path`, its device and number, if it is a Unix socket.

@@ -770,6 +770,31 @@ fn no_answer_goes_to_the_next_who_takes_the_only_place() {
     }
 }
 
+/// Without `--framing` it cannot be sent, but the next answer is for the next client all the same.
+#[test]
+fn an_empty_answer_of_a_program_is_one() {
+    let (mut server, port) = Piped::serve(&["-m", "2"]);
+    let shown = server.stdout.clone();
+    let expect = |text: &str| {
+        let ends = |bytes: &[u8]| bytes.ends_with(text.as_bytes()).then_some(());
+        shown.wait_for(text, ends);
+    };
+    let mut first = raw_client(port);
+    first.write_all(b"\n").unwrap();
+    expect("client #1: \n");
+    let mut second = raw_client(port);
+    for (text, line, answer) in [("one", "\n1\n", "1"), ("two", "2\n", "2")] {
+        second.write_all(text.as_bytes()).unwrap();
+        expect(&format!("client #2: {text}\n"));
+        server.write(line);
+        expect_bytes(&mut second, answer);
+    }
+    first.write_all(b"three").unwrap();
+    expect("client #1: three\n");
+    server.write("3\n");
+    expect_bytes(&mut first, "3");
+}
+
 #[test]
 fn what_comes_after_the_end_of_the_input_is_shown_as_it_comes() {
     let (mut server, port) = Piped::serve(&["-m", "2", "--linger", "60s"]);

@@ -115,6 +115,24 @@ fn only_the_beginning_of_a_long_message_is_matched() {
 }
 
 #[test]
+fn a_long_message_is_answered_also_if_another_client_speaks_meanwhile() {
+    for (framing, end) in [("line", "\n"), ("nul", "\0")] {
+        let args = ["-f", framing, "-m", "2"];
+        let (server, port, _folder) = serve("^hi$\thello\n.*\tmuch\n", &args);
+        let mut long = raw_client(port);
+        let beginning = "x\n".repeat(35_000);
+        let beginning = beginning.replace('\n', if end == "\n" { "y" } else { "\n" });
+        long.write_all(beginning.as_bytes()).unwrap();
+        server.stdout.wait_for("its beginning", |bytes| {
+            (bytes.len() > 64 * 1024).then_some(())
+        });
+        let mut other = raw_client(port);
+        ask(&mut other, &format!("hi{end}"), &format!("hello{end}"));
+        ask(&mut long, end, &format!("much{end}"));
+    }
+}
+
+#[test]
 fn each_of_many_clients_has_its_own_answers() {
     let (server, port, _folder) = serve("^(.)$\tgot it\n", &["-f", "line", "-m", "20"]);
     let mut clients: Vec<_> = (0..10).map(|_| raw_client(port)).collect();

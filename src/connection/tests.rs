@@ -698,17 +698,21 @@ fn a_name_comes_with_its_message() {
 #[test]
 fn a_long_message_takes_no_memory_when_it_has_ended() {
     let long = format!("{{\"text\":\"{}\"}}\n", "x".repeat(1_000_000));
-    let script = Script {
-        reads: [Step::Bytes(long.into_bytes())].into(),
-        ..Script::default()
-    };
-    let mut connection = Connection::new(script, &wire(Framing::Json), true);
-    while connection.advance().unwrap() != Progress::Part {}
-    assert!(connection.buffer.len() > 1_000_000);
-    assert_eq!(
-        connection.part(false).unwrap().text().bytes().len(),
-        1_000_000
-    );
-    assert!(!connection.has_next());
-    assert_eq!(connection.buffer.capacity(), SMALL);
+    for is_ours in [false, true] {
+        let script = Script {
+            reads: [bytes(&long)].into(),
+            ..Script::default()
+        };
+        let mut connection = Connection::new(script, &wire(Framing::Json), true);
+        while connection.advance().unwrap() != Progress::Part {}
+        assert!(connection.buffer.len() > 1_000_000);
+        let part = connection.part(false).unwrap();
+        assert_eq!(part.text().bytes().len(), 1_000_000);
+        if is_ours {
+            connection.read_ahead().unwrap();
+        } else {
+            assert!(!connection.has_next());
+        }
+        assert_eq!(connection.buffer.capacity(), SMALL);
+    }
 }

@@ -134,6 +134,9 @@ fn hiding_by_the_style_of_characters_that_have_one_only() {
     );
     assert_eq!(visible("e\u{301}\u{fe0f}"), "e\u{301}\\u{fe0f}");
     assert_eq!(visible("x\u{13430}y"), "x\\u{13430}y");
+    // Before a mark that takes a column.
+    assert_eq!(visible("a\u{200d}\u{903}"), "a\\u{200d}\u{903}");
+    assert_eq!(visible("a\u{200d}\u{e33}"), "a\\u{200d}\u{e33}");
 }
 
 #[test]
@@ -185,7 +188,9 @@ fn what_is_unsafe_is_what_unicode_says() {
     // Those format characters that stand before digits, or above a word, are seen.
     let format = r"[\p{Format}--\p{Prepended_Concatenation_Mark}]";
     let others = r"\p{Control}--[\n\u{200d}\u{fe0e}\u{fe0f}]";
-    let wanted = class(&format!("[{ignorable}{lines}{format}{others}]"));
+    // BRAHMI NUMBER JOINER and KHITAN SMALL SCRIPT FILLER.
+    let joining = r"\u{1107f}\u{16fe4}";
+    let wanted = class(&format!("[{ignorable}{lines}{format}{joining}{others}]"));
     let unsafe_ones: BTreeSet<_> = ('\0'..=char::MAX).filter(|c| is_unsafe(*c)).collect();
     assert_eq!(unsafe_ones, wanted);
 }

@@ -793,14 +793,31 @@ fn a_program_still_answers_those_who_are_gone() {
             (left(ANNA), &[TellGone], Some(BERT)),
             (line("to Bert"), &[Send(BERT)], Some(BERT)),
             (Sent(true), &[], Some(CARL)),
-            // A blank line answers nothing, and nobody who is gone is told bye.
-            (line(""), &[], Some(CARL)),
+            // Nobody who is gone is told bye.
             (line("bye"), &[TellUnsent], Some(CARL)),
             (line("to Carl"), &[Send(CARL)], Some(CARL)),
             (Sent(true), &[], None),
         ],
     );
     assert!(!session.wants_line());
+}
+
+#[test]
+fn an_empty_answer_of_a_program_is_one_though_it_cannot_be_sent() {
+    let mut session = two_wait(&BLIND_AND_OPEN);
+    go_on(
+        &mut session,
+        &[
+            (line(""), &[], Some(ANNA)),
+            (line("to Anna"), &[Send(ANNA)], Some(ANNA)),
+            (Sent(true), &[], None),
+            (says(BERT), &[Show], Some(BERT)),
+            (left(BERT), &[TellGone], None),
+            (says(ANNA), &[Show], Some(ANNA)),
+            (line(""), &[], Some(ANNA)),
+            (line("to Anna"), &[Send(ANNA)], Some(ANNA)),
+        ],
+    );
 }
 
 #[test]
@@ -1061,13 +1078,22 @@ impl World {
             return Vec::new();
         }
         let prompt = self.session.prompt().peer;
+        let front = self.session.owed.front().flatten();
         let actions = self.tell(Cause::Line {
             text: text.as_bytes(),
             last,
             to: prompt.filter(|_| !blind),
         });
         match actions[..] {
-            [] => assert!(text.is_empty() && last && !self.in_line),
+            [] => {
+                assert!(text.is_empty() && last && !self.in_line);
+                if self.rules.reads_lines {
+                    self.unanswered -= 1;
+                    if let Some(owed) = front.and_then(|peer| self.peers.get_mut(&peer)) {
+                        *owed -= 1;
+                    }
+                }
+            }
             [TellUnsent] => {
                 assert!(blind || prompt.is_none());
                 self.in_line = blind && !last;
