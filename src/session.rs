@@ -346,7 +346,7 @@ impl Session {
             let matches = |until: &Regex| until.is_match(&String::from_utf8_lossy(text));
             self.ends_reply = until.as_ref().map_or(quiet.is_none(), matches);
         }
-        if self.rules.reads_lines && self.rules.framing.marks_the_end() && !self.rules.duplex {
+        if self.rules.reads_lines && !self.rules.duplex {
             self.count_lines(peer, text, last);
         }
         self.heard |= last;
@@ -360,7 +360,7 @@ impl Session {
         if let Some(other) = speaker.filter(|speaker| *speaker != peer) {
             self.reply_ended(other);
         }
-        let Some(end) = text.last() else {
+        let Some(end) = text.last().filter(|_| self.rules.framing.marks_the_end()) else {
             return;
         };
         // A newline at the end may be that of the message.

@@ -1054,8 +1054,7 @@ impl World {
         assert_eq!(actions[0], if late { ShowLate } else { Show });
         if !late {
             let speaker = mem::replace(&mut self.speaker, (!last).then_some(peer));
-            let has_lines = self.rules.framing.marks_the_end();
-            let other = speaker.filter(|speaker| has_lines && *speaker != peer);
+            let other = speaker.filter(|speaker| *speaker != peer);
             if let Some(owed) = other.and_then(|other| self.peers.get_mut(&other))
                 && self.rules.answers_blindly
             {
@@ -1157,8 +1156,7 @@ impl World {
     /// A program answers what it has seen of a message of `peer`, whose end does not come.
     fn cut(&mut self, peer: Peer) {
         let is_cut = self.speaker.take_if(|speaker| *speaker == peer).is_some();
-        let is_line = self.rules.reads_lines && self.rules.framing.marks_the_end();
-        self.unanswered += usize::from(is_cut && is_line);
+        self.unanswered += usize::from(is_cut && self.rules.reads_lines);
     }
 
     fn check(&self) {
@@ -1441,22 +1439,24 @@ fn each_line_of_a_message_is_answered_by_a_program() {
 
 #[test]
 fn a_message_that_another_cuts_is_two_for_a_program() {
-    let rules = Rules {
-        framing: Framing::Line,
-        ..BLIND_AND_OPEN
-    };
-    play(
-        &rules,
-        &[
-            (Joined(ANNA), &[], None),
-            (Joined(BERT), &[], None),
-            (begins(ANNA), &[Show], None),
-            (says(BERT), &[Show], Some(ANNA)),
-            (line("to the beginning"), &[Send(ANNA)], Some(ANNA)),
-            (Sent(true), &[], Some(BERT)),
-            (says(ANNA), &[Show], Some(BERT)),
-            (line("to Bert"), &[Send(BERT)], Some(BERT)),
-            (Sent(true), &[], Some(ANNA)),
-        ],
-    );
+    for framing in Framing::ALL {
+        let rules = Rules {
+            framing,
+            ..BLIND_AND_OPEN
+        };
+        play(
+            &rules,
+            &[
+                (Joined(ANNA), &[], None),
+                (Joined(BERT), &[], None),
+                (begins(ANNA), &[Show], None),
+                (says(BERT), &[Show], Some(ANNA)),
+                (line("to the beginning"), &[Send(ANNA)], Some(ANNA)),
+                (Sent(true), &[], Some(BERT)),
+                (says(ANNA), &[Show], Some(BERT)),
+                (line("to Bert"), &[Send(BERT)], Some(BERT)),
+                (Sent(true), &[], Some(ANNA)),
+            ],
+        );
+    }
 }
