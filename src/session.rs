@@ -89,7 +89,7 @@ pub struct Rules {
 /// What to do with a line that the user entered, or a part of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entered {
-    /// Nothing: it is blank.
+    /// Send nothing: it is blank.
     Blank,
     /// Send it to this peer. Call [`Session::sent`] or [`Session::not_sent`] afterwards.
     Send(Peer),
