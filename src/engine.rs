@@ -383,9 +383,11 @@ impl Engine {
             return Ok(String::new());
         };
         let (rows, line) = editor.close();
+        let ended = self.report.end_prompt(&rows);
+        editor.restore();
         self.input = None;
         self.prompt = None;
-        self.report.end_prompt(&rows).map_err(Failure::Output)?;
+        ended.map_err(Failure::Output)?;
         Ok(line.trim_matches('\n').to_owned())
     }
 

@@ -391,14 +391,15 @@ fn ctrl_c_in_the_peers_turn() {
 }
 
 /// A client at a terminal whose output is read by nobody but the test, up to the prompt; and its peer.
-fn at_its_prompt() -> (pty_process::blocking::Pty, std::process::Child, TcpStream) {
+fn at_its_prompt(args: &[&str]) -> (pty_process::blocking::Pty, std::process::Child, TcpStream) {
     let (listener, port) = raw_server();
     let (pty, pts) = pty_process::blocking::open().unwrap();
     let home = home();
     let mut command = std::process::Command::new(common::program());
     common::isolate(&mut command, &home)
         .env("TERM", "xterm")
-        .args(["connect", "--no-history", &format!("localhost:{port}")]);
+        .args(["connect", "--no-history", &format!("localhost:{port}")])
+        .args(args);
     let child = pty_process::blocking::Command::from(command)
         .spawn(pts)
         .unwrap();
@@ -414,7 +415,7 @@ fn at_its_prompt() -> (pty_process::blocking::Pty, std::process::Child, TcpStrea
 
 #[test]
 fn the_terminal_is_closed() {
-    let (pty, mut child, mut peer) = at_its_prompt();
+    let (pty, mut child, mut peer) = at_its_prompt(&[]);
     drop(pty);
     expect_end(&mut peer);
     assert_eq!(common::exit(&mut child).code(), Some(130));
@@ -440,7 +441,7 @@ fn pastes_are_marked_off_again_when_the_program_is_continued() {
 
 #[test]
 fn a_terminal_that_takes_no_output_does_not_hold_up_the_end() {
-    let (pty, mut child, mut peer) = at_its_prompt();
+    let (pty, mut child, mut peer) = at_its_prompt(&[]);
     peer.set_write_timeout(Some(Duration::from_millis(500)))
         .unwrap();
     // Until the program, too, waits for the terminal.
@@ -449,6 +450,27 @@ fn a_terminal_that_takes_no_output_does_not_hold_up_the_end() {
     assert_eq!(common::exit(&mut child).code(), Some(130));
     let flags = nix::sys::termios::tcgetattr(&pty).unwrap().local_flags;
     assert!(flags.contains(nix::sys::termios::LocalFlags::ICANON));
+}
+
+/// Also while the last rows are drawn.
+#[test]
+fn no_key_is_echoed_into_a_row() {
+    let (pty, mut child, mut peer) = at_its_prompt(&["-f", "line", "--duplex"]);
+    (&pty).write_all(b"typing").unwrap();
+    let line = "x".repeat(20_000) + "\n";
+    peer.write_all(line.repeat(3).as_bytes()).unwrap();
+    drop(peer);
+    let mut seen = Vec::new();
+    let mut chunk = [0; 1000];
+    // Fails when the terminal is closed.
+    while let Ok(count) = (&pty).read(&mut chunk) {
+        seen.extend_from_slice(&chunk[..count]);
+        let _ = (&pty).write_all(b"\r");
+    }
+    common::exit(&mut child);
+    let text = String::from_utf8_lossy(&seen);
+    assert!(text.matches('x').count() >= 60_000, "{text}");
+    assert!(!text.contains("\nx") && !text.contains("\rx"), "{text}");
 }
 
 /// The prompt is interrupted at moments that the test does not choose, while somebody
