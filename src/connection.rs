@@ -232,6 +232,7 @@ impl<S: Stream> Connection<S> {
         self.encoder.free(self.kept);
         // What a broken connection has not accepted is known to be unsent.
         self.sent = match self.sent {
+            sent if text.is_empty() && !self.framing().marks_the_end() => sent,
             Sent::Several => Sent::Several,
             Sent::Unconfirmed if !self.within => Sent::Several,
             _ => Sent::Unconfirmed,

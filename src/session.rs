@@ -89,8 +89,8 @@ pub struct Rules {
 /// What to do with a line that the user entered, or a part of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entered {
-    /// Send nothing: it is blank.
-    Blank,
+    /// Tell that it is blank. If a program has answered a peer with it, send that peer nothing.
+    Blank(Option<Peer>),
     /// Send it to this peer. Call [`Session::sent`] or [`Session::not_sent`] afterwards.
     Send(Peer),
     /// Send it to every peer. Call [`Session::sent`] afterwards.
@@ -411,11 +411,12 @@ impl Session {
         let is_whole = last && !self.in_line;
         let sends_empty = self.rules.sends_empty && self.rules.framing.marks_the_end();
         if is_whole && !sends_empty && self.rules.framing.is_blank(text) {
-            if self.rules.reads_lines && !self.rules.duplex {
-                // It is an answer all the same, and so is the next line to whoever is next.
-                self.sent(true);
+            let is_answer = self.rules.reads_lines && !self.rules.duplex;
+            let answered = if is_answer { self.end_line(true) } else { None };
+            if let Some(peer) = answered {
+                self.answered(peer);
             }
-            return Entered::Blank;
+            return Entered::Blank(answered);
         }
         let front = if self.rules.duplex {
             if self.rules.sends_to_all && !self.turns.is_empty() {

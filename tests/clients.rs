@@ -793,6 +793,14 @@ fn an_empty_answer_of_a_program_is_one() {
     expect("client #1: three\n");
     server.write("3\n");
     expect_bytes(&mut first, "3");
+
+    // It has the turn.
+    let (mut server, port) = Piped::serve(&["-k", "--idle-timeout", "500ms"]);
+    let mut client = raw_client(port);
+    client.write_all(b"\n").unwrap();
+    server.expect("Received from connected client: \n");
+    server.write("\n");
+    expect_end(&mut client);
 }
 
 #[test]

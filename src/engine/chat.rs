@@ -194,11 +194,14 @@ impl<'a> Chat<'a> {
                     self.session.sent(last);
                     (!is_taken).then_some(text)
                 }
-                Entered::Blank => {
+                Entered::Blank(answered) => {
                     if let Some(Input::Lines(lines)) = &engine.input
                         && engine.kind == Kind::Program
                     {
                         show(report, &Event::LeftOut(lines.number()))?;
+                    }
+                    if let Some(peer) = answered {
+                        self.peers.send(peer, b"", true);
                     }
                     None
                 }

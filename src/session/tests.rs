@@ -79,7 +79,7 @@ fn tell(session: &mut Session, input: Cause<'_>) -> Vec<Action> {
             }
         }
         Cause::Line { text, last, to } => match session.line(text, last, to) {
-            Entered::Blank => vec![],
+            Entered::Blank(_) => vec![],
             Entered::Send(peer) => vec![Send(peer)],
             Entered::SendAll => vec![SendAll],
             Entered::Bye(peer) if session.goes_on() => vec![Dismiss(peer)],
