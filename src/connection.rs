@@ -206,13 +206,16 @@ impl<S: Stream> Connection<S> {
         }
     }
 
+    /// Returns whether a read may find something without waiting.
+    pub fn is_readable(&self) -> bool {
+        self.incoming != Incoming::Nothing
+            && matches!(self.reads, Reads::Polled { ready: true, .. })
+    }
+
     /// Returns whether a read may find something without waiting, and may be made: the buffer has
     /// room, and the peer has not sent too much late.
     pub fn can_read(&self) -> bool {
-        self.incoming != Incoming::Nothing
-            && !self.is_full()
-            && self.late < self.framing().limit()
-            && matches!(self.reads, Reads::Polled { ready: true, .. })
+        self.is_readable() && !self.is_full() && self.late < self.framing().limit()
     }
 
     /// Sends `text`, a part of a message, and ends the message if `last`. Makes a single write if
@@ -239,6 +242,11 @@ impl<S: Stream> Connection<S> {
         };
         self.within = !last;
         Ok(joined)
+    }
+
+    /// Has what arrives be the next message.
+    pub fn end_message(&mut self) {
+        self.decoder.end_message();
     }
 
     /// Sends what the stream has not accepted before, as far as it does now. Fails if the write

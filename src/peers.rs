@@ -162,16 +162,23 @@ impl Peers {
         conversation.is_some_and(|found| found.connection.sent() == Sent::Several)
     }
 
-    /// Returns whether the connection to `peer` is broken, or will be when it is closed, and `peer` may not
-    /// have received everything that was sent to it.
-    pub fn is_lacking(&self, peer: Peer) -> bool {
-        let conversation = self.conversations.get(&peer);
-        let is_broken = conversation.is_some_and(|found| {
-            matches!(found.fault, Some(Parting::Lost(_) | Parting::Stuck(_)))
-                || found.connection.has_unsent()
-                || found.connection.stream().is_gone()
-        });
-        is_broken && self.may_lack(peer, false)
+    /// Returns those who may not have received everything that was sent to them, as their connections are
+    /// broken, or will be when they are closed: the system resets one of which not everything was read.
+    pub fn lacking(&self) -> Vec<Peer> {
+        let is_broken = |conversation: &Conversation| {
+            matches!(
+                conversation.fault,
+                Some(Parting::Lost(_) | Parting::Stuck(_))
+            ) || conversation.connection.has_unsent()
+                || conversation.connection.is_readable()
+                || conversation.connection.stream().is_gone()
+        };
+        let broken = self
+            .conversations
+            .iter()
+            .filter(|(_, found)| is_broken(found));
+        let peers = broken.map(|(peer, _)| *peer);
+        peers.filter(|peer| self.may_lack(*peer, false)).collect()
     }
 
     /// Returns whether `peer` has closed its side, so that it is soon known why.

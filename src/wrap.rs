@@ -5,8 +5,10 @@ mod tests;
 
 use std::env;
 use std::fmt::{Display, Write as _};
+use std::io;
 use std::sync::LazyLock;
 
+use terminal_size::terminal_size_of;
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthChar as _;
 
@@ -169,9 +171,15 @@ pub fn wrap(text: &str, indent: &'static str, columns: usize) -> String {
     rows.take()
 }
 
-/// Returns the number of columns of the terminal, or 80 if it is unknown.
+/// Returns the number of columns of the terminal, or 80 if it is unknown. Of those at stdout and stderr,
+/// the narrower one counts.
 pub fn terminal_columns() -> usize {
-    terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into())
+    let sizes = [
+        terminal_size_of(io::stdout()),
+        terminal_size_of(io::stderr()),
+    ];
+    let widths = sizes.into_iter().flatten().map(|(width, _)| width.0);
+    widths.min().unwrap_or(80).into()
 }
 
 /// Returns the number of columns that `text` takes at most, on any terminal.

@@ -455,6 +455,29 @@ fn no_row_is_forged_while_the_terminal_becomes_narrower() {
     terminal.finish(130);
 }
 
+/// Notices go to stderr, and messages to another terminal.
+#[test]
+fn no_row_of_a_notice_is_forged_where_stdout_is_wider() {
+    let wide = nix::pty::Winsize {
+        ws_row: 24,
+        ws_col: 200,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    let wide = nix::pty::openpty(&wide, None).unwrap();
+    let home = common::home();
+    let script = home.path().join("script");
+    std::fs::write(&script, "yes\tno\n").unwrap();
+    let args = ["serve", "--port", "0", "--script", script.to_str().unwrap()];
+    let terminal = Setup::new(&args).stdout(wide.slave).start();
+    let mut client = raw_client(terminal.port());
+    client.write_all(&[b'x'; 300]).unwrap();
+    terminal.expect_text("The script has no answer for the client");
+    terminal.expect_text("\u{2026}'.");
+    let screen = terminal.screen();
+    assert!(!screen.contains("\nx"), "{screen}");
+}
+
 /// A message may have a row that looks like a prompt, but for where it begins.
 #[test]
 fn no_row_of_a_message_is_a_prompt() {

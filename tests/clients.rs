@@ -770,6 +770,36 @@ fn no_answer_goes_to_the_next_who_takes_the_only_place() {
     }
 }
 
+/// A program would answer it, and so the next client.
+#[test]
+fn a_message_that_was_cut_has_no_other_end() {
+    let (mut server, port) = Piped::serve(&["-m", "2"]);
+    let mut first = raw_client(port);
+    let long = "x".repeat(64 * 1024);
+    first.write_all(long.as_bytes()).unwrap();
+    let shown = format!("Received from client #1: {long}");
+    server.expect(&shown);
+    let mut second = raw_client(port);
+    second.write_all(b"hi").unwrap();
+    let shown = format!("{shown}\nReceived from client #2: hi\n");
+    server.expect(&shown);
+    reset_when_dropped(&first);
+    drop(first);
+    let told = "The connection to client #1 is lost: connection reset by peer.\n";
+    server
+        .stderr
+        .wait_for(told, |bytes| bytes.ends_with(told.as_bytes()).then_some(()));
+    server.write("1\n2\n");
+    expect_bytes(&mut second, "2");
+    server.close_stdin();
+    second.write_all(b"end").unwrap();
+    expect_end(&mut second);
+    drop(second);
+    // An answer was lost.
+    let (stdout, _) = server.finish(1);
+    assert_eq!(stdout, shown + "Received from client #2: end\n");
+}
+
 /// Without `--framing` it cannot be sent, but the next answer is for the next client all the same.
 #[test]
 fn an_empty_answer_of_a_program_is_one() {

@@ -585,8 +585,57 @@ fn an_answer_that_a_reset_loses_before_bye_is_a_loss() {
     // It is closed by now.
     server.write("to one\nbye\n");
     let (_, stderr) = server.finish(1);
-    let told = "\nSome of what was sent may not have reached the client; it is not sent again.\n";
+    let told = "lost the connection to the client, which may not have taken everything: ";
     assert!(stderr.contains(told), "{stderr}");
+}
+
+/// The system resets a connection that is closed with bytes to be read.
+#[test]
+fn an_answer_before_bye_reaches_a_client_that_has_sent_more() {
+    let (mut server, port) = Piped::serve(&["--framing", "line"]);
+    let mut client = raw_client(port);
+    let mut sending = client.try_clone().unwrap();
+    sending.set_nonblocking(true).unwrap();
+    // More than is read ahead of the next turn.
+    while sending.write(&b"a line\n".repeat(1000)).is_ok() {}
+    sending.set_nonblocking(false).unwrap();
+    let answer = "x".repeat(200_000);
+    server.write(format!("{answer}\nbye\n"));
+    let mut received = String::new();
+    client.read_to_string(&mut received).unwrap();
+    assert_eq!(received.len(), answer.len() + 1);
+    let (stdout, _) = server.finish(0);
+    assert_eq!(stdout, "Received from connected client: a line\n".repeat(2));
+}
+
+#[test]
+fn an_answer_that_a_reset_loses_is_a_loss_though_nobody_reads_the_output() {
+    let (mut shown, stdout) = std::io::pipe().unwrap();
+    let mut command = Command::new(program());
+    command.args("serve --port 0 -m 3 -f line --linger 60s".split(' '));
+    let mut server = Piped::spawn_with(command, stdout.into());
+    let port = server.port();
+    let [first, mut second, _unanswered] = [1, 2, 3].map(|number| {
+        let mut client = raw_client(port);
+        client.write_all(b"hello\n").unwrap();
+        expect_bytes(
+            &mut shown,
+            format!("Received from client #{number}: hello\n"),
+        );
+        client
+    });
+    server.write("one\ntwo\n");
+    expect_bytes(&mut second, "two\n");
+    server.close_stdin();
+    expect_end(&mut second);
+    drop(shown);
+    reset_when_dropped(&first);
+    drop(first);
+    // Until the output fails.
+    while second.write_all(b"more\n").is_ok() {
+        thread::yield_now();
+    }
+    server.finish(1);
 }
 
 /// Nothing is read of a client while nothing can be shown, not even its end.

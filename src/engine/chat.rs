@@ -17,7 +17,7 @@ use crate::connection::Part;
 use crate::endpoint::Address;
 use crate::event::{Awaited, Event, Failure, Hint, Parting, Peer};
 use crate::explain::Standing;
-use crate::framing::Oddity;
+use crate::framing::{LINGER, Oddity};
 use crate::input::{Input, Kind, Typed};
 use crate::peers::{Arrival, News, Peers};
 use crate::report::Report;
@@ -257,7 +257,7 @@ impl<'a> Chat<'a> {
             self.engine.show(&Event::LastAnswer)?;
         }
         match at_end {
-            AtEnd::Close => self.close().map(Some),
+            AtEnd::Close => self.close(Ending::EndOfInput).map(Some),
             AtEnd::Wait => Ok(None),
             AtEnd::End => Ok(Some(Ending::EndOfInput)),
         }
@@ -265,11 +265,13 @@ impl<'a> Chat<'a> {
 
     /// Ends the conversation with `peer`, to whom the user says bye.
     fn leave(&mut self, peer: Peer) -> Step {
-        let is_lacking = self.engine.kind == Kind::Program && self.peers.is_lacking(peer);
-        self.peers.remove(peer);
-        if is_lacking && !self.session.goes_on() {
-            self.lose(peer)?;
+        let is_program = self.engine.kind == Kind::Program;
+        if is_program && !self.session.goes_on() && self.peers.may_lack(peer, false) {
+            self.closed(peer)?;
+            // A connection that is closed with bytes to be read is reset, and loses what was sent.
+            return self.close(Ending::Bye).map(Some);
         }
+        self.peers.remove(peer);
         self.closed(peer)
     }
 
@@ -376,7 +378,7 @@ impl<'a> Chat<'a> {
                         prompt.roster().spoke(peer, name);
                     }
                     if !late && self.session.heard(peer, text.bytes(), part.first, ends) {
-                        return self.close().map(Some);
+                        return self.close(Ending::EndOfInput).map(Some);
                     }
                     if ends {
                         self.follow_script(peer)?;
@@ -469,7 +471,7 @@ impl<'a> Chat<'a> {
             }
         }
         if self.session.reply_ended(Peer::Server) {
-            return self.close().map(Some);
+            return self.close(Ending::EndOfInput).map(Some);
         }
         Ok(None)
     }
@@ -596,17 +598,19 @@ impl<'a> Chat<'a> {
     }
 
     /// Closes our side of every connection at the end of the input, and shows what the peers still
-    /// send: a reply may consist of several messages. Fails if a connection breaks whose peer may lack
-    /// something.
-    fn close(&mut self) -> Result<Ending, Failure> {
+    /// send: a reply may consist of several messages. After a `bye` it is not shown. Returns `ending`; fails
+    /// if a connection breaks whose peer may lack something.
+    fn close(&mut self, ending: Ending) -> Result<Ending, Failure> {
         let mut lost = None;
-        let limit = self.peers.close().map(|limit| Instant::now() + limit);
+        let is_bye = ending == Ending::Bye;
+        let limit = self.peers.close().or_else(|| is_bye.then_some(LINGER));
+        let limit = limit.map(|limit| Instant::now() + limit);
         loop {
             self.engine.report.explain().map_err(Failure::Output)?;
             for _ in 0..self.peers.begin_round() {
                 let is_full = self.engine.report.is_full();
                 match self.peers.next(is_full, &|_| false) {
-                    News::Part { peer, part, .. } => {
+                    News::Part { peer, part, .. } if !is_bye => {
                         let late = self.session.is_late(peer);
                         self.engine.show(&received(late, peer, &part))?;
                     }
@@ -619,6 +623,8 @@ impl<'a> Chat<'a> {
                             Parting::Lost(error)
                                 if self.session.is_duplex() || self.peers.may_lack(peer, false) =>
                             {
+                                // Also if nothing can be shown.
+                                self.engine.lost_words = true;
                                 let before = lost.replace(Failure::NotTaken(peer, error));
                                 if let Some(Failure::NotTaken(peer, error)) = before {
                                     let parting = Parting::Lost(error);
@@ -629,19 +635,16 @@ impl<'a> Chat<'a> {
                         }
                         self.peers.remove(peer);
                     }
-                    News::Stalled(..) | News::Nothing => {}
+                    News::Part { .. } | News::Stalled(..) | News::Nothing => {}
                 }
             }
             let is_over = limit.is_some_and(|limit| limit <= Instant::now());
             if is_over || self.peers.is_empty() {
                 // Of those whose end was not reported, as while nothing could be shown.
-                let left: Vec<_> = self.session.peers().collect();
-                for peer in left {
-                    if self.peers.is_lacking(peer) {
-                        self.lose(peer)?;
-                    }
+                for peer in self.peers.lacking() {
+                    self.lose(peer)?;
                 }
-                return lost.map_or(Ok(Ending::EndOfInput), Err);
+                return lost.map_or(Ok(ending), Err);
             }
             self.wait(limit)?;
             while let Some(typed) = next(&mut self.engine.input, false) {

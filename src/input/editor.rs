@@ -314,7 +314,7 @@ impl ConditionalEventHandler for OnKey {
             }
             _ => {
                 self.terminal.suspend();
-                self.outlet.prompt.redraw_after(|| ());
+                self.outlet.prompt.redraw_after(Terminal::take);
                 Cmd::Noop
             }
         })

@@ -211,6 +211,10 @@ impl Conversation {
         if self.is_held {
             return Progress::Pending;
         }
+        if held && !self.connection.framing().marks_the_end() {
+            // Another has cut it.
+            self.connection.end_message();
+        }
         self.advance(ends)
     }
 

@@ -183,7 +183,8 @@ impl Terminal {
         restore_terminal();
     }
 
-    /// Suspends the program, as Ctrl-Z does, with the saved mode. Returns when it is resumed.
+    /// Suspends the program, as Ctrl-Z does, with the saved mode. Returns when it is resumed: then call
+    /// [`Terminal::take`].
     pub fn suspend(&self) {
         draw("\n\x1b[J");
         self.restore();
@@ -195,7 +196,6 @@ impl Terminal {
         while !self.continued.load(Ordering::SeqCst) && start.elapsed() < STOPPING {
             thread::sleep(Duration::from_millis(1));
         }
-        Self::take();
     }
 
     /// Takes the terminal back from what else has used it.
