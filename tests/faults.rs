@@ -331,8 +331,13 @@ fn what_was_said_before_a_kill_is_in_the_history_and_in_the_transcript() {
 }
 
 #[test]
-fn two_terminals_share_a_history_without_losing_lines() {
+fn two_terminals_share_a_history_without_losing_lines_or_its_permissions() {
     let home = home();
+    let folder = home.path().join(".local/state/socketchat");
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("history");
+    std::fs::write(&file, "").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     let mut chats: Vec<_> = (0..2)
         .map(|_| {
             let (listener, port) = raw_server();
@@ -344,19 +349,21 @@ fn two_terminals_share_a_history_without_losing_lines() {
         })
         .collect();
     for turn in 0..10 {
-        for (number, (terminal, peer)) in chats.iter_mut().enumerate() {
+        for (terminal, _) in &chats {
             terminal.expect_prompts(turn + 1);
-            let line = format!("{number} says {turn}");
-            terminal.type_keys(&format!("{line}\r"));
-            expect_bytes(peer, &line);
         }
-        for (_, peer) in &mut chats {
+        for (number, (terminal, _)) in chats.iter().enumerate() {
+            terminal.type_keys(&format!("{number} says {turn}\r"));
+        }
+        for (number, (_, peer)) in chats.iter_mut().enumerate() {
+            expect_bytes(peer, format!("{number} says {turn}"));
             peer.write_all(b"yes").unwrap();
         }
     }
     drop(chats);
-    let history = home.path().join(".local/state/socketchat/history");
-    let history = std::fs::read_to_string(history).unwrap();
+    let mode = file.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o644);
+    let history = std::fs::read_to_string(file).unwrap();
     for turn in 0..10 {
         for number in 0..2 {
             assert!(

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::fs::Permissions;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
@@ -84,6 +85,7 @@ impl Editor {
             outlet: outlet.clone(),
             terminal: Arc::clone(&terminal),
             options: options.clone(),
+            permissions: None,
         };
         let spawned = thread::Builder::new().name("prompt".into()).spawn(move || {
             let _running = running;
@@ -169,6 +171,8 @@ struct Keys {
     outlet: Outlet,
     terminal: Arc<Terminal>,
     options: Options,
+    /// Those of the history.
+    permissions: Option<Permissions>,
 }
 
 impl Keys {
@@ -186,7 +190,10 @@ impl Keys {
                     let to = self.outlet.prompt.peer();
                     self.outlet.prompt.set_draft("", 0);
                     // Before the line is sent, so that the history has it even if sending fails.
-                    self.with_history("write", |path| history::append(&mut rustyline, path));
+                    let before = self.permissions.clone();
+                    self.with_history("write", |path| {
+                        history::append(&mut rustyline, path, before)
+                    });
                     self.outlet.send(match command::parse(&line) {
                         Some(given) => Typed::Command(given),
                         None => Typed::Line {
@@ -250,10 +257,12 @@ impl Keys {
         }
         let printer = rustyline.create_external_printer()?;
         self.outlet.prompt.set_printer(printer);
+        let mut permissions = None;
         self.with_history("read", |path| {
-            history::create(path)?;
+            permissions = Some(history::create(path)?);
             rustyline.load_history(path)
         });
+        self.permissions = permissions;
         Ok(rustyline)
     }
 

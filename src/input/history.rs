@@ -1,6 +1,6 @@
 //! The history file: its path and its permissions.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -22,14 +22,19 @@ pub fn default_path() -> Option<PathBuf> {
 }
 
 /// Creates the file and its folders, if missing, so that only the user can access them. Rustyline
-/// creates no folders, and would empty a file that another process has just created.
+/// creates no folders, and would empty a file that another process has just created. Returns its
+/// permissions.
 ///
 /// Fails if the path is not a regular file or cannot be created. A symbolic link to a file that does
 /// not exist is not followed.
-pub(super) fn create(path: &Path) -> io::Result<()> {
-    if path.is_file() {
-        return Ok(());
+pub(super) fn create(path: &Path) -> io::Result<Permissions> {
+    if !path.is_file() {
+        make(path)?;
     }
+    Ok(fs::metadata(path)?.permissions())
+}
+
+fn make(path: &Path) -> io::Result<()> {
     if path.symlink_metadata().is_ok() {
         return Err(io::Error::other("not a regular file"));
     }
@@ -47,14 +52,15 @@ pub(super) fn create(path: &Path) -> io::Result<()> {
 }
 
 /// Writes the new messages to the file at `path`. Rustyline makes every file private that it
-/// writes; one that was there before, perhaps behind a symbolic link, keeps its permissions.
+/// writes; one that was there before, perhaps behind a symbolic link, keeps its permissions: those
+/// `before`. They must be older than this call, since another program may write to the file, too.
 pub(super) fn append(
     rustyline: &mut Editor<impl Helper, DefaultHistory>,
     path: &Path,
+    before: Option<Permissions>,
 ) -> rustyline::Result<()> {
-    let before = fs::metadata(path).map(|metadata| metadata.permissions());
     let appended = rustyline.append_history(path);
-    if let Ok(before) = before {
+    if let Some(before) = before {
         // Fails only if the file is somebody else's, and then rustyline's change has failed too.
         let _ = fs::set_permissions(path, before);
     }
