@@ -181,6 +181,15 @@ impl Peers {
         peers.filter(|peer| self.may_lack(*peer, false)).collect()
     }
 
+    /// Returns whether `peer` may lose something if its connection is closed now: it has not confirmed what
+    /// it was sent, or has sent more than was handed out, some of which may be unread.
+    pub fn would_lose(&self, peer: Peer) -> bool {
+        let conversation = self.conversations.get(&peer);
+        let has_more = conversation
+            .is_some_and(|found| found.connection.has_unread() || found.connection.is_readable());
+        has_more || self.may_lack(peer, false)
+    }
+
     /// Returns whether `peer` has closed its side, so that it is soon known why.
     #[must_use]
     pub fn is_leaving(&self, peer: Peer) -> bool {
@@ -418,7 +427,7 @@ impl Peers {
                     conversation.left = None;
                 }
                 if is_timed || conversation.connection.has_unsent() {
-                    conversation.active = Instant::now();
+                    conversation.took(self.ends);
                 }
                 Some(joined)
             }

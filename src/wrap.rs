@@ -195,27 +195,25 @@ pub fn max_width(text: &str) -> usize {
 }
 
 fn max_width_of(c: char) -> usize {
-    /// Whether the locale is one in which terminals draw Greek, Cyrillic and many symbols in two
-    /// columns (UAX #11, "ambiguous").
     static IS_EAST_ASIAN: LazyLock<bool> = LazyLock::new(|| {
         let set = |name| env::var(name).ok().filter(|value| !value.is_empty());
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
-        let locale = locale.unwrap_or_default();
-        ["ja", "ko", "zh"]
-            .iter()
-            .any(|prefix| locale.starts_with(prefix))
+        locale.is_some_and(|locale| is_east_asian(&locale))
     });
     match c {
         ' '..='~' => 1,
-        // Nearly all of them are of East Asia, or emoji; the others are rare.
-        '\u{2e80}'.. => 2,
-        c => {
-            let width = if *IS_EAST_ASIAN {
-                c.width_cjk()
-            } else {
-                c.width()
-            };
-            width.unwrap_or_default().max(1)
-        }
+        // Some emoji, which tmux draws wide in either style; then nearly all characters are of East Asia, or
+        // emoji, and the others are rare.
+        '\u{261d}' | '\u{26f9}' | '\u{270a}'..='\u{270d}' | '\u{2e80}'.. => 2,
+        '\u{a0}'.. if *IS_EAST_ASIAN => 2,
+        c => c.width().unwrap_or_default().max(1),
     }
+}
+
+/// Returns whether `locale` is one in which terminals draw Greek, Cyrillic and Latin letters and many
+/// symbols in two columns (UAX #11, "ambiguous").
+fn is_east_asian(locale: &str) -> bool {
+    let languages = ["ja", "ko", "zh", "cmn", "hak", "lzh", "nan", "wuu", "yue"];
+    let language = locale.split(['_', '.', '@']).next();
+    language.is_some_and(|language| languages.contains(&language))
 }

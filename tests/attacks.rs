@@ -8,7 +8,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::terminal::{Setup, Terminal, prompts};
+use common::terminal::{COLUMNS, Setup, Terminal, prompts};
 use common::{DEADLINE, Gathered, Piped, accept, raw_client, raw_server};
 use socketchat::wrap::max_width;
 
@@ -320,6 +320,33 @@ fn no_row_is_forged_by_its_width() {
         target.forge(framing);
         terminal.finish(0);
     }
+}
+
+/// Terminals draw them in two columns where the locale is one of East Asia, if they are set to.
+#[test]
+fn no_row_of_greek_or_cyrillic_letters_is_too_wide_in_a_locale_of_east_asia() {
+    let (listener, port) = raw_server();
+    let args = [
+        "connect",
+        "--duplex",
+        "-f",
+        "line",
+        &format!("localhost:{port}"),
+    ];
+    let terminal = Setup::new(&args).env("LC_ALL", "ja_JP.UTF-8").start();
+    let mut peer = accept(&listener);
+    let text = "\u{416}\u{3b1}\u{e9}".repeat(100);
+    peer.write_all(format!("{text}\nend\n").as_bytes()).unwrap();
+    terminal.expect_text("Received from server: end");
+    let screen = terminal.screen();
+    for row in screen.lines() {
+        let width: usize = row.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum();
+        assert!(width <= usize::from(COLUMNS), "{row}");
+    }
+    let shown = screen.chars().filter(|c| !c.is_ascii()).count();
+    assert_eq!(shown, 300, "{screen}");
+    terminal.type_keys("\x03");
+    terminal.finish(130);
 }
 
 #[test]

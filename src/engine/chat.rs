@@ -266,9 +266,8 @@ impl<'a> Chat<'a> {
     /// Ends the conversation with `peer`, to whom the user says bye.
     fn leave(&mut self, peer: Peer) -> Step {
         let is_program = self.engine.kind == Kind::Program;
-        if is_program && !self.session.goes_on() && self.peers.may_lack(peer, false) {
+        if is_program && !self.session.goes_on() && self.peers.would_lose(peer) {
             self.closed(peer)?;
-            // A connection that is closed with bytes to be read is reset, and loses what was sent.
             return self.close(Ending::Bye).map(Some);
         }
         self.peers.remove(peer);

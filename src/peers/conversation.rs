@@ -24,8 +24,10 @@ pub(super) struct Conversation {
     pub(super) fault: Option<Parting>,
     /// Whether the peer has sent something odd.
     odd: bool,
-    /// Since when the peer may accept what was sent to it or, in its turn, send something.
-    pub(super) active: Instant,
+    /// Since when the peer may send something, in its turn.
+    active: Instant,
+    /// Since when it may accept what was sent to it.
+    taken: Instant,
     /// When the peer was found to have closed its side in our turn.
     pub(super) left: Option<Instant>,
     pub(super) is_registered: bool,
@@ -83,6 +85,7 @@ impl Conversation {
             fault: None,
             odd: false,
             active: Instant::now(),
+            taken: Instant::now(),
             left: None,
             is_registered: false,
             is_queued: false,
@@ -239,11 +242,11 @@ impl Conversation {
         }
         let now = Instant::now();
         if !self.connection.has_unsent() {
-            self.active = now;
+            self.took(ends);
             return false;
         }
         if let Some(timeout) = ends.stuck_timeout
-            && self.active + timeout <= now
+            && self.taken + timeout <= now
         {
             self.drop_peer(Parting::Stuck(timeout), ends);
             return false;
@@ -251,10 +254,18 @@ impl Conversation {
         true
     }
 
+    /// Records that the peer takes what it is sent. With turns, it then has its own.
+    pub(super) fn took(&mut self, ends: Ends) {
+        self.taken = Instant::now();
+        if !ends.duplex {
+            self.active = self.taken;
+        }
+    }
+
     /// Returns when to look at the peer again even if nothing arrives.
     pub(super) fn deadline(&self, ours: bool, is_full: bool, ends: Ends) -> Option<Instant> {
         if self.connection.has_unsent() && self.fault.is_none() {
-            return Some(self.active + ends.stuck_timeout?);
+            return Some(self.taken + ends.stuck_timeout?);
         }
         if self.is_held || is_full {
             // Our answer is waited for, or room for news.

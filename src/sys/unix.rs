@@ -418,6 +418,8 @@ pub fn in_own_group(command: &mut Command) -> &mut Command {
 pub fn kill_group(child: &mut Child) {
     // Fails if all of it has ended.
     let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
+    // It may have left the group.
+    let _ = child.kill();
 }
 
 /// Returns whether the process at the other end has read all that was written to `pipe` (`FIONREAD`);

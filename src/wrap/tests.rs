@@ -82,9 +82,24 @@ fn the_width_is_the_largest_that_any_terminal_uses() {
         ("\u{302e}", 2),         // a tone mark
         ("\u{65e5}", 2),         // Han
         ("\u{2764}\u{fe0f}", 3), // an emoji by a variation selector
+        ("\u{261d}", 2),         // one without it: tmux 3.5
         ("\u{1f468}\u{200d}\u{1f469}", 5),
     ] {
         assert_eq!(max_width(text), width, "{text:?}");
+    }
+}
+
+#[test]
+fn the_locales_of_east_asia() {
+    for (locale, is_one) in [
+        ("ja_JP.UTF-8", true),
+        ("zh", true),
+        ("yue_HK", true),
+        ("de_CH.UTF-8", false),
+        ("kok_IN", false),
+        ("", false),
+    ] {
+        assert_eq!(is_east_asian(locale), is_one, "{locale}");
     }
 }
 
