@@ -721,6 +721,30 @@ fn a_file_that_may_not_grow_ends_the_transcript_and_not_the_chat() {
 }
 
 #[test]
+fn a_file_that_may_not_grow_ends_the_transcript_and_not_the_relay() {
+    let (listener, target) = raw_server();
+    let folder = home();
+    let file = folder.path().join("relay.jsonl");
+    let mut command = Command::new("sh");
+    let script =
+        format!("ulimit -f 2; exec \"$0\" relay --listen 0 localhost:{target} --transcript \"$1\"");
+    command.args(["-c", &script, program(), file.to_str().unwrap()]);
+    let relay = Piped::spawn(command);
+    let mut client = raw_client(relay.port());
+    let mut server = accept(&listener);
+    for _ in 0..10 {
+        client.write_all(&[b'x'; 500]).unwrap();
+        expect_bytes(&mut server, "x".repeat(500));
+    }
+    let told = "relay.jsonl ends here: file too large\n";
+    relay.stderr.wait_for(told, |bytes| {
+        String::from_utf8_lossy(bytes).contains(told).then_some(())
+    });
+    server.write_all(b"back").unwrap();
+    expect_bytes(&mut client, "back");
+}
+
+#[test]
 fn a_history_that_may_not_grow_keeps_its_permissions() {
     let folder = home();
     let file = folder.path().join("history");

@@ -333,8 +333,6 @@ impl Signals {
             let status = INTERRUPTED_STATUS.into();
             flag::register_conditional_shutdown(*signal, status, Arc::clone(&at_once))?;
         }
-        // A file that may not grow is an error then, and no end.
-        flag::register(SIGXFSZ, Arc::default())?;
         Ok(Self {
             handled,
             at_once,
@@ -427,6 +425,12 @@ pub fn kill_group(child: &mut Child) {
 pub fn is_pipe_empty(pipe: &ChildStdin) -> Option<bool> {
     let unread = rustix::io::ioctl_fionread(pipe).ok()?;
     cfg!(any(target_os = "linux", target_os = "android")).then_some(unread == 0)
+}
+
+/// Makes a write to a file that may not grow an error, instead of an end of the program. Fails as
+/// sigaction(2) does.
+pub fn outlive_full_files() -> io::Result<()> {
+    flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
 
 /// Returns what the signals that end the program set, which then do not end it any more. Fails as
