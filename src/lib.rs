@@ -88,7 +88,7 @@ use crate::wrap::{terminal_columns, wrap};
 /// Fails if the conversation cannot start or breaks, or if output cannot be written. The error is
 /// one line, to be printed after the program's name.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    sys::outlive_full_files()?;
+    sys::outlive_full_files();
     match cli.command {
         Command::Serve(args) => {
             let script = args.script.as_deref().map(read_script).transpose()?;

@@ -427,10 +427,10 @@ pub fn is_pipe_empty(pipe: &ChildStdin) -> Option<bool> {
     cfg!(any(target_os = "linux", target_os = "android")).then_some(unread == 0)
 }
 
-/// Makes a write to a file that may not grow an error, instead of an end of the program. Fails as
-/// sigaction(2) does.
-pub fn outlive_full_files() -> io::Result<()> {
-    flag::register(SIGXFSZ, Arc::default()).map(drop)
+/// Makes a write to a file that may not grow an error, instead of an end of the program.
+pub fn outlive_full_files() {
+    // Fails only for a signal that cannot be handled.
+    let _ = flag::register(SIGXFSZ, Arc::default());
 }
 
 /// Returns what the signals that end the program set, which then do not end it any more. Fails as
