@@ -267,11 +267,11 @@ impl Story {
     /// Numbers the participants by their places, and finds out what the others have recorded.
     fn arrange(mut self) -> Diagram {
         let mut participants = Vec::new();
-        let mut places = HashMap::new();
+        let mut places = vec![None; 1 + self.files + self.connections.len()];
         let concerned = |entry: &Entry| entry.peer.into_iter().chain([entry.writer]);
         let clients = self.entries.iter().flat_map(concerned);
         for participant in clients.filter(|p| *p != SERVER).chain([SERVER]) {
-            places.entry(participant).or_insert_with(|| {
+            places[participant].get_or_insert_with(|| {
                 participants.push(self.names[&participant].clone());
                 participants.len() - 1
             });
@@ -290,8 +290,8 @@ impl Story {
                 counts[writer] += 1;
                 entry.is_repeated = counts[1 - writer] >= counts[writer];
             }
-            entry.writer = places[&entry.writer];
-            entry.peer = entry.peer.map(|peer| places[&peer]);
+            entry.writer = places[entry.writer].unwrap_or(entry.writer);
+            entry.peer = entry.peer.and_then(|peer| places[peer]);
         }
         let entries = self.entries;
         Diagram {
