@@ -423,9 +423,7 @@ impl Peers {
         }
         let joined = match conversation.connection.send(text, last) {
             Ok(joined) => {
-                if last {
-                    conversation.left = None;
-                }
+                conversation.left = None;
                 if is_timed || conversation.connection.has_unsent() {
                     conversation.took(self.ends);
                 }

@@ -213,6 +213,11 @@ impl Session {
         self.turns.keys().copied()
     }
 
+    /// Returns whether `peer` owes us a reply.
+    pub fn owes_reply(&self, peer: Peer) -> bool {
+        self.turns.get(&peer) == Some(&Turn::Reply)
+    }
+
     /// Returns whether `peer` has the turn, and owes us a reply or its first message.
     pub fn is_waited_for(&self, peer: Peer) -> bool {
         !self.rules.duplex

@@ -645,6 +645,50 @@ fn an_answer_that_a_reset_loses_is_a_loss_though_nobody_reads_the_output() {
     server.finish(1);
 }
 
+#[test]
+fn a_line_that_a_reset_cuts_is_a_loss_though_nobody_reads_the_output() {
+    let (mut shown, stdout) = std::io::pipe().unwrap();
+    let mut command = Command::new(program());
+    command.args("serve --port 0 -f line".split(' '));
+    let mut server = Piped::spawn_with(command, stdout.into());
+    let mut client = raw_client(server.port());
+    client.write_all(b"one\ntwo\n").unwrap();
+    expect_bytes(&mut shown, "Received from connected client: one\n");
+    drop(shown);
+    let mut stdin = server.take_stdin();
+    // Until the program ends.
+    let writing = thread::spawn(move || while stdin.write_all(&[b'x'; 100_000]).is_ok() {});
+    wait_until("the line", || {
+        (client.peek(&mut [0]).ok()? > 0).then_some(())
+    });
+    reset_when_dropped(&client);
+    drop(client);
+    server.finish(1);
+    writing.join().unwrap();
+}
+
+/// Each part of it has its time.
+#[test]
+fn a_long_answer_to_a_client_that_has_closed_its_side_is_whole() {
+    let limit = Duration::from_millis(200);
+    let (mut server, port) = Piped::serve(&["-f", "line", "--linger", "200ms"]);
+    let mut client = raw_client(port);
+    client.write_all(b"hello\n").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let part = "x".repeat(100_000);
+    server.write(&part);
+    let start = Instant::now();
+    while start.elapsed() < 5 * limit {
+        server.write(&part);
+        // What does not fill the buffer is sent with the end of the line.
+        expect_bytes(&mut client, &part);
+    }
+    server.write("\n");
+    expect_bytes(&mut client, part + "\n");
+    expect_end(&mut client);
+    server.finish(0);
+}
+
 /// Nothing is read of a client while nothing can be shown, not even its end.
 #[test]
 fn an_answer_that_a_reset_loses_while_nothing_can_be_shown_is_a_loss() {

@@ -421,7 +421,10 @@ impl<'a> Chat<'a> {
         }
         let quiet = self.quiet().map(|quiet| self.news_from + quiet);
         let timeout = reply.timeout.map(|timeout| self.reply_from + timeout);
-        let hint = self.hints.then(|| self.news_from + NO_ANSWER);
+        // A newline may be missing only if something was sent.
+        let is_true =
+            self.session.framing().marks_the_end() || self.session.owes_reply(Peer::Server);
+        let hint = (self.hints && is_true).then(|| self.news_from + NO_ANSWER);
         quiet.into_iter().chain(timeout).chain(hint).min()
     }
 

@@ -256,6 +256,7 @@ impl Conversation {
 
     /// Records that the peer takes what it is sent. With turns, it then has its own.
     pub(super) fn took(&mut self, ends: Ends) {
+        self.left = None;
         self.taken = Instant::now();
         if !ends.duplex {
             self.active = self.taken;
