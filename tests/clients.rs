@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use common::terminal::Terminal;
 use common::{
     Gathered, Piped, echo, expect_bytes, expect_end, expect_reset, leave, program, raw_client,
-    reset_when_dropped, signal,
+    reset_when_dropped, signal, stop,
 };
 use nix::sys::signal::Signal;
 
@@ -72,7 +72,7 @@ fn keep_open_serves_one_after_another_and_keeps_the_tutorials_words() {
 #[test]
 fn clients_that_are_accepted_together_are_heard_in_the_order_in_which_they_came() {
     let (server, port) = Piped::serve(&["--max-clients", "9", "--backlog", "9"]);
-    signal(server.id(), Signal::SIGSTOP);
+    stop(server.id());
     let clients: Vec<_> = (1..=9)
         .map(|number| {
             let mut client = raw_client(port);

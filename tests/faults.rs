@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use common::terminal::{Setup, Terminal};
 use common::{
     DEADLINE, Piped, accept, echo, expect_bytes, expect_end, home, program, raw_client, raw_server,
-    reset_when_dropped, signal, wait_until,
+    reset_when_dropped, signal, stop, wait_until,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
@@ -657,7 +657,7 @@ fn a_line_that_a_reset_cuts_is_a_loss_though_nobody_reads_the_output() {
     drop(shown);
     let mut stdin = server.take_stdin();
     // Until the program ends.
-    let writing = thread::spawn(move || while stdin.write_all(&[b'x'; 100_000]).is_ok() {});
+    let writing = thread::spawn(move || while stdin.write_all(&[b'x'; 10_000]).is_ok() {});
     wait_until("the line", || {
         (client.peek(&mut [0]).ok()? > 0).then_some(())
     });
@@ -675,16 +675,16 @@ fn a_long_answer_to_a_client_that_has_closed_its_side_is_whole() {
     let mut client = raw_client(port);
     client.write_all(b"hello\n").unwrap();
     client.shutdown(Shutdown::Write).unwrap();
-    let part = "x".repeat(100_000);
-    server.write(&part);
+    let text = "x".repeat(100_000);
+    server.write(&text);
     let start = Instant::now();
     while start.elapsed() < 5 * limit {
-        server.write(&part);
+        server.write(&text);
         // What does not fill the buffer is sent with the end of the line.
-        expect_bytes(&mut client, &part);
+        expect_bytes(&mut client, &text);
     }
     server.write("\n");
-    expect_bytes(&mut client, part + "\n");
+    expect_bytes(&mut client, text + "\n");
     expect_end(&mut client);
     server.finish(0);
 }
@@ -866,7 +866,7 @@ fn a_line_that_nobody_of_all_takes_is_a_loss() {
     client.write_all(b"hello").unwrap();
     server.expect("Received from connected client: hello");
     client.shutdown(Shutdown::Write).unwrap();
-    signal(server.id(), Signal::SIGSTOP);
+    stop(server.id());
     reset_when_dropped(&client);
     drop(client);
     server.write("one\n");

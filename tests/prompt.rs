@@ -15,7 +15,7 @@ use std::time::Duration;
 use common::terminal::{COLUMNS, Setup, Terminal};
 use common::{
     DEADLINE, Piped, accept, expect_bytes, expect_end, leave, program, raw_client, raw_server,
-    reset_when_dropped, signal,
+    reset_when_dropped, signal, stop,
 };
 use fastrand::Rng;
 use nix::sys::signal::Signal;
@@ -452,7 +452,7 @@ fn a_half_closed_client_among_many_is_answered() {
     };
     // A server that is stopped learns of the question and of the end behind it at once.
     let known_at_once = |id, port| {
-        signal(id, Signal::SIGSTOP);
+        stop(id);
         let client = half_closed(port);
         signal(id, Signal::SIGCONT);
         client
@@ -558,7 +558,7 @@ fn an_error_is_one_write() {
 fn a_client_that_is_gone_before_it_was_set_up_does_not_end_the_server() {
     let (mut server, port) = Piped::serve(&[]);
     // While the server is stopped, it can only learn of the client when that is gone.
-    signal(server.id(), Signal::SIGSTOP);
+    stop(server.id());
     let gone = raw_client(port);
     reset_when_dropped(&gone);
     drop(gone);

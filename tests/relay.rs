@@ -118,18 +118,14 @@ fn messages_are_joined() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_relay_that_is_stopped_goes_on_when_it_is_continued() {
-    use nix::sys::signal::Signal::{SIGCONT, SIGSTOP};
+    use nix::sys::signal::Signal::SIGCONT;
     let relay = Relay::start(&[]);
     let (mut client, mut server) = relay.connect();
     for _ in 0..3 {
         client.write_all(b"one").unwrap();
         expect_bytes(&mut server, "one");
         let id = relay.process.id();
-        common::signal(id, SIGSTOP);
-        common::wait_until("the stop", || {
-            let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-            status.contains("T (stopped)").then_some(())
-        });
+        common::stop(id);
         common::signal(id, SIGCONT);
         server.write_all(b"two").unwrap();
         expect_bytes(&mut client, "two");

@@ -6,6 +6,7 @@
 pub mod terminal;
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd as _;
@@ -380,6 +381,16 @@ pub fn wait_until<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
 pub fn signal(id: u32, signal: nix::sys::signal::Signal) {
     let id = nix::unistd::Pid::from_raw(id.try_into().unwrap());
     nix::sys::signal::kill(id, signal).unwrap();
+}
+
+/// Stops a process of the test's own until it gets SIGCONT, and waits until it stands.
+#[track_caller]
+pub fn stop(id: u32) {
+    signal(id, nix::sys::signal::Signal::SIGSTOP);
+    wait_until("the stop", || {
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        status.contains("T (stopped)").then_some(())
+    });
 }
 
 /// A peer of which every byte is known: a bare socket, with a deadline on its reads.
