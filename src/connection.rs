@@ -249,9 +249,9 @@ impl<S: Stream> Connection<S> {
         self.decoder.end_message();
     }
 
-    /// Sends what the stream has not accepted before, as far as it does now. Fails if the write
-    /// fails.
-    pub fn flush(&mut self) -> io::Result<()> {
+    /// Sends what the stream has not accepted before, as far as it does now. Returns whether it has accepted
+    /// something. Fails if the write fails.
+    pub fn flush(&mut self) -> io::Result<bool> {
         let mut unsent = &self.outbox[..];
         let flushed = write(&mut self.stream, &mut unsent);
         let sent = self.outbox.len() - unsent.len();
@@ -259,7 +259,7 @@ impl<S: Stream> Connection<S> {
         if self.outbox.is_empty() {
             self.outbox = Vec::new();
         }
-        flushed
+        flushed.map(|()| sent > 0)
     }
 
     /// Returns what is known of what was sent.

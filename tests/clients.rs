@@ -5,6 +5,8 @@ mod common;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use common::terminal::Terminal;
@@ -740,11 +742,11 @@ fn a_long_text_that_comes_late_of_one_that_has_left_is_one_message() {
 #[test]
 #[cfg(target_os = "linux")]
 fn one_that_has_closed_its_side_takes_no_processor_time() {
-    let args = ["-m", "2", "--duplex", "--idle-timeout", "200ms"];
-    let (server, port) = Piped::serve(&args);
+    let args = "-m 2 --duplex --idle-timeout 1s --linger 60s".split(' ');
+    let (server, port) = Piped::serve(&args.collect::<Vec<_>>());
     let mut client = raw_client(port);
     client.shutdown(std::net::Shutdown::Write).unwrap();
-    // Its own end comes after two seconds.
+    // It is let go as one that says nothing.
     expect_end(&mut client);
     let spent = server.processor_time();
     assert!(spent < std::time::Duration::from_millis(500), "{spent:?}");
@@ -768,6 +770,43 @@ fn no_answer_goes_to_the_next_who_takes_the_only_place() {
         server.write("2\n3\n");
         expect_bytes(&mut second, "3\0");
     }
+}
+
+#[test]
+fn what_a_client_has_said_before_it_breaks_is_answered_by_nobody_elses_answer() {
+    let (mut server, port) = Piped::serve(&["-m", "2"]);
+    let mut first = raw_client(port);
+    first.write_all(b"much?").unwrap();
+    server.expect("Received from client #1: much?\n");
+    let mut stdin = server.take_stdin();
+    let written = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&written);
+    let writing = std::thread::spawn(move || {
+        for _ in 0..8000 {
+            stdin.write_all(&[b'x'; 1000]).unwrap();
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+        stdin.write_all(b"\n").unwrap();
+        stdin
+    });
+    // It reads nothing.
+    common::wait_until("a full way", || {
+        let before = written.load(Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(200));
+        (before > 0 && before == written.load(Ordering::SeqCst)).then_some(())
+    });
+    // It is kept for the next turn.
+    first.write_all(b"more").unwrap();
+    reset_when_dropped(&first);
+    drop(first);
+    let mut stdin = writing.join().unwrap();
+    let shown = "Received from client #1: much?\nReceived from client #1: more\n";
+    server.expect(shown);
+    let mut second = raw_client(port);
+    second.write_all(b"hi").unwrap();
+    server.expect(format!("{shown}Received from client #2: hi\n"));
+    stdin.write_all(b"to nobody\nhello\n").unwrap();
+    expect_bytes(&mut second, "hello");
 }
 
 /// A program would answer it, and so the next client.

@@ -508,13 +508,13 @@ fn what_is_not_taken_is_kept_in_order() {
     // This must not overtake it.
     connection.send(b" world", true).unwrap();
     assert_eq!(sent(&done), "hel");
-    connection.flush().unwrap();
+    assert!(connection.flush().unwrap());
     assert_eq!(sent(&done), "hell");
     assert!(connection.has_unsent());
-    connection.flush().unwrap();
+    assert!(connection.flush().unwrap());
     assert_eq!(sent(&done), "hello world");
     assert!(!connection.has_unsent());
-    connection.flush().unwrap();
+    assert!(!connection.flush().unwrap());
     assert_eq!(done.borrow().writes.len(), 3);
 }
 

@@ -156,12 +156,11 @@ impl Conversation {
     /// Advances in the peer's turn. Drops a peer that has been idle for too long.
     fn take_in(&mut self, ends: Ends) -> Progress {
         let sends = self.connection.can_read();
-        let step = self.advance(ends);
+        let mut step = self.advance(ends);
         if step == Progress::Closed && !self.is_closing {
             if ends.duplex && self.fault.is_none() && !self.has_left(ends) {
-                return Progress::Pending;
-            }
-            if ends.retries && !ends.duplex {
+                step = Progress::Pending;
+            } else if ends.retries && !ends.duplex {
                 return self.take_leave();
             }
         }
@@ -209,6 +208,10 @@ impl Conversation {
                 return Progress::Pending;
             }
         }
+        if held {
+            // Fails if the connection is broken, which is known.
+            let _ = self.connection.read_ahead();
+        }
         // Not yet taken for a message, which more might follow.
         self.is_held = held && self.connection.has_unread();
         if self.is_held {
@@ -236,17 +239,19 @@ impl Conversation {
         if !self.connection.has_unsent() || self.fault.is_some() {
             return false;
         }
-        if let Err(error) = self.connection.flush() {
-            self.fail(error, ends);
-            return false;
+        match self.connection.flush() {
+            Ok(true) => self.took(ends),
+            Ok(false) => {}
+            Err(error) => {
+                self.fail(error, ends);
+                return false;
+            }
         }
-        let now = Instant::now();
         if !self.connection.has_unsent() {
-            self.took(ends);
             return false;
         }
         if let Some(timeout) = ends.stuck_timeout
-            && self.taken + timeout <= now
+            && self.taken + timeout <= Instant::now()
         {
             self.drop_peer(Parting::Stuck(timeout), ends);
             return false;
@@ -279,8 +284,9 @@ impl Conversation {
             let quiet = self.connection.deadline().filter(|_| late);
             return left.into_iter().chain(quiet).min();
         }
-        // One that has closed its side is not idle, but leaves.
-        let idle_timeout = self.idle_timeout(ends).filter(|_| self.left.is_none());
+        // With turns, one that has closed its side is not idle, but leaves.
+        let can_idle = ends.duplex || self.left.is_none();
+        let idle_timeout = self.idle_timeout(ends).filter(|_| can_idle);
         let idle = idle_timeout.map(|timeout| self.active + timeout);
         let grace = if ends.duplex { ends.grace } else { RAW_QUIET };
         let left = self.left.map(|since| since + grace);
