@@ -258,6 +258,8 @@ impl Peers {
     pub fn is_single(&self) -> bool {
         self.conversations.len() == 1
             && self.ends.idle_timeout.is_none()
+            // A send to one that is let go must not block.
+            && self.ends.stuck_timeout.is_none()
             && !self.ends.retries
             && self
                 .listener

@@ -773,6 +773,27 @@ fn no_answer_goes_to_the_next_who_takes_the_only_place() {
 }
 
 #[test]
+fn a_client_that_does_not_read_is_let_go_for_the_next() {
+    let folder = common::home();
+    let answers = folder.path().join("answers");
+    let long = "x".repeat(8_000_000);
+    std::fs::write(&answers, format!("first\n{long}\nhello\n")).unwrap();
+    // All of them are there at once.
+    let mut command = Command::new("sh");
+    let script = "exec \"$0\" serve --port 0 -k -f line < \"$1\"";
+    command.args(["-c", script, program(), answers.to_str().unwrap()]);
+    let server = Piped::spawn(command);
+    let port = server.port();
+    let mut deaf = raw_client(port);
+    deaf.write_all(b"hi\n").unwrap();
+    expect_bytes(&mut deaf, "first\n");
+    deaf.write_all(b"hi\n").unwrap();
+    let mut other = raw_client(port);
+    other.write_all(b"hi\n").unwrap();
+    expect_bytes(&mut other, "hello\n");
+}
+
+#[test]
 fn what_a_client_has_said_before_it_breaks_is_answered_by_nobody_elses_answer() {
     let (mut server, port) = Piped::serve(&["-m", "2"]);
     let mut first = raw_client(port);
