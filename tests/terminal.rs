@@ -473,6 +473,23 @@ fn no_key_is_echoed_into_a_row() {
     assert!(!text.contains("\nx") && !text.contains("\rx"), "{text}");
 }
 
+#[test]
+fn ctrl_c_ends_it_also_while_the_last_rows_are_drawn() {
+    let (pty, mut child, mut peer) = at_its_prompt(&["-f", "line", "--duplex"]);
+    let line = "x".repeat(20_000) + "\n";
+    peer.write_all(line.repeat(3).as_bytes()).unwrap();
+    drop(peer);
+    // Nobody reads them.
+    common::wait_until("the last rows", || {
+        let flags = nix::sys::termios::tcgetattr(&pty).unwrap().local_flags;
+        flags
+            .contains(nix::sys::termios::LocalFlags::ISIG)
+            .then_some(())
+    });
+    (&pty).write_all(b"\x03").unwrap();
+    assert_eq!(common::exit(&mut child).code(), Some(130));
+}
+
 /// The prompt is interrupted at moments that the test does not choose, while somebody
 /// types: no line is lost, sent twice or torn, and nothing hangs.
 #[test]

@@ -133,11 +133,13 @@ impl Editor {
         }
     }
 
-    /// Erases the prompt. Returns the rows that were still to be shown above it, and the text on it. Call
-    /// [`Editor::restore`] when the rows are shown: a key would be echoed into them.
+    /// Erases the prompt, and restores the terminal, but for the echo of keys. Returns the rows that were
+    /// still to be shown above the prompt, and the text on it. Call [`Editor::restore`] when the rows are
+    /// shown: a key would be echoed into them.
     pub fn close(&mut self) -> (String, String) {
         self.prompt.close();
         let ended = self.ended.recv_timeout(WIPED);
+        self.terminal.silence();
         let (mut rows, line) = self.prompt.take_rest();
         if ended == Err(RecvTimeoutError::Timeout) {
             rows.insert_str(0, "\r\x1b[J");

@@ -332,7 +332,9 @@ impl Conversation {
 
     /// Returns how long the peer may send nothing: longer within a message.
     fn idle_timeout(&self, ends: Ends) -> Option<Duration> {
-        let timeout = ends.idle_timeout?;
+        // After we have closed our side, the linger is its time, if that has an end.
+        let lingers = self.is_closing && ends.linger.is_some();
+        let timeout = ends.idle_timeout.filter(|_| !lingers)?;
         Some(match self.connection.unended() {
             Some(_) => timeout.saturating_mul(WITHIN_MESSAGE),
             None => timeout,

@@ -20,7 +20,7 @@ use rustix::process::{
     setrlimit,
 };
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH, SIGXFSZ};
 use signal_hook::{flag, low_level};
 
@@ -176,6 +176,15 @@ impl Terminal {
         }
         set_mode(tty, raw);
         Ok(Self { continued })
+    }
+
+    /// Restores the saved mode, but for the echo of keys.
+    pub fn silence(&self) {
+        if let Some((tty, [saved, _])) = SAVED.get() {
+            let mut mode = saved.clone();
+            mode.local_modes.remove(LocalModes::ECHO);
+            set_mode(tty, &mode);
+        }
     }
 
     /// Restores the saved mode and turns bracketed paste off.

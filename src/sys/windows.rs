@@ -55,6 +55,9 @@ impl Terminal {
         Ok(Self { saved })
     }
 
+    /// Does nothing: keys are echoed only while they are read.
+    pub fn silence(&self) {}
+
     /// Restores the saved modes.
     pub fn restore(&self) {
         for (console, mode) in &self.saved {
