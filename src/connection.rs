@@ -206,7 +206,8 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Returns whether a read may find something without waiting.
+    /// Returns whether a read may find something without waiting, as far as is known: it is always `false`
+    /// if the stream is blocking.
     pub fn is_readable(&self) -> bool {
         self.incoming != Incoming::Nothing
             && matches!(self.reads, Reads::Polled { ready: true, .. })
@@ -244,7 +245,7 @@ impl<S: Stream> Connection<S> {
         Ok(joined)
     }
 
-    /// Has what arrives be the next message.
+    /// Ends the message that is arriving: what comes next begins another.
     pub fn end_message(&mut self) {
         self.decoder.end_message();
     }

@@ -202,13 +202,12 @@ impl Engine {
                 (true, _) => Company::Clients,
             };
         }
-        let has_turns = !rules.duplex;
         let ended = Chat::new(self, peers, rules).run();
         let written = self.report.finish().map_err(Failure::Output);
         match ended.and_then(|ending| written.map(|()| ending)) {
             Err(Failure::Output(error)) if sys::is_reader_gone(&error) => {
                 // The reader of our output, such as `head`, needs no more: this is not an error.
-                self.lost_words |= has_turns && !peers.lacking().is_empty();
+                self.lost_words |= self.kind == Kind::Program && !peers.lacking(false).is_empty();
                 Ok(Ending::OutputClosed)
             }
             ended => ended,

@@ -163,26 +163,26 @@ impl Peers {
     }
 
     /// Returns those who may not have received everything that was sent to them, as their connections are
-    /// broken, or will be when they are closed: the system resets one of which not everything was read.
-    pub fn lacking(&self) -> Vec<Peer> {
+    /// broken, or will be when they are closed. If all peers were `looked_at`, these are also those who have
+    /// sent what was not read: the system resets their connections.
+    pub fn lacking(&self, looked_at: bool) -> Vec<Peer> {
         let is_broken = |conversation: &Conversation| {
             matches!(
                 conversation.fault,
                 Some(Parting::Lost(_) | Parting::Stuck(_))
             ) || conversation.connection.has_unsent()
-                || conversation.connection.is_readable()
                 || conversation.connection.stream().is_gone()
+                || looked_at && conversation.connection.is_readable()
         };
-        let broken = self
+        let lacking = self
             .conversations
             .iter()
-            .filter(|(_, found)| is_broken(found));
-        let peers = broken.map(|(peer, _)| *peer);
-        peers.filter(|peer| self.may_lack(*peer, false)).collect()
+            .filter(|(peer, found)| is_broken(found) && self.may_lack(**peer, false));
+        lacking.map(|(peer, _)| *peer).collect()
     }
 
     /// Returns whether `peer` may lose something if its connection is closed now: it has not confirmed what
-    /// it was sent, or has sent more than was handed out, some of which may be unread.
+    /// it was sent, or something that it has sent may be unread, so that the system resets the connection.
     pub fn would_lose(&self, peer: Peer) -> bool {
         let conversation = self.conversations.get(&peer);
         let has_more = conversation
@@ -254,11 +254,12 @@ impl Peers {
         self.conversations.len() - self.dismissed.len()
     }
 
-    /// Returns whether the only event to wait for is that the only peer sends something.
+    /// Returns whether the only event to wait for is that the only peer sends something, and a read and a
+    /// send may block.
     pub fn is_single(&self) -> bool {
         self.conversations.len() == 1
             && self.ends.idle_timeout.is_none()
-            // A send to one that is let go must not block.
+            // A peer that does not read is let go.
             && self.ends.stuck_timeout.is_none()
             && !self.ends.retries
             && self
@@ -423,10 +424,11 @@ impl Peers {
             conversation.queue(peer, &mut self.queues);
             return None;
         }
+        let had_unsent = conversation.connection.has_unsent();
         let joined = match conversation.connection.send(text, last) {
             Ok(joined) => {
                 conversation.left = None;
-                if is_timed || conversation.connection.has_unsent() {
+                if !had_unsent && (is_timed || conversation.connection.has_unsent()) {
                     conversation.took(self.ends);
                 }
                 Some(joined)

@@ -89,7 +89,8 @@ pub struct Rules {
 /// What to do with a line that the user entered, or a part of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entered {
-    /// Tell that it is blank. If a program has answered a peer with it, send that peer nothing.
+    /// Tell that it is blank, and not sent. If it answers this peer, send it an empty text, which gives it
+    /// the turn.
     Blank(Option<Peer>),
     /// Send it to this peer. Call [`Session::sent`] or [`Session::not_sent`] afterwards.
     Send(Peer),
@@ -359,15 +360,18 @@ impl Session {
     }
 
     /// Has a program owe an answer to each line that it sees beside the last one of a message of `peer`, if
-    /// others may follow: those within it, and the beginning of one that another has cut.
+    /// others may follow: the beginning of one that another has cut, and, with an end mark, those within it.
     fn count_lines(&mut self, peer: Peer, text: &[u8], last: bool) {
         let speaker = mem::replace(&mut self.speaker, (!last).then_some(peer));
         if let Some(other) = speaker.filter(|speaker| *speaker != peer) {
             self.reply_ended(other);
         }
-        let Some(end) = text.last().filter(|_| self.rules.framing.marks_the_end()) else {
+        let Some(end) = text.last() else {
             return;
         };
+        if !self.rules.framing.marks_the_end() {
+            return;
+        }
         // A newline at the end may be that of the message.
         let goes_on = self.ends_line && speaker == Some(peer);
         self.ends_line = *end == b'\n';
@@ -546,7 +550,7 @@ impl Session {
     /// Removes a peer. Returns whose turn it was.
     fn remove(&mut self, peer: Peer) -> Option<Turn> {
         if self.speaker.take_if(|speaker| *speaker == peer).is_some() {
-            // What a program has seen of its message is a line.
+            // The program has seen its beginning, and will answer it.
             self.owe(peer, 1);
         }
         self.current.take_if(|current| *current == peer);

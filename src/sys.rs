@@ -120,7 +120,8 @@ pub fn create_private_folder(path: &Path) -> io::Result<()> {
     folder.recursive(true).create(path)
 }
 
-/// Calls `make`, and lets only the user access the files that it makes (mode 0600 at most).
+/// Calls `make`, and lets only the user access the files that it makes (mode 0600 at most). So it is
+/// meanwhile with those of other threads.
 pub fn privately<T>(make: impl FnOnce() -> T) -> T {
     #[cfg(unix)]
     let mask = umask(Mode::from_raw_mode(0o177));

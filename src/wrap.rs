@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use terminal_size::terminal_size_of;
 use unicode_segmentation::UnicodeSegmentation as _;
-use unicode_width::UnicodeWidthChar as _;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// Text that is broken into rows as it arrives, so that the terminal never breaks a row itself: a
 /// row that it starts is not indented, and could look like a message of somebody else.
@@ -88,7 +88,7 @@ impl Rows {
         self.text += unit;
         self.width = Some(row);
         // Between characters of two columns, as those of Chinese, a row can be broken anywhere.
-        if unit == " " || width > unit.chars().count() {
+        if unit == " " || unit.width() > unit.chars().count() {
             self.word = Some((self.text.len(), row));
         }
     }
@@ -213,7 +213,9 @@ fn max_width_of(c: char) -> usize {
 /// Returns whether `locale` is one in which terminals draw Greek, Cyrillic and Latin letters and many
 /// symbols in two columns (UAX #11, "ambiguous").
 fn is_east_asian(locale: &str) -> bool {
-    let languages = ["ja", "ko", "zh", "cmn", "hak", "lzh", "nan", "wuu", "yue"];
-    let language = locale.split(['_', '.', '@']).next();
+    let languages = [
+        "ja", "japanese", "ko", "korean", "zh", "cmn", "hak", "lzh", "nan", "wuu", "yue",
+    ];
+    let language = locale.split(|c: char| !c.is_alphanumeric()).next();
     language.is_some_and(|language| languages.contains(&language))
 }

@@ -302,11 +302,14 @@ pub fn printed(text: &str, printed: &[u8]) -> Result<(), Finding> {
     })
 }
 
-/// Returns whether `shown` has only the beginning of `text`: a quarter, or the half of a word.
+/// Returns whether `shown` has only the beginning of `text`: a quarter of a long one, or half of a short
+/// one, where no word goes on.
 fn is_cut(text: &str, shown: &str) -> bool {
     let part = if text.len() > 100 { 4 } else { 2 };
-    let beginning = text.chars().take(text.chars().count() / part);
-    shown.contains(&beginning.collect::<String>())
+    let beginning = text.chars().take(text.chars().count().div_ceil(part));
+    let beginning = beginning.collect::<String>();
+    let mut places = shown.match_indices(&beginning);
+    places.any(|(at, _)| !shown[..at].ends_with(char::is_alphanumeric))
 }
 
 /// Returns whether `shown` has `text` with characters outside of ASCII replaced or left out.

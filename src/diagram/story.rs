@@ -168,11 +168,11 @@ impl Story {
                 writer = SERVER;
             }
             let known = record.peer.as_ref().and_then(|peer| {
-                let calls = calls.entry(Some(peer.clone())).or_default();
+                let of_peer = calls.entry(Some(peer.clone())).or_default();
                 if is_connected {
-                    calls.at_client = record.local.clone().or_else(|| Some(peer.clone()));
+                    of_peer.at_client = record.local.clone().or_else(|| Some(peer.clone()));
                 }
-                calls.at_client.clone()
+                of_peer.at_client.clone()
             });
             // A call may be recorded before its connection, whose client is then unknown.
             let at_client = known.or_else(|| record.peer.clone().filter(|_| !is_call));

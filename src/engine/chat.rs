@@ -421,10 +421,10 @@ impl<'a> Chat<'a> {
         }
         let quiet = self.quiet().map(|quiet| self.news_from + quiet);
         let timeout = reply.timeout.map(|timeout| self.reply_from + timeout);
-        // A newline may be missing only if something was sent.
-        let is_true =
+        // A newline can only be missing where something was sent.
+        let may_hint =
             self.session.framing().marks_the_end() || self.session.owes_reply(Peer::Server);
-        let hint = (self.hints && is_true).then(|| self.news_from + NO_ANSWER);
+        let hint = (self.hints && may_hint).then(|| self.news_from + NO_ANSWER);
         quiet.into_iter().chain(timeout).chain(hint).min()
     }
 
@@ -600,7 +600,7 @@ impl<'a> Chat<'a> {
     }
 
     /// Closes our side of every connection at the end of the input, and shows what the peers still
-    /// send: a reply may consist of several messages. After a `bye` it is not shown. Returns `ending`; fails
+    /// send: a reply may consist of several messages. After a `bye` it is dropped. Returns `ending`; fails
     /// if a connection breaks whose peer may lack something.
     fn close(&mut self, ending: Ending) -> Result<Ending, Failure> {
         let mut lost = None;
@@ -642,8 +642,8 @@ impl<'a> Chat<'a> {
             }
             let is_over = limit.is_some_and(|limit| limit <= Instant::now());
             if is_over || self.peers.is_empty() {
-                // Of those whose end was not reported, as while nothing could be shown.
-                for peer in self.peers.lacking() {
+                // Those who are left were not told of, as nothing could be shown.
+                for peer in self.peers.lacking(true) {
                     self.lose(peer)?;
                 }
                 return lost.map_or(Ok(ending), Err);

@@ -173,7 +173,7 @@ struct Keys {
     outlet: Outlet,
     terminal: Arc<Terminal>,
     options: Options,
-    /// Those of the history.
+    /// The permissions of the history when the program started.
     permissions: Option<Permissions>,
 }
 

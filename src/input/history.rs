@@ -53,7 +53,8 @@ fn make(path: &Path) -> io::Result<()> {
 
 /// Writes the new messages to the file at `path`. Rustyline makes every file private that it
 /// writes; one that was there before, perhaps behind a symbolic link, keeps its permissions: those
-/// `before`. They must be older than this call, since another program may write to the file, too.
+/// `before`, when the program started. Just before this call, another program may write to the file, which
+/// has made it private.
 pub(super) fn append(
     rustyline: &mut Editor<impl Helper, DefaultHistory>,
     path: &Path,

@@ -26,7 +26,7 @@ pub(super) struct Conversation {
     odd: bool,
     /// Since when the peer may send something, in its turn.
     active: Instant,
-    /// Since when it may accept what was sent to it.
+    /// When it last accepted some of what was sent to it, or that began.
     taken: Instant,
     /// When the peer was found to have closed its side in our turn.
     pub(super) left: Option<Instant>,
@@ -208,9 +208,8 @@ impl Conversation {
                 return Progress::Pending;
             }
         }
-        if held {
-            // Fails if the connection is broken, which is known.
-            let _ = self.connection.read_ahead();
+        if held && let Err(error) = self.connection.read_ahead() {
+            self.fail(error, ends);
         }
         // Not yet taken for a message, which more might follow.
         self.is_held = held && self.connection.has_unread();
@@ -218,7 +217,7 @@ impl Conversation {
             return Progress::Pending;
         }
         if held && !self.connection.framing().marks_the_end() {
-            // Another has cut it.
+            // We have the turn since another has cut the message, and of that nothing is left.
             self.connection.end_message();
         }
         self.advance(ends)
@@ -259,7 +258,8 @@ impl Conversation {
         true
     }
 
-    /// Records that the peer takes what it is sent. With turns, it then has its own.
+    /// Records that the peer has accepted some of what it is sent, or that this begins. With turns, it has
+    /// its time from now on; so has one that has closed its side.
     pub(super) fn took(&mut self, ends: Ends) {
         self.left = None;
         self.taken = Instant::now();

@@ -421,7 +421,7 @@ pub fn in_own_group(command: &mut Command) -> &mut Command {
     command.process_group(0)
 }
 
-/// Kills the process group of `child`, which [`in_own_group`] has made.
+/// Kills `child`, and its process group, which [`in_own_group`] has made.
 pub fn kill_group(child: &mut Child) {
     // Fails if all of it has ended.
     let _ = kill_process_group(Pid::from_child(child), Signal::KILL);

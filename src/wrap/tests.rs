@@ -95,6 +95,8 @@ fn the_locales_of_east_asia() {
         ("ja_JP.UTF-8", true),
         ("zh", true),
         ("yue_HK", true),
+        ("zh-Hans_CN.UTF-8", true),
+        ("japanese.euc", true),
         ("de_CH.UTF-8", false),
         ("kok_IN", false),
         ("", false),

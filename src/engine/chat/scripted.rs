@@ -37,9 +37,9 @@ impl Chat<'_> {
         for (index, line) in lines.iter().enumerate() {
             let (text, last) = (line.as_bytes(), true);
             if self.peers.send(peer, text, last).is_none() {
-                // Why is told next.
                 self.engine.lost_words = true;
                 let unsent = lines[index..].join("\n");
+                // The peers tell why.
                 return self.engine.show(&Event::NotSent(&unsent));
             }
             self.engine.show(&Event::Sent { peer, text, last })?;
