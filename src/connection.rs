@@ -297,6 +297,12 @@ impl<S: Stream> Connection<S> {
         self.incoming = Incoming::Nothing;
     }
 
+    /// Discards what was read and not handed out.
+    pub fn discard(&mut self) {
+        self.start = self.end;
+        self.found = None;
+    }
+
     /// Advances to the next part that the peer sent. Waits only if the stream is blocking. Returns
     /// after a read that completes no part, so that other peers get their turn. Fails if the read
     /// fails.

@@ -195,6 +195,10 @@ impl Engine {
                 .write_aside(&self.waker)
                 .map_err(Failure::Output)?;
         }
+        if rules.reads_lines && !rules.duplex && !is_raw {
+            // A line more than is counted would be answered to another client.
+            self.report.end_lines_with_newlines();
+        }
         if let Some(prompt) = &self.prompt {
             prompt.roster().company = match (peers.listens(), self.columns) {
                 (false, _) => Company::Peer,

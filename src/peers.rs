@@ -230,9 +230,12 @@ impl Peers {
     pub fn accept(&mut self) -> Option<Arrival> {
         let taken = self.taken();
         let conversations = &self.conversations;
+        let dismissed = &self.dismissed;
         let from = |ip| {
-            let ips = conversations.values().map(Conversation::ip);
-            ips.filter(|other| *other == Some(ip)).count()
+            let there = conversations
+                .iter()
+                .filter(|(peer, found)| found.ip() == Some(ip) && !dismissed.contains(peer));
+            there.count()
         };
         let listener = self.listener.as_mut()?;
         let (stream, peer) = match listener.accept(taken, from)? {
@@ -387,17 +390,38 @@ impl Peers {
             return News::Nothing;
         };
         if self.dismissed.contains(&peer) {
-            self.see_off(peer);
+            // It has spoken, or left.
+            let step = self.look_at(peer, false, false, false);
+            if matches!(step, Some(Progress::Part | Progress::Closed)) {
+                self.remove(peer);
+            }
             return News::Nothing;
         }
+        let ours = is_ours(peer);
+        let gathers = is_one_of_many(peer) && !ours;
+        let Some(step) = self.look_at(peer, ours, is_full, gathers) else {
+            return News::Nothing;
+        };
+        self.heard |= step == Progress::Part;
         let Some(conversation) = self.conversations.get_mut(&peer) else {
             return News::Nothing;
         };
-        let ours = is_ours(peer);
+        let late = ours && !conversation.connection.framing().marks_the_end();
+        conversation.news(peer, step, late)
+    }
+
+    /// Sends and receives what is possible without waiting, and sets the timer of `peer`. `gathers` tells
+    /// whether a message that fits the buffer is handed out whole. Returns `None` if the peer is gone.
+    fn look_at(
+        &mut self,
+        peer: Peer,
+        ours: bool,
+        is_full: bool,
+        gathers: bool,
+    ) -> Option<Progress> {
+        let conversation = self.conversations.get_mut(&peer)?;
         let is_closing = conversation.is_closing;
-        conversation
-            .connection
-            .gather(is_one_of_many(peer) && !ours && !is_closing);
+        conversation.connection.gather(gathers && !is_closing);
         let step = conversation.step(ours, is_full, self.ends);
         if mem::take(&mut conversation.is_queued) {
             conversation.queue(peer, &mut self.queues);
@@ -409,9 +433,7 @@ impl Peers {
             }
             self.timers.extend(at.map(|at| (at, peer)));
         }
-        self.heard |= step == Progress::Part;
-        let late = ours && !conversation.connection.framing().marks_the_end();
-        conversation.news(peer, step, late)
+        Some(step)
     }
 
     /// Sends `text`, a part of a message, to `peer`, and ends the message if `last`. Returns
@@ -495,20 +517,6 @@ impl Peers {
         if let Some(conversation) = self.conversations.get_mut(&peer) {
             conversation.queue(peer, &mut self.queues);
             self.dismissed.push_back(peer);
-        }
-    }
-
-    /// Ends the conversation with `peer`, which was dismissed, if it has spoken or left.
-    fn see_off(&mut self, peer: Peer) {
-        let Some(conversation) = self.conversations.get_mut(&peer) else {
-            return;
-        };
-        conversation.connection.gather(false);
-        let step = conversation.step(false, false, self.ends);
-        if matches!(step, Progress::Part | Progress::Closed) {
-            self.remove(peer);
-        } else if mem::take(&mut conversation.is_queued) {
-            conversation.queue(peer, &mut self.queues);
         }
     }
 

@@ -132,6 +132,13 @@ impl Report {
         }
     }
 
+    /// Has nothing but a newline end a line for a program that reads stdout, from now on.
+    pub fn end_lines_with_newlines(&mut self) {
+        if let Stdout::Pipe(pipe) = &mut self.stdout {
+            pipe.end_lines_with_newlines();
+        }
+    }
+
     /// Waits until everything is written to a program. Fails if stdout cannot be written.
     pub fn finish(&mut self) -> io::Result<()> {
         match &mut self.stdout {
@@ -264,10 +271,12 @@ impl Report {
             }
             Event::Called(_) | Event::Stands(_) | Event::Hint(_) => self.notice(self.dim, event),
             Event::Welcome if !self.options.quiet => self.notice(self.dim, event),
-            // What is lost is told in any case, and what was asked for.
-            Event::NotSent(_) | Event::LinesNotSent(_) | Event::MayLack(_) | Event::Answer(_) => {
-                self.notice(Style::new(), event)
-            }
+            // What is lost or said twice is told in any case, and what was asked for.
+            Event::NotSent(_)
+            | Event::LinesNotSent(_)
+            | Event::MayLack(_)
+            | Event::SentAgain(_)
+            | Event::Answer(_) => self.notice(Style::new(), event),
             _ if self.options.quiet => self.end_row(),
             _ => self.notice(Style::new(), event),
         }

@@ -8,6 +8,7 @@ use rustyline::completion::Pair;
 use crate::command::{self, Company};
 use crate::endpoint::Address;
 use crate::event::Peer;
+use crate::sanitize::Untrusted;
 
 /// The maximum number of bytes of a name to keep: there may be many, and each of a megabyte.
 const MAX_NAME: usize = 256;
@@ -52,12 +53,11 @@ impl Roster {
     }
 
     /// Records that `peer` has spoken, and the name that it gives itself, if it does.
-    pub fn spoke(&mut self, peer: Peer, name: Option<&[u8]>) {
+    pub fn spoke(&mut self, peer: Peer, name: Option<Untrusted<'_>>) {
         if let Some(present) = self.present.get_mut(&peer) {
             present.spoke = Instant::now();
             if let Some(name) = name {
-                let name = &name[..name.len().min(MAX_NAME)];
-                present.name = Some(String::from_utf8_lossy(name).into_owned());
+                present.name = Some(name.beginning(MAX_NAME));
             }
         }
     }
@@ -86,12 +86,12 @@ mod tests {
         let mut roster = Roster::default();
         let peer = Peer::Numbered(1);
         roster.join(peer, Address::UNNAMED);
-        roster.spoke(peer, Some("\u{fc}".repeat(1_000_000).as_bytes()));
+        roster.spoke(peer, Some(Untrusted("\u{fc}".repeat(1_000_000).as_bytes())));
         roster.spoke(peer, None);
         let (_, present) = roster.present().next().unwrap();
         assert_eq!(present.name, Some("\u{fc}".repeat(MAX_NAME / 2)));
         roster.leave(peer);
-        roster.spoke(peer, Some(b"gone"));
+        roster.spoke(peer, Some(Untrusted(b"gone")));
         assert_eq!(roster.present().count(), 0);
     }
 }

@@ -22,6 +22,11 @@ impl<'a> Untrusted<'a> {
         self.0
     }
 
+    /// Returns the beginning of the text, of at most `limit` bytes before invalid UTF-8 is replaced by U+FFFD.
+    pub fn beginning(self, limit: usize) -> String {
+        String::from_utf8_lossy(&self.0[..self.0.len().min(limit)]).into_owned()
+    }
+
     /// Returns the text for a terminal. Borrows it if it needs no change.
     ///
     /// Invalid UTF-8 becomes U+FFFD, a tab four spaces, and CRLF a newline. Characters that a

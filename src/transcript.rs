@@ -19,6 +19,9 @@ use crate::sys;
 /// The maximum number of bytes of a message to write. The rest is only counted.
 const MAX_TEXT: usize = 64 * 1024;
 
+/// The maximum number of bytes of a name to write.
+const MAX_NAME: usize = 1024;
+
 /// A line of a transcript.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -298,8 +301,7 @@ impl Transcript {
         let message = &mut self.peers.entry(peer).or_default().received;
         message.late |= late;
         if part.first {
-            let name = part.name();
-            message.name = name.map(|name| String::from_utf8_lossy(name.bytes()).into_owned());
+            message.name = part.name().map(|name| name.beginning(MAX_NAME));
         }
         self.add_part(Kind::Received, peer, part.text().bytes(), part.last)
     }

@@ -90,6 +90,21 @@ fn so_many_come_from_a_host_and_the_next_when_one_has_left() {
 }
 
 #[test]
+fn one_that_was_sent_away_is_not_counted_among_those_of_its_host() {
+    let (server, port) = Terminal::serve(&["-f", "line", "-m", "9", "--per-host", "1"]);
+    let mut first = raw_client(port);
+    first.write_all(b"half").unwrap();
+    server.expect_text("(client #1)");
+    server.type_keys("/kick 1\r");
+    server.expect_text("The conversation with client #1 has ended.");
+    let mut second = raw_client(port);
+    second.write_all(b"hello\n").unwrap();
+    server.expect_text("Received from client #2: hello");
+    server.type_keys("\x04");
+    server.finish(0);
+}
+
+#[test]
 fn the_limits_are_told_truly() {
     let (terminal, _) = Terminal::serve(&["--host", "0.0.0.0", "--allow", "127.0.0.0/8"]);
     terminal.expect_words("Others who are allowed can connect, and nothing is encrypted.");

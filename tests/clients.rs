@@ -159,6 +159,34 @@ fn each_line_is_answered_to_its_client_also_where_a_message_is_cut() {
 }
 
 #[test]
+fn only_a_newline_ends_a_line_of_a_program() {
+    let (mut server, port) = Piped::serve(&["-m", "2", "-f", "nul"]);
+    let mut first = raw_client(port);
+    let message = "a\rb\u{2028}c\r\nd\0";
+    first.write_all(message.as_bytes()).unwrap();
+    server.expect("Received from client #1: a b   c\r\nd\n");
+    server.write("to a, b, c\nto d\n");
+    expect_bytes(&mut first, "to a, b, c\0to d\0");
+}
+
+/// What it has said before waits for answers of a program that gives none.
+#[test]
+fn one_that_is_gone_keeps_its_place_no_longer_than_it_may_be_idle() {
+    let args = ["-k", "-f", "line", "--idle-timeout", "1s", "-b", "9"];
+    let (mut server, port) = Piped::serve(&args);
+    let mut first = raw_client(port);
+    first.write_all(b"one\ntwo\nthree\n").unwrap();
+    server.expect("Received from connected client: one\n");
+    reset_when_dropped(&first);
+    drop(first);
+    let mut second = raw_client(port);
+    second.write_all(b"hi\n").unwrap();
+    server.expect("Received from connected client: one\nReceived from connected client: hi\n");
+    server.write("to one\nto hi\n");
+    expect_bytes(&mut second, "to hi\n");
+}
+
+#[test]
 fn each_line_of_a_message_is_answered() {
     let (mut server, port) = Piped::serve(&["-m", "2", "-f", "nul"]);
     let mut first = raw_client(port);

@@ -1087,3 +1087,23 @@ fn calls_are_explained_in_german() {
         "waits: the program stands in this call until a client connects\n",
     );
 }
+
+#[test]
+fn a_name_of_any_length_leaves_its_message_in_the_diagram() {
+    let folder = common::home();
+    let path = path_in(&folder, "talk.jsonl");
+    let (mut server, port) = Piped::serve(&["-f", "json", "--transcript", &path]);
+    let mut client = raw_client(port);
+    let name = "\u{7f}".repeat(200_000);
+    let message = format!("{{\"name\":\"{name}\",\"text\":\"hello\"}}\n");
+    client.write_all(message.as_bytes()).unwrap();
+    server.stdout.wait_for("the message", |bytes| {
+        bytes.ends_with(b": hello\n").then_some(())
+    });
+    server.close_stdin();
+    leave(client);
+    server.finish(0);
+    let (drawn, told) = diagram(&[&path]).finish(0);
+    assert!(drawn.contains("hello"), "{drawn}");
+    assert_eq!(told, "");
+}

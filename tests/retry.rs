@@ -166,6 +166,23 @@ fn a_message_without_a_reply_is_sent_again_from_a_pipe() {
 }
 
 #[test]
+fn what_is_sent_again_is_told_also_with_quiet() {
+    let (listener, port) = raw_server();
+    let mut client = Piped::connect(port, &["--retry", "--quiet", "-f", "line"]);
+    client.write("question\n");
+    let mut server = accept(&listener);
+    expect_bytes(&mut server, "question\n");
+    reset(server);
+    let mut server = accept(&listener);
+    expect_bytes(&mut server, "question\n");
+    server.write_all(b"answer\n").unwrap();
+    let (stdout, stderr) = client.finish(0);
+    assert_eq!(stdout, "answer\n");
+    let told = "This had no reply, and is sent again: question\n";
+    assert_eq!(stderr, told);
+}
+
+#[test]
 fn a_close_instead_of_a_reply_is_a_goodbye_and_what_is_left_is_told() {
     let told = "socketchat: no reply to 'one', 1 line not sent: the server left\n";
     let (listener, port) = raw_server();

@@ -245,6 +245,34 @@ fn what_comes_after_a_search_that_was_left_by_a_key_which_does_nothing_is_shown(
     terminal.finish(0);
 }
 
+/// Each byte of them is shown as six. They are half as long as the longest.
+#[test]
+#[cfg(target_os = "linux")]
+fn long_messages_at_a_terminal_take_no_more_memory_than_one() {
+    let (terminal, mut peer) = Terminal::connected(&["--duplex", "-f", "json"]);
+    let hidden = "\u{7f}".repeat(500_000);
+    for number in 1..=3 {
+        let message = format!("{{\"text\":\"{hidden} {number} of 3\"}}\n");
+        peer.write_all(message.as_bytes()).unwrap();
+        terminal.expect_text(&format!(" {number} of 3\n"));
+    }
+    let peak = common::peak_memory(terminal.child.id());
+    assert!(peak < 32 << 20, "{peak}");
+}
+
+#[test]
+fn a_lone_escape_holds_up_nothing() {
+    let (terminal, mut peer) = Terminal::connected(&["--duplex", "-f", "line"]);
+    terminal.type_keys("draft");
+    terminal.expect_text("-> draft");
+    terminal.type_keys("\x1b");
+    // The first may come before the key.
+    for news in 1..=20 {
+        peer.write_all(format!("news {news}\n").as_bytes()).unwrap();
+        terminal.expect_text(&format!("Received from server: news {news}\n"));
+    }
+}
+
 #[test]
 fn history_is_shared_private_and_searched() {
     let home = home();

@@ -54,7 +54,7 @@ impl Diagram {
             if step.sort == Sort::Note {
                 canvas.draw_note(step.from, &text);
             } else {
-                canvas.draw_arrow(step.from, step.to, &text, step.detail);
+                canvas.draw_arrow(step.from, step.to, &text, &step.detail);
             }
         }
         canvas.add_row(0, "");
@@ -97,23 +97,31 @@ impl Canvas {
         self.text += &row(left.chain([(column, text)]).chain(right));
     }
 
-    /// Draws an arrow with `text` and `detail` on it, or with the text above it if it is too long.
-    fn draw_arrow(&mut self, from: usize, to: usize, text: &str, detail: String) {
+    /// Draws an arrow with `text` and `detail` on it, or with one or both above it if they are too long.
+    fn draw_arrow(&mut self, from: usize, to: usize, text: &str, detail: &str) {
         let left = self.lifelines[from.min(to)];
         let room = self.lifelines[from.max(to)] - left - 1;
-        let mut caption = caption(text, &detail);
-        if max_width(&caption) + 8 > room {
+        let caption = caption(text, detail);
+        let (above, caption) = if max_width(&caption) + 8 <= room {
+            (["", ""], &*caption)
+        } else if max_width(detail) + 6 <= room {
+            ([text, ""], detail)
+        } else {
+            ([text, detail], "")
+        };
+        for text in above {
             for line in wrap_to_max_rows(text, room.saturating_sub(2)) {
                 self.add_row(left + 2, &line);
             }
-            caption = detail;
         }
-        let shaft = "-".repeat(room.saturating_sub(max_width(&caption) + 6));
-        let arrow = if from < to {
-            format!("--- {caption} {shaft}>")
+        let gap = if caption.is_empty() { "-" } else { " " };
+        let shaft = "-".repeat(room.saturating_sub(max_width(caption) + 6));
+        let (start, end) = if from < to {
+            ("---", ">")
         } else {
-            format!("<-- {caption} {shaft}-")
+            ("<--", "-")
         };
+        let arrow = [start, gap, caption, gap, &shaft, end].concat();
         self.add_row(left + 1, &arrow);
     }
 

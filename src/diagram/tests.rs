@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
 use super::*;
+use crate::wrap::max_width;
 
 /// A line of a transcript, `ms` milliseconds after ten o'clock, with more fields.
 fn line(ms: u32, event: &str, more: &str) -> String {
@@ -498,4 +499,34 @@ fn what_a_message_leaves_in_the_buffer_is_red() {
             ]
         );
     }
+}
+
+#[test]
+fn no_arrow_is_wider_than_its_place() {
+    let of_clients = (1..=9).map(|client| {
+        let about = format!("\"client\":{client}000,\"peer\":\"127.0.0.1:400{client}\"");
+        let text = "1234567 ".repeat(9);
+        line(client, "connected", &about)
+            + &line(
+                10,
+                "received",
+                &format!("\"text\":\"{text}\",\"bytes\":123456789,{about}"),
+            )
+            + &line(11, "sent", &format!("\"text\":\"ok\",\"bytes\":2,{about}"))
+            + &line(12, "left", &about)
+    });
+    let of_server: String = of_clients.collect();
+    let (diagram, bad) = parse_texts(&[&of_server]);
+    assert_eq!(bad, [""; 0]);
+    for columns in 20..=100 {
+        let drawn = diagram.chars(columns);
+        for row in drawn.lines() {
+            assert!(max_width(row) <= columns, "{columns}: {row}");
+        }
+    }
+    assert!(
+        diagram.chars(20).contains("| 123456789  |"),
+        "{}",
+        diagram.chars(20)
+    );
 }

@@ -21,7 +21,6 @@ use crate::framing::{LINGER, Oddity};
 use crate::input::{Input, Kind, Typed};
 use crate::peers::{Arrival, News, Peers};
 use crate::report::Report;
-use crate::sanitize::Untrusted;
 use crate::session::{AtEnd, Ending, Entered, Gone, Rules, Session};
 
 /// The maximum number of clients to accept before others get their turn.
@@ -373,8 +372,7 @@ impl<'a> Chat<'a> {
                     }
                     let ends = part.last && (ends || self.session.answers_blindly(peer));
                     if let Some(prompt) = &self.engine.prompt {
-                        let name = part.name().map(Untrusted::bytes);
-                        prompt.roster().spoke(peer, name);
+                        prompt.roster().spoke(peer, part.name());
                     }
                     if !late && self.session.heard(peer, text.bytes(), part.first, ends) {
                         return self.close(Ending::EndOfInput).map(Some);

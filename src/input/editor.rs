@@ -229,12 +229,13 @@ impl Keys {
             .completion_type(CompletionType::List)
             .completion_show_all_if_ambiguous(true)
             .completion_prompt_limit(usize::MAX)
-            .keyseq_timeout(Some(KEY))
             .edit_mode(if self.options.vi || inputrc::says_vi() {
                 EditMode::Vi
             } else {
                 EditMode::Emacs
             })
+            // The mode has set another.
+            .keyseq_timeout(Some(KEY))
             // The helper must be called for each redraw. It omits colour itself.
             .color_mode(ColorMode::Forced)
             .behavior(sys::BEHAVIOR)

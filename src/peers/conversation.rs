@@ -28,7 +28,7 @@ pub(super) struct Conversation {
     active: Instant,
     /// When it last accepted some of what was sent to it, or that began.
     taken: Instant,
-    /// When the peer was found to have closed its side in our turn.
+    /// When the peer was found to have closed its side in our turn, or the connection to be broken.
     pub(super) left: Option<Instant>,
     pub(super) is_registered: bool,
     pub(super) is_queued: bool,
@@ -214,7 +214,13 @@ impl Conversation {
         // Not yet taken for a message, which more might follow.
         self.is_held = held && self.connection.has_unread();
         if self.is_held {
-            return Progress::Pending;
+            return match self.kept_until(ends) {
+                Some((until, timeout)) if until <= Instant::now() => {
+                    self.connection.discard();
+                    self.drop_peer(Parting::Idle(timeout), ends)
+                }
+                _ => Progress::Pending,
+            };
         }
         if held && !self.connection.framing().marks_the_end() {
             // We have the turn since another has cut the message, and of that nothing is left.
@@ -273,9 +279,13 @@ impl Conversation {
         if self.connection.has_unsent() && self.fault.is_none() {
             return Some(self.taken + ends.stuck_timeout?);
         }
-        if self.is_held || is_full {
-            // Our answer is waited for, or room for news.
+        if is_full {
+            // Room for news is waited for.
             return None;
+        }
+        if self.is_held {
+            // Our answer is.
+            return self.kept_until(ends).map(|(until, _)| until);
         }
         if ours {
             let left = self.left.map(|since| since + ends.grace);
@@ -320,6 +330,7 @@ impl Conversation {
 
     /// Records that the connection is broken. What was received before is still handed out.
     pub(super) fn fail(&mut self, error: io::Error, ends: Ends) {
+        self.left.get_or_insert_with(Instant::now);
         let told = !ends.duplex && !self.connection.has_unsent();
         self.fault.get_or_insert(match error.kind() {
             // The user is told that the line was not sent.
@@ -328,6 +339,13 @@ impl Conversation {
         });
         // Fails only if the connection is closed already.
         let _ = self.connection.close();
+    }
+
+    /// Returns until when a peer that is gone keeps its place if what it has sent waits for answers, and for
+    /// how long that is; `None` for as long as they take.
+    fn kept_until(&self, ends: Ends) -> Option<(Instant, Duration)> {
+        let timeout = ends.idle_timeout.filter(|_| self.fault.is_some())?;
+        Some((self.left? + timeout, timeout))
     }
 
     /// Returns how long the peer may send nothing: longer within a message.

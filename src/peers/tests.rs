@@ -237,3 +237,28 @@ fn the_rest_of_an_answer_that_a_reset_has_cut_is_not_taken() {
     }
     assert_eq!(server.peers.send(peer, &part, false), None);
 }
+
+#[test]
+fn one_that_was_dismissed_within_a_message_is_let_go_when_it_has_been_silent_for_long() {
+    let (mut server, mut clients) = Server::of_two(Ends {
+        idle_timeout: Some(Duration::from_millis(50)),
+        ..Ends::default()
+    });
+    let rude = Peer::Numbered(1);
+    clients[0].write_all(b"no end").unwrap();
+    let start = Instant::now();
+    while !server.peers.has_unended(rude) {
+        assert!(start.elapsed() < DEADLINE);
+        server.wait();
+        server.peers.next(false, &|_| false);
+    }
+    server.peers.dismiss(rude);
+    while server.peers.is_there(rude) {
+        assert!(start.elapsed() < DEADLINE);
+        server.wait();
+        for _ in 0..server.peers.begin_round() {
+            server.peers.next(false, &|_| false);
+        }
+    }
+    assert_eq!(clients[0].read(&mut [0]).unwrap(), 0);
+}

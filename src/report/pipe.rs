@@ -17,6 +17,8 @@ pub(super) struct Pipe {
     stdout: Outlet,
     /// Whether no newline is added.
     exact: bool,
+    /// Whether nothing but a newline ends a line.
+    by_newlines: bool,
     /// Whether the last line is incomplete.
     within: bool,
     /// The bytes to write. Kept to reuse the memory.
@@ -50,10 +52,16 @@ impl Pipe {
         Self {
             stdout: Outlet::Direct(stdout),
             exact,
+            by_newlines: false,
             within: false,
             bytes: Vec::new(),
             label: None,
         }
+    }
+
+    /// Replaces by spaces what ends a line of some programs, beside newlines, from now on.
+    pub(super) fn end_lines_with_newlines(&mut self) {
+        self.by_newlines = true;
     }
 
     /// Leaves it to a thread to wait for a reader who is slow. Calls `waker` when [`Pipe::is_full`]
@@ -103,12 +111,16 @@ impl Pipe {
         } else {
             b""
         };
-        if self.bytes.is_empty() && ending.is_empty() {
+        if self.bytes.is_empty() && ending.is_empty() && !self.by_newlines {
             // The middle of a long message is written from its own buffer.
             return self.stdout.write_all(text);
         }
+        let start = self.bytes.len();
         self.bytes.extend_from_slice(text);
         self.bytes.extend_from_slice(ending);
+        if self.by_newlines {
+            blank_line_ends(&mut self.bytes[start..]);
+        }
         self.stdout.write_all(&self.bytes)
     }
 
@@ -148,5 +160,41 @@ impl Pipe {
             self.bytes.extend_from_slice(text.as_bytes());
         }
         self.label = peer.map(|peer| (peer, self.bytes.len()));
+    }
+}
+
+/// Replaces by spaces all that ends a line for the readers of Java, .NET, Node or Python on Windows, but a
+/// newline, alone or behind a carriage return.
+fn blank_line_ends(bytes: &mut [u8]) {
+    for at in 0..bytes.len() {
+        let length = match &bytes[at..] {
+            [b'\r', rest @ ..] if rest.first() != Some(&b'\n') => 1,
+            [0xc2, 0x85, ..] => "\u{85}".len(),
+            [0xe2, 0x80, 0xa8 | 0xa9, ..] => "\u{2028}".len(),
+            _ => continue,
+        };
+        bytes[at..at + length].fill(b' ');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_newlines_end_lines() {
+        for (bytes, expected) in [
+            ("a\rb\r\nc\n\r", "a b\r\nc\n "),
+            ("\r\r\n\r\r", " \r\n  "),
+            ("\u{85}x\u{2028}\u{2029}", "  x      "),
+            (
+                "\u{c5}\u{2027}\u{202a}\u{84}",
+                "\u{c5}\u{2027}\u{202a}\u{84}",
+            ),
+        ] {
+            let mut bytes = bytes.as_bytes().to_vec();
+            blank_line_ends(&mut bytes);
+            assert_eq!(String::from_utf8(bytes).unwrap(), expected);
+        }
     }
 }

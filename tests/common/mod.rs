@@ -302,13 +302,13 @@ impl Piped {
     /// The most memory that the process has had so far, in bytes (proc(5), `VmHWM`).
     #[cfg(target_os = "linux")]
     pub fn peak_memory(&self) -> u64 {
-        self.status("VmHWM:") * 1024
+        peak_memory(self.id())
     }
 
     /// How many threads the process has (proc(5), `Threads`).
     #[cfg(target_os = "linux")]
     pub fn threads(&self) -> u64 {
-        self.status("Threads:")
+        status(self.id(), "Threads:")
     }
 
     /// What the processor has spent on the process (proc(5), `stat`), to a hundredth of a second.
@@ -321,13 +321,6 @@ impl Piped {
         let ticks: u64 = times.map(|ticks| ticks.parse::<u64>().unwrap()).sum();
         Duration::from_millis(10 * ticks)
     }
-
-    #[cfg(target_os = "linux")]
-    fn status(&self, name: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
 }
 
 impl Drop for Piped {
@@ -336,6 +329,19 @@ impl Drop for Piped {
         let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
         let _ = self.child.wait();
     }
+}
+
+/// The most memory that the process with this id has had so far, in bytes (proc(5), `VmHWM`).
+#[cfg(target_os = "linux")]
+pub fn peak_memory(id: u32) -> u64 {
+    status(id, "VmHWM:") * 1024
+}
+
+#[cfg(target_os = "linux")]
+fn status(id: u32, name: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 /// Waits for the exit of `child`.
