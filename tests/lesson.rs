@@ -1089,7 +1089,7 @@ fn calls_are_explained_in_german() {
 }
 
 #[test]
-fn a_name_of_any_length_leaves_its_message_in_the_diagram() {
+fn a_very_long_name_leaves_its_message_in_the_diagram() {
     let folder = common::home();
     let path = path_in(&folder, "talk.jsonl");
     let (mut server, port) = Piped::serve(&["-f", "json", "--transcript", &path]);
