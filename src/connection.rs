@@ -297,10 +297,13 @@ impl<S: Stream> Connection<S> {
         self.incoming = Incoming::Nothing;
     }
 
-    /// Discards what was read and not handed out.
+    /// Stops reading, and discards what was read before and not handed out.
     pub fn discard(&mut self) {
+        self.abandon();
         self.start = self.end;
         self.found = None;
+        self.unended = None;
+        self.decoder = Decoder::new(self.framing());
     }
 
     /// Advances to the next part that the peer sent. Waits only if the stream is blocking. Returns

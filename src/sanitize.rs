@@ -152,7 +152,8 @@ fn is_zero_width(c: char) -> bool {
 /// These are the control characters except the newline; Unicode's default-ignorable code
 /// points (`DerivedCoreProperties.txt`), which include the bidi controls and the zero-width
 /// characters; the line and paragraph separators; those of its format characters (`Cf`) that show
-/// nothing themselves; and two marks that only join or fill.
+/// nothing themselves; two marks that only join or fill; and the noncharacters, and all of the planes that
+/// have no character, which some terminals leave out.
 ///
 /// The zero-width joiner and the emoji variation selectors (U+FE0E, U+FE0F) are not included,
 /// as emoji contain them. [`push_grapheme`] decides by their position.
@@ -163,8 +164,11 @@ pub(crate) fn is_unsafe(c: char) -> bool {
             | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
             | '\u{200b}' | '\u{200c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0d}'
-            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{fdd0}'..='\u{fdef}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}'
             | '\u{1107f}' | '\u{13430}'..='\u{1343f}' | '\u{16fe4}'
             | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0000}'..='\u{e0fff}')
+            | '\u{1fffe}' | '\u{1ffff}' | '\u{2fffe}' | '\u{2ffff}'
+            | '\u{34000}'..='\u{effff}'
+            | '\u{ffffe}' | '\u{fffff}' | '\u{10fffe}' | '\u{10ffff}')
 }

@@ -173,17 +173,55 @@ fn only_a_newline_ends_a_line_of_a_program() {
 #[test]
 fn one_that_is_gone_keeps_its_place_no_longer_than_it_may_be_idle() {
     let args = ["-k", "-f", "line", "--idle-timeout", "1s", "-b", "9"];
-    let (mut server, port) = Piped::serve(&args);
-    let mut first = raw_client(port);
-    first.write_all(b"one\ntwo\nthree\n").unwrap();
-    server.expect("Received from connected client: one\n");
-    reset_when_dropped(&first);
-    drop(first);
-    let mut second = raw_client(port);
-    second.write_all(b"hi\n").unwrap();
-    server.expect("Received from connected client: one\nReceived from connected client: hi\n");
-    server.write("to one\nto hi\n");
-    expect_bytes(&mut second, "to hi\n");
+    // The second is more than is read before it is answered, so that no read tells of the reset.
+    for count in [2, 25_000] {
+        let (mut server, port) = Piped::serve(&args);
+        let mut first = raw_client(port);
+        first.write_all(&b"one\n".repeat(count)).unwrap();
+        server.expect("Received from connected client: one\n");
+        reset_when_dropped(&first);
+        drop(first);
+        let mut second = raw_client(port);
+        second.write_all(b"hi\n").unwrap();
+        server.expect("Received from connected client: one\nReceived from connected client: hi\n");
+        server.write("to one\nto hi\n");
+        expect_bytes(&mut second, "to hi\n");
+    }
+}
+
+/// What is left of the message waits for an answer to its beginning.
+#[test]
+fn one_that_is_gone_within_a_message_that_was_cut_leaves_the_others_their_answers() {
+    for (framing, end) in [("line", "\n"), ("nul", "\0")] {
+        let args = ["-m", "3", "-f", framing, "--idle-timeout", "1s"];
+        let (mut server, port) = Piped::serve(&args);
+        let mut clients = [raw_client(port), raw_client(port)];
+        let [first, second] = &mut clients;
+        let beginning = "a".repeat(65_536);
+        first
+            .write_all((beginning.clone() + "rest").as_bytes())
+            .unwrap();
+        let mut shown = format!("Received from client #1: {beginning}");
+        server.expect(&shown);
+        second.write_all(format!("one{end}").as_bytes()).unwrap();
+        shown += "\nReceived from client #2: one\n";
+        server.expect(&shown);
+        let [first, mut second] = clients;
+        reset_when_dropped(&first);
+        drop(first);
+        // The last one has its place when it has lost it.
+        let mut others = [raw_client(port), raw_client(port)];
+        for (client, number) in others.iter_mut().zip(3..) {
+            client.write_all(format!("two{end}").as_bytes()).unwrap();
+            shown += &format!("Received from client #{number}: two\n");
+            server.expect(&shown);
+        }
+        server.write("to the beginning\nto one\nto two\nto two\n");
+        expect_bytes(&mut second, format!("to one{end}"));
+        for client in &mut others {
+            expect_bytes(client, format!("to two{end}"));
+        }
+    }
 }
 
 #[test]
@@ -815,7 +853,8 @@ fn a_client_that_does_not_read_is_let_go_for_the_next() {
     let mut deaf = raw_client(port);
     deaf.write_all(b"hi\n").unwrap();
     expect_bytes(&mut deaf, "first\n");
-    deaf.write_all(b"hi\n").unwrap();
+    // What it has said beside would be answered with what is for others.
+    deaf.write_all(b"hi\nhi\nhi\n").unwrap();
     let mut other = raw_client(port);
     other.write_all(b"hi\n").unwrap();
     expect_bytes(&mut other, "hello\n");

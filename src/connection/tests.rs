@@ -678,6 +678,21 @@ fn nothing_is_read_after_it_is_abandoned() {
 }
 
 #[test]
+fn nothing_is_left_of_a_message_that_is_discarded() {
+    for framing in [Framing::Raw, Framing::Line, Framing::Nul, Framing::Json] {
+        let long = "x".repeat(framing.limit());
+        let mut connection = polled(framing, [bytes(&long), bytes("rest"), Step::Wait]);
+        while connection.advance().unwrap() == Progress::Pending {}
+        assert!(!connection.part(false).unwrap().last);
+        // The rest is looked at.
+        connection.advance().unwrap();
+        connection.discard();
+        assert_eq!(connection.advance().unwrap(), Progress::Closed);
+        assert!(!connection.has_unread() && connection.unended().is_none());
+    }
+}
+
+#[test]
 fn a_name_comes_with_its_message() {
     let json = "{\"name\":\"anna\",\"text\":\"hi\"}\n{\"text\":\"ho\"}\nodd\n";
     let mut connection = polled(Framing::Json, [bytes(json), Step::End]);

@@ -28,8 +28,10 @@ pub(super) struct Conversation {
     active: Instant,
     /// When it last accepted some of what was sent to it, or that began.
     taken: Instant,
-    /// When the peer was found to have closed its side in our turn, or the connection to be broken.
+    /// When the peer was found to have closed its side in our turn.
     pub(super) left: Option<Instant>,
+    /// When the connection was found to be broken.
+    broken: Option<Instant>,
     pub(super) is_registered: bool,
     pub(super) is_queued: bool,
     /// Whether the peer has left, and its next message waits for our answer to the one before.
@@ -87,6 +89,7 @@ impl Conversation {
             active: Instant::now(),
             taken: Instant::now(),
             left: None,
+            broken: None,
             is_registered: false,
             is_queued: false,
             is_held: false,
@@ -214,13 +217,15 @@ impl Conversation {
         // Not yet taken for a message, which more might follow.
         self.is_held = held && self.connection.has_unread();
         if self.is_held {
-            return match self.kept_until(ends) {
-                Some((until, timeout)) if until <= Instant::now() => {
-                    self.connection.discard();
-                    self.drop_peer(Parting::Idle(timeout), ends)
-                }
-                _ => Progress::Pending,
-            };
+            // A full buffer is not read, which would tell.
+            if self.fault.is_none() && self.connection.stream().is_gone() {
+                self.fail(io::ErrorKind::ConnectionReset.into(), ends);
+            }
+            if self.kept_until(ends).is_none_or(|at| at > Instant::now()) {
+                return Progress::Pending;
+            }
+            self.connection.discard();
+            return Progress::Closed;
         }
         if held && !self.connection.framing().marks_the_end() {
             // We have the turn since another has cut the message, and of that nothing is left.
@@ -258,6 +263,10 @@ impl Conversation {
         if let Some(timeout) = ends.stuck_timeout
             && self.taken + timeout <= Instant::now()
         {
+            if self.is_held_to_turns(ends) {
+                // What would be answered one by one.
+                self.connection.discard();
+            }
             self.drop_peer(Parting::Stuck(timeout), ends);
             return false;
         }
@@ -285,7 +294,7 @@ impl Conversation {
         }
         if self.is_held {
             // Our answer is.
-            return self.kept_until(ends).map(|(until, _)| until);
+            return self.kept_until(ends);
         }
         if ours {
             let left = self.left.map(|since| since + ends.grace);
@@ -330,7 +339,7 @@ impl Conversation {
 
     /// Records that the connection is broken. What was received before is still handed out.
     pub(super) fn fail(&mut self, error: io::Error, ends: Ends) {
-        self.left.get_or_insert_with(Instant::now);
+        self.broken.get_or_insert_with(Instant::now);
         let told = !ends.duplex && !self.connection.has_unsent();
         self.fault.get_or_insert(match error.kind() {
             // The user is told that the line was not sent.
@@ -341,11 +350,10 @@ impl Conversation {
         let _ = self.connection.close();
     }
 
-    /// Returns until when a peer that is gone keeps its place if what it has sent waits for answers, and for
-    /// how long that is; `None` for as long as they take.
-    fn kept_until(&self, ends: Ends) -> Option<(Instant, Duration)> {
-        let timeout = ends.idle_timeout.filter(|_| self.fault.is_some())?;
-        Some((self.left? + timeout, timeout))
+    /// Returns until when a peer that is gone keeps its place if what it has sent waits for answers; `None`
+    /// for as long as they take.
+    fn kept_until(&self, ends: Ends) -> Option<Instant> {
+        Some(self.broken? + ends.idle_timeout?)
     }
 
     /// Returns how long the peer may send nothing: longer within a message.

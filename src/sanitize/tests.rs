@@ -190,7 +190,12 @@ fn what_is_unsafe_is_what_unicode_says() {
     let others = r"\p{Control}--[\n\u{200d}\u{fe0e}\u{fe0f}]";
     // BRAHMI NUMBER JOINER and KHITAN SMALL SCRIPT FILLER.
     let joining = r"\u{1107f}\u{16fe4}";
-    let wanted = class(&format!("[{ignorable}{lines}{format}{joining}{others}]"));
+    let none = r"\p{Noncharacter_Code_Point}\u{34000}-\u{effff}";
+    let assigned = class(r"[\p{Assigned}--\p{Default_Ignorable_Code_Point}]");
+    assert_eq!(assigned.range('\u{34000}'..='\u{effff}').next(), None);
+    let wanted = class(&format!(
+        "[{ignorable}{lines}{format}{joining}{none}{others}]"
+    ));
     let unsafe_ones: BTreeSet<_> = ('\0'..=char::MAX).filter(|c| is_unsafe(*c)).collect();
     assert_eq!(unsafe_ones, wanted);
 }
