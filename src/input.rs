@@ -57,6 +57,16 @@ pub enum Typed<'a> {
     Failed(io::Error),
 }
 
+impl Typed<'_> {
+    /// Returns the text of a message, or `None` if it is something else.
+    pub fn into_text(self) -> Option<String> {
+        match self {
+            Self::Line { text, .. } => Some(String::from_utf8_lossy(&text).into_owned()),
+            _ => None,
+        }
+    }
+}
+
 /// The source of the user's input.
 pub enum Input {
     /// A pipe, a file, or a terminal on which rustyline cannot draw.

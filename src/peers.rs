@@ -71,6 +71,8 @@ pub enum Arrival {
     /// A client from this address, which was refused for this reason; `None` if the user was told
     /// recently.
     Refused(IpAddr, Option<Refusal>),
+    /// A client that is gone already.
+    Gone,
     /// No further client can be accepted for now, for this reason.
     Crowded(io::Error),
 }

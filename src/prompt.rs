@@ -289,7 +289,10 @@ impl SharedPrompt {
     /// rustyline will return the line that it has. Otherwise fails with what the user waits for.
     pub fn accept(&self, is_command: bool) -> Result<(), Awaited> {
         let mut state = self.lock();
-        let is_asked = state.shown.peer.is_some() && state.shown.peer == state.turn().peer;
+        let is_asked = state.shown.peer.is_some()
+            && state.shown.peer == state.turn().peer
+            // Then the text is told as not sent.
+            && !state.closed;
         if !is_asked && !is_command {
             return Err(state.awaited);
         }
@@ -394,4 +397,28 @@ impl State {
 pub fn is_dumb() -> bool {
     let dumb = ["dumb", "cons25", "emacs"];
     env::var("TERM").is_ok_and(|term| dumb.iter().any(|name| name.eq_ignore_ascii_case(&term)))
+}
+
+#[cfg(test)]
+mod tests {
+    use mio::{Poll, Token};
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_entered_when_the_program_ends() {
+        let poll = Poll::new().unwrap();
+        let waker = Arc::new(Waker::new(poll.registry(), Token(0)).unwrap());
+        let prompt = SharedPrompt::new(waker, 0, Style::new());
+        prompt.set_duplex(true);
+        let turn = Prompt {
+            peer: Some(Peer::Server),
+            waiting: 0,
+        };
+        prompt.set_turn(turn, Awaited::AServer);
+        prompt.start().unwrap();
+        assert_eq!(prompt.accept(false), Ok(()));
+        prompt.close();
+        assert_eq!(prompt.accept(false), Err(Awaited::AServer));
+    }
 }

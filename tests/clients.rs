@@ -172,13 +172,17 @@ fn only_a_newline_ends_a_line_of_a_program() {
 /// What it has said before waits for answers of a program that gives none.
 #[test]
 fn one_that_is_gone_keeps_its_place_no_longer_than_it_may_be_idle() {
-    let args = ["-k", "-f", "line", "--idle-timeout", "1s", "-b", "9"];
-    // The second is more than is read before it is answered, so that no read tells of the reset.
-    for count in [2, 25_000] {
+    let args = "-k -f line --idle-timeout 1s --linger 60s -b 9";
+    let args: Vec<_> = args.split(' ').collect();
+    // No read tells of the reset behind an end, or more than is read before it is answered.
+    for (count, closes) in [(2, false), (2, true), (25_000, false)] {
         let (mut server, port) = Piped::serve(&args);
         let mut first = raw_client(port);
         first.write_all(&b"one\n".repeat(count)).unwrap();
         server.expect("Received from connected client: one\n");
+        if closes {
+            first.shutdown(Shutdown::Write).unwrap();
+        }
         reset_when_dropped(&first);
         drop(first);
         let mut second = raw_client(port);

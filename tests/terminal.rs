@@ -245,6 +245,21 @@ fn what_comes_after_a_search_that_was_left_by_a_key_which_does_nothing_is_shown(
     terminal.finish(0);
 }
 
+#[test]
+fn what_is_typed_after_the_end_of_the_input_is_not_taken_and_told() {
+    for args in [&["-f", "line"][..], &["-f", "line", "--duplex"]] {
+        let (terminal, mut peer) = Terminal::connected(args);
+        terminal.type_keys("\x04");
+        terminal.expect_text("\n <-");
+        terminal.type_keys("late\r");
+        terminal.expect_text(" <- late");
+        expect_end(&mut peer);
+        drop(peer);
+        terminal.expect_text("Not sent: late");
+        terminal.finish(0);
+    }
+}
+
 /// Each byte of them is shown as six. They are half as long as the longest.
 #[test]
 #[cfg(target_os = "linux")]

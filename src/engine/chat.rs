@@ -15,7 +15,7 @@ use self::waits::not_utf8;
 use super::{Engine, Unanswered, next, show, tell_not_sent};
 use crate::connection::Part;
 use crate::endpoint::Address;
-use crate::event::{Awaited, Event, Failure, Hint, Parting, Peer};
+use crate::event::{Awaited, Event, Failure, Hint, Parting, Peer, Prompt};
 use crate::explain::Standing;
 use crate::framing::{LINGER, Oddity};
 use crate::input::{Input, Kind, Typed};
@@ -256,7 +256,16 @@ impl<'a> Chat<'a> {
             self.engine.show(&Event::LastAnswer)?;
         }
         match at_end {
-            AtEnd::Close => self.close(Ending::EndOfInput).map(Some),
+            AtEnd::Close => {
+                if let Some(prompt) = &self.engine.prompt {
+                    prompt.set_turn(Prompt::default(), self.session.awaited());
+                }
+                let ended = self.close(Ending::EndOfInput);
+                if self.engine.prompt.is_some() {
+                    self.engine.tell_unsent()?;
+                }
+                ended.map(Some)
+            }
             AtEnd::Wait => Ok(None),
             AtEnd::End => Ok(Some(Ending::EndOfInput)),
         }
@@ -508,7 +517,7 @@ impl<'a> Chat<'a> {
                     self.join(peer, &address)?;
                 }
                 Arrival::Refused(ip, Some(why)) => self.engine.show(&Event::Refused(ip, why))?,
-                Arrival::Refused(_, None) => {}
+                Arrival::Refused(_, None) | Arrival::Gone => {}
                 Arrival::Crowded(error) => self.engine.show(&Event::Crowded(&error))?,
             }
         }
@@ -649,6 +658,9 @@ impl<'a> Chat<'a> {
             self.wait(limit)?;
             while let Some(typed) = next(&mut self.engine.input, false) {
                 self.engine.stopped |= matches!(typed, Typed::Interrupt);
+                if let Some(text) = typed.into_text() {
+                    self.engine.show(&Event::NotSent(&text))?;
+                }
             }
             if self.engine.stopped {
                 return Ok(Ending::Interrupted);

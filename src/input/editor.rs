@@ -134,17 +134,19 @@ impl Editor {
     }
 
     /// Erases the prompt, and restores the terminal, but for the echo of keys. Returns the rows that were
-    /// still to be shown above the prompt, and the text on it. Call [`Editor::restore`] when the rows are
+    /// still to be shown above the prompt, and the text that was entered and not taken, or is on it. Call [`Editor::restore`] when the rows are
     /// shown: a key would be echoed into them.
     pub fn close(&mut self) -> (String, String) {
         self.prompt.close();
         let ended = self.ended.recv_timeout(WIPED);
         self.terminal.silence();
-        let (mut rows, line) = self.prompt.take_rest();
+        let (mut rows, draft) = self.prompt.take_rest();
+        let mut lines: Vec<_> = self.typed.try_iter().filter_map(Typed::into_text).collect();
+        lines.push(draft);
         if ended == Err(RecvTimeoutError::Timeout) {
             rows.insert_str(0, "\r\x1b[J");
         }
-        (rows, line)
+        (rows, lines.join("\n"))
     }
 
     /// Restores the terminal.
@@ -190,12 +192,12 @@ impl Keys {
             match read {
                 Ok(Ok(line)) => {
                     let to = self.outlet.prompt.peer();
-                    self.outlet.prompt.set_draft("", 0);
                     // Before the line is sent, so that the history has it even if sending fails.
                     let before = self.permissions.clone();
                     self.with_history("write", |path| {
                         history::append(&mut rustyline, path, before)
                     });
+                    self.outlet.prompt.set_draft("", 0);
                     self.outlet.send(match command::parse(&line) {
                         Some(given) => Typed::Command(given),
                         None => Typed::Line {

@@ -192,6 +192,11 @@ impl Conversation {
     /// arrives is kept for the peer's turn; otherwise, it can only be the rest of the peer's last
     /// message. Once a peer has left that is not `held`, everything is handed out.
     fn look_ahead(&mut self, held: bool, ends: Ends) -> Progress {
+        let may_be_gone = held && self.fault.is_none() && self.connection.has_left();
+        if may_be_gone && self.connection.stream().is_gone() {
+            // No read tells that, behind an end or a full buffer.
+            self.fail(io::ErrorKind::ConnectionReset.into(), ends);
+        }
         if self.fault.is_none() && !self.has_left(ends) {
             if held || self.connection.framing().marks_the_end() {
                 if let Err(error) = self.connection.read_ahead() {
@@ -217,10 +222,6 @@ impl Conversation {
         // Not yet taken for a message, which more might follow.
         self.is_held = held && self.connection.has_unread();
         if self.is_held {
-            // A full buffer is not read, which would tell.
-            if self.fault.is_none() && self.connection.stream().is_gone() {
-                self.fail(io::ErrorKind::ConnectionReset.into(), ends);
-            }
             if self.kept_until(ends).is_none_or(|at| at > Instant::now()) {
                 return Progress::Pending;
             }

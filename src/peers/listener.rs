@@ -111,12 +111,12 @@ impl Listener {
             return None;
         }
         self.shut_until = None;
-        while self.ready && self.takes_more(clients) {
+        if self.ready && self.takes_more(clients) {
             let mut stream = match self.socket.accept() {
                 Ok(accepted) => accepted,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.ready = false;
-                    break;
+                    return None;
                 }
                 Err(error) => {
                     self.shut_until = Some(Instant::now() + CROWDED);
@@ -131,16 +131,16 @@ impl Listener {
                 stream.move_up();
                 stream.set_number(self.count + 1);
             }
-            // Skip a client that is gone already.
-            if stream.tune_served().is_ok() && !stream.is_gone() {
-                self.count += 1;
-                let peer = if self.limits.are_many() {
-                    Peer::Numbered(self.count)
-                } else {
-                    Peer::Client
-                };
-                return Some(Ok((stream, peer)));
+            if stream.tune_served().is_err() || stream.is_gone() {
+                return Some(Err(Arrival::Gone));
             }
+            self.count += 1;
+            let peer = if self.limits.are_many() {
+                Peer::Numbered(self.count)
+            } else {
+                Peer::Client
+            };
+            return Some(Ok((stream, peer)));
         }
         if (self.room..self.limits.max().into()).contains(&clients) {
             return self.crowded(sys::out_of_descriptors()).map(Err);

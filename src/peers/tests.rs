@@ -262,3 +262,23 @@ fn one_that_was_dismissed_within_a_message_is_let_go_when_it_has_been_silent_for
     }
     assert_eq!(clients[0].read(&mut [0]).unwrap(), 0);
 }
+
+/// However many they are, those who are there are heard between.
+#[test]
+#[cfg(target_os = "linux")]
+fn those_who_are_gone_already_are_skipped_one_by_one() {
+    let (mut server, clients) = Server::with(1, 9, Ends::default());
+    let address = clients[0].peer_addr().unwrap();
+    for _ in 0..3 {
+        let client = TcpStream::connect(address).unwrap();
+        SockRef::from(&client)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+    }
+    server.wait();
+    for _ in 0..3 {
+        let arrival = server.peers.accept();
+        assert!(matches!(arrival, Some(Arrival::Gone)), "{arrival:?}");
+    }
+    assert!(server.peers.accept().is_none());
+}
