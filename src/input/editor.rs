@@ -134,8 +134,8 @@ impl Editor {
     }
 
     /// Erases the prompt, and restores the terminal, but for the echo of keys. Returns the rows that were
-    /// still to be shown above the prompt, and the text that was entered and not taken, or is on it. Call [`Editor::restore`] when the rows are
-    /// shown: a key would be echoed into them.
+    /// still to be shown above the prompt, and the text that was entered and not taken, or is on the prompt.
+    /// Call [`Editor::restore`] when the rows are shown: a key would be echoed into them.
     pub fn close(&mut self) -> (String, String) {
         self.prompt.close();
         let ended = self.ended.recv_timeout(WIPED);
