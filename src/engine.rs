@@ -195,7 +195,7 @@ impl Engine {
                 .write_aside(&self.waker)
                 .map_err(Failure::Output)?;
         }
-        if rules.reads_lines && !rules.duplex && !is_raw {
+        if rules.reads_lines && !is_raw {
             // A line more than is counted would be answered to another client.
             self.report.end_lines_with_newlines();
         }

@@ -391,39 +391,15 @@ impl Peers {
         let Some(peer) = self.queues.present.pop_front() else {
             return News::Nothing;
         };
-        if self.dismissed.contains(&peer) {
-            // It has spoken, or left.
-            let step = self.look_at(peer, false, false, false);
-            if matches!(step, Some(Progress::Part | Progress::Closed)) {
-                self.remove(peer);
-            }
-            return News::Nothing;
-        }
-        let ours = is_ours(peer);
-        let gathers = is_one_of_many(peer) && !ours;
-        let Some(step) = self.look_at(peer, ours, is_full, gathers) else {
-            return News::Nothing;
-        };
-        self.heard |= step == Progress::Part;
         let Some(conversation) = self.conversations.get_mut(&peer) else {
             return News::Nothing;
         };
-        let late = ours && !conversation.connection.framing().marks_the_end();
-        conversation.news(peer, step, late)
-    }
-
-    /// Sends and receives what is possible without waiting, and sets the timer of `peer`. `gathers` tells
-    /// whether a message that fits the buffer is handed out whole. Returns `None` if the peer is gone.
-    fn look_at(
-        &mut self,
-        peer: Peer,
-        ours: bool,
-        is_full: bool,
-        gathers: bool,
-    ) -> Option<Progress> {
-        let conversation = self.conversations.get_mut(&peer)?;
-        let is_closing = conversation.is_closing;
-        conversation.connection.gather(gathers && !is_closing);
+        let is_dismissed = self.dismissed.contains(&peer);
+        let ours = !is_dismissed && is_ours(peer);
+        // Nothing is shown of one that was dismissed.
+        let is_full = !is_dismissed && is_full;
+        let may_gather = is_one_of_many(peer) && !is_dismissed && !conversation.is_closing;
+        conversation.connection.gather(may_gather && !ours);
         let step = conversation.step(ours, is_full, self.ends);
         if mem::take(&mut conversation.is_queued) {
             conversation.queue(peer, &mut self.queues);
@@ -435,7 +411,19 @@ impl Peers {
             }
             self.timers.extend(at.map(|at| (at, peer)));
         }
-        Some(step)
+        if is_dismissed {
+            let has_spoken_or_left = matches!(step, Progress::Part | Progress::Closed);
+            if has_spoken_or_left {
+                self.remove(peer);
+            }
+            return News::Nothing;
+        }
+        self.heard |= step == Progress::Part;
+        let Some(conversation) = self.conversations.get_mut(&peer) else {
+            return News::Nothing;
+        };
+        let late = ours && !conversation.connection.framing().marks_the_end();
+        conversation.news(peer, step, late)
     }
 
     /// Sends `text`, a part of a message, to `peer`, and ends the message if `last`. Returns

@@ -97,7 +97,7 @@ pub fn run(
         server_first: rules.server_first || engine.has_greeting(),
         stays_open,
         sends_empty: is_program || rules.duplex,
-        reads_lines: is_program && answers_blindly && stays_open,
+        reads_lines: is_program && answers_blindly && stays_open && !rules.duplex,
         sends_to_all: is_program && rules.duplex,
         ..rules
     };

@@ -67,8 +67,8 @@ pub struct Rules {
     /// program that reads and writes lines does. Otherwise, a prompt names the peer that a line is
     /// for.
     pub answers_blindly: bool,
-    /// Whether the user is a program that answers each line that it reads, where other peers may follow:
-    /// an answer too much would go to one of them.
+    /// Whether the user is a program that answers each line that it reads, in turns, where other peers may
+    /// follow: an answer too much would go to one of them.
     pub reads_lines: bool,
     /// Without turns, whether what the user writes goes to every peer, as the user is a program that
     /// cannot choose one.
@@ -352,7 +352,7 @@ impl Session {
             let matches = |until: &Regex| until.is_match(&String::from_utf8_lossy(text));
             self.ends_reply = until.as_ref().map_or(quiet.is_none(), matches);
         }
-        if self.rules.reads_lines && !self.rules.duplex {
+        if self.rules.reads_lines {
             self.count_lines(peer, text, last);
         }
         self.heard |= last;
@@ -420,7 +420,7 @@ impl Session {
         let is_whole = last && !self.in_line;
         let sends_empty = self.rules.sends_empty && self.rules.framing.marks_the_end();
         if is_whole && !sends_empty && self.rules.framing.is_blank(text) {
-            let is_answer = self.rules.reads_lines && !self.rules.duplex;
+            let is_answer = self.rules.reads_lines;
             let answered = if is_answer { self.end_line(true) } else { None };
             if let Some(peer) = answered {
                 self.answered(peer);

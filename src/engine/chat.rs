@@ -261,6 +261,7 @@ impl<'a> Chat<'a> {
                     prompt.set_turn(Prompt::default(), self.session.awaited());
                 }
                 let ended = self.close(Ending::EndOfInput);
+                // A terminal that edits its lines itself would be waited for.
                 if self.engine.prompt.is_some() {
                     self.engine.tell_unsent()?;
                 }

@@ -101,7 +101,7 @@ impl Listener {
 
     /// Accepts the next client, if one is waiting and the limits allow it while there are
     /// `clients`, of which `from` counts those from an address. Returns its connection, and what it
-    /// is. Fails with what the user is to know, once if accept(2) fails or descriptors are too few.
+    /// is. Fails with what has come instead; if accept(2) fails or descriptors are too few, once.
     pub(super) fn accept(
         &mut self,
         clients: usize,
