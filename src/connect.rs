@@ -113,7 +113,7 @@ fn converse(
     let mut peers = Peers::new(wire, ends);
     peers.add_server(stream);
     let rules = Rules {
-        answers_blindly: engine.kind() != Kind::Terminal,
+        answers_blindly: is_program,
         retries: retry.is_some(),
         sends_empty: is_program || rules.duplex,
         ..rules.clone()

@@ -38,9 +38,9 @@ impl Part<'_> {
         Untrusted(&self.text)
     }
 
-    /// Returns the name that the sender gave itself, if the framing transmits it.
+    /// Returns the name that the sender gave itself, if the framing transmits it. A blank one is none.
     pub fn name(&self) -> Option<Untrusted<'_>> {
-        let name = self.name.as_ref()?;
+        let name = self.name.as_ref().filter(|name| !name.trim().is_empty())?;
         Some(Untrusted(name.as_bytes()))
     }
 }

@@ -3,6 +3,7 @@
 mod chat;
 
 use std::io;
+use std::mem;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -39,8 +40,8 @@ enum Unanswered {
     Nothing,
     /// The message is on the prompt again.
     OnPrompt,
-    /// The message is the next line of the pipe again.
-    InPipe,
+    /// The message is the next line of a pipe, or of a terminal with a plain prompt, again.
+    InLines,
     /// The message cannot be given back: the buffer no longer holds all of it.
     Torn,
 }
@@ -344,10 +345,7 @@ impl Engine {
             Some(Input::Lines(lines))
                 if self.kind != Kind::Program && (lines.is_put_back() || self.asked) =>
             {
-                let line = lines.next().map_err(Failure::Input)?;
-                line.map_or_else(String::new, |(line, _)| {
-                    String::from_utf8_lossy(line).into_owned()
-                })
+                self.await_enter()?
             }
             _ => String::new(),
         };
@@ -356,6 +354,27 @@ impl Engine {
         }
         self.report.leave_plain_prompt();
         self.show(&Event::NotSent(&unsent))
+    }
+
+    /// Returns the line that the terminal has, or an empty one if a signal comes before it. Fails as
+    /// [`Engine::tell_unsent`] does.
+    fn await_enter(&mut self) -> Result<String, Failure> {
+        let mut is_told = false;
+        while !self.stopped {
+            if let Some(Input::Lines(lines)) = &mut self.input
+                && lines.is_ready()
+            {
+                let line = lines.next().map_err(Failure::Input)?;
+                let line =
+                    line.map_or_else(Default::default, |(line, _)| String::from_utf8_lossy(line));
+                return Ok(line.into_owned());
+            }
+            if !mem::replace(&mut is_told, true) {
+                self.show(&Event::PressEnter)?;
+            }
+            self.wait(None)?;
+        }
+        Ok(String::new())
     }
 
     /// Counts the lines of a program that were not sent, and reports them, if there are any. Call

@@ -261,6 +261,8 @@ pub enum Event<'a> {
         /// The number of the next try, from 1.
         tries: u32,
     },
+    /// The terminal has a line that was not entered, and the conversation is over.
+    PressEnter,
     /// The prompt held this text when the conversation ended.
     NotSent(&'a str),
     /// The server has not ended its reply within this time, and it is our turn.

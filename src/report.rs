@@ -6,6 +6,7 @@ mod screen;
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::mem;
 use std::sync::Arc;
 
 use anstyle::Style;
@@ -67,8 +68,20 @@ pub struct Report {
     speaker: Option<Peer>,
     /// The prompt below everything that is shown.
     prompt: Option<SharedPrompt>,
-    /// Whether the plain prompt is on the screen; `None` if there has been none.
-    plain_prompt: Option<bool>,
+    plain: Plain,
+}
+
+/// The plain prompt, and the line behind it, which the terminal edits itself.
+#[derive(Default)]
+struct Plain {
+    /// Whether there has been one.
+    is_used: bool,
+    /// The prompt on the screen.
+    shown: Option<Prompt>,
+    /// The peer that the line behind it answers.
+    asked: Option<Peer>,
+    /// Whether that peer has left, and the line is nobody else's.
+    is_orphaned: bool,
 }
 
 /// What reads our stdout.
@@ -96,7 +109,7 @@ impl Report {
             dim: options.style(Style::new().dimmed(), io::stderr().is_terminal()),
             speaker: None,
             prompt: None,
-            plain_prompt: None,
+            plain: Plain::default(),
             options,
         })
     }
@@ -149,7 +162,11 @@ impl Report {
 
     /// Shows a plain prompt, for a line that the terminal edits itself, unless it is already shown.
     pub fn show_plain_prompt(&mut self, prompt: Prompt) {
-        if self.plain_prompt.replace(true) != Some(true) {
+        self.plain.is_used = true;
+        if self.plain.shown != Some(prompt) {
+            self.leave_row();
+            self.plain.shown = Some(prompt);
+            self.plain.asked = prompt.peer;
             if let Stdout::Screen(rows) = &mut self.stdout {
                 // The rest of a message does not go on behind the prompt.
                 rows.end_row();
@@ -159,9 +176,18 @@ impl Report {
         }
     }
 
-    /// Records that Enter ended the row of the plain prompt.
-    pub fn leave_plain_prompt(&mut self) {
-        self.plain_prompt = self.plain_prompt.map(|_| false);
+    /// Records that `peer` has left: a line that is typed behind a plain prompt for it goes to nobody
+    /// else.
+    pub fn orphan_line(&mut self, peer: Peer) {
+        self.plain.is_orphaned |= self.plain.asked == Some(peer);
+    }
+
+    /// Records that Enter ended the row of the plain prompt. Returns whether the peer that the line
+    /// answers had left.
+    pub fn leave_plain_prompt(&mut self) -> bool {
+        self.plain.shown = None;
+        self.plain.asked = None;
+        mem::take(&mut self.plain.is_orphaned)
     }
 
     /// Returns the log of socket calls, if they are to be told.
@@ -276,6 +302,7 @@ impl Report {
             | Event::LinesNotSent(_)
             | Event::MayLack(_)
             | Event::SentAgain(_)
+            | Event::PressEnter
             | Event::Answer(_) => self.notice(Style::new(), event),
             _ if self.options.quiet => self.end_row(),
             _ => self.notice(Style::new(), event),
@@ -310,7 +337,7 @@ impl Report {
     fn ring(&mut self) {
         match &self.prompt {
             Some(prompt) => prompt.ring(),
-            None if self.plain_prompt == Some(false) => write_on_terminal(BELL),
+            None if self.plain.is_used && self.plain.asked.is_none() => write_on_terminal(BELL),
             None => {}
         }
     }
@@ -371,8 +398,7 @@ impl Report {
 
     /// Ends the row of a plain prompt, if it is on the screen.
     fn leave_row(&mut self) {
-        if self.plain_prompt == Some(true) {
-            self.plain_prompt = Some(false);
+        if self.plain.shown.take().is_some() {
             write_on_terminal("\n");
         }
     }

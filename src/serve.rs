@@ -56,7 +56,7 @@ pub fn run(
 ) -> Result<Ending, Failure> {
     let address = listener.local_address().map_err(Failure::Accept)?;
     let is_program = engine.kind() == Kind::Program;
-    let answers_blindly = engine.kind() != Kind::Terminal && !engine.has_script();
+    let answers_blindly = is_program && !engine.has_script();
     let stays_open = limits.max_clients.is_some();
     let ends = Ends {
         grace: if is_program {
@@ -97,7 +97,7 @@ pub fn run(
         server_first: rules.server_first || engine.has_greeting(),
         stays_open,
         sends_empty: is_program || rules.duplex,
-        reads_lines: is_program && answers_blindly && stays_open && !rules.duplex,
+        reads_lines: answers_blindly && stays_open && !rules.duplex,
         sends_to_all: is_program && rules.duplex,
         ..rules
     };

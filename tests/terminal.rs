@@ -578,7 +578,11 @@ fn a_dumb_terminal_has_plain_prompts() {
     terminal.type_keys("half");
     terminal.expect(&[" -> half"]);
     drop(peer);
-    terminal.expect(&[" -> half", "The server left."]);
+    terminal.expect(&[
+        " -> half",
+        "The server left.",
+        "The conversation is over; Enter leaves.",
+    ]);
     // The half-typed line is the terminal's until Enter, and not left to the shell.
     terminal.type_keys(" a line\r");
     terminal.expect_text("Not sent: half a line");
@@ -785,8 +789,98 @@ fn a_dumb_terminal_goes_on_when_one_of_many_leaves() {
     // What was typed for the first is its, to the end of the line.
     terminal.type_keys(" and more\r");
     terminal.expect_text("Not sent: to the first and more");
+    // Those who were not asked take nothing with them.
+    for number in 3..5 {
+        let mut other = common::raw_client(port);
+        other.write_all(b"three").unwrap();
+        terminal.expect_text(" #2 +1 ->");
+        common::leave(other);
+        terminal.expect_text(&format!("#{number} left.\n #2 ->"));
+    }
     terminal.type_keys("to the second\r");
     expect_bytes(&mut second, "to the second");
+    second.write_all(b"four").unwrap();
+    terminal.expect_text("four\n #2 ->");
+    terminal.type_keys("and again\r");
+    expect_bytes(&mut second, "and again");
+    terminal.type_keys("\x03");
+    terminal.finish(130);
+}
+
+#[test]
+fn a_dumb_terminal_shows_whose_turn_it_is_where_nothing_else_is_told() {
+    let dumb = |args: &[&str]| Setup::new(args).env("TERM", "dumb").start();
+    let port = common::free_port();
+    let terminal = dumb(&["serve", "--port", &port.to_string(), "-m", "2", "--quiet"]);
+    terminal.expect_text(" <-");
+    let mut first = common::raw_client(port);
+    first.write_all(b"one").unwrap();
+    terminal.expect_text(" #1 ->");
+    let mut second = common::raw_client(port);
+    second.write_all(b"two").unwrap();
+    terminal.expect_text(" #1 +1 ->");
+    common::leave(second);
+    terminal.expect_text("two\n #1 +1 ->\n #1 ->");
+    common::leave(first);
+    terminal.expect_text(" #1 ->\n <-");
+    terminal.type_keys("\x03");
+    terminal.finish(130);
+
+    for limit in ["--reply-quiet", "--reply-timeout"] {
+        let (listener, port) = raw_server();
+        let target = format!("localhost:{port}");
+        let terminal = dumb(&[
+            "connect",
+            &target,
+            "-q",
+            "--framing",
+            "line",
+            limit,
+            "300ms",
+        ]);
+        let mut peer = accept(&listener);
+        terminal.expect_text(" ->");
+        terminal.type_keys("hello\r");
+        expect_bytes(&mut peer, "hello\n");
+        terminal.expect_text(" <-\n ->");
+        terminal.type_keys("\x04");
+        expect_end(&mut peer);
+        drop(peer);
+        terminal.finish(0);
+    }
+}
+
+#[test]
+fn a_dumb_terminal_is_told_of_a_broken_connection_before_enter() {
+    let (terminal, mut peer) = waiting_on_dumb_terminal();
+    peer.write_all(b"reply").unwrap();
+    terminal.expect(&["Received from server: reply", " ->"]);
+    terminal.type_keys("half");
+    terminal.expect(&[" -> half"]);
+    common::reset_when_dropped(&peer);
+    drop(peer);
+    terminal.expect_text("The conversation is over; Enter leaves.");
+    terminal.type_keys("\r");
+    terminal.expect_text("Not sent: half");
+    terminal.finish(1);
+}
+
+#[test]
+fn a_dumb_terminal_is_told_what_is_sent_again() {
+    let (listener, port) = raw_server();
+    let target = format!("localhost:{port}");
+    let terminal = Setup::new(&["connect", &target, "--retry"])
+        .env("TERM", "dumb")
+        .start();
+    let mut peer = accept(&listener);
+    terminal.expect_text("\n ->");
+    terminal.type_keys("hello\r");
+    expect_bytes(&mut peer, "hello");
+    common::reset_when_dropped(&peer);
+    drop(peer);
+    let mut peer = accept(&listener);
+    expect_bytes(&mut peer, "hello");
+    terminal.expect_text("This had no reply, and is sent again: hello");
     terminal.type_keys("\x03");
     terminal.finish(130);
 }

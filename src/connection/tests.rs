@@ -694,12 +694,14 @@ fn nothing_is_left_of_a_message_that_is_discarded() {
 
 #[test]
 fn a_name_comes_with_its_message() {
-    let json = "{\"name\":\"anna\",\"text\":\"hi\"}\n{\"text\":\"ho\"}\nodd\n";
+    let json = "{\"name\":\"anna\",\"text\":\"hi\"}\n{\"text\":\"ho\"}\nodd\n\
+        {\"name\":\" \u{3000}\",\"text\":\"hu\"}\n";
     let mut connection = polled(Framing::Json, [bytes(json), Step::End]);
     for (name, text, odd) in [
         (Some("anna"), "hi", false),
         (None, "ho", false),
         (None, "odd", true),
+        (None, "hu", false),
     ] {
         assert_eq!(connection.advance().unwrap(), Progress::Part);
         let part = connection.part(false).unwrap();

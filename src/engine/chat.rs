@@ -155,9 +155,14 @@ impl<'a> Chat<'a> {
                 }
                 Typed::Failed(error) => return Err(Failure::Input(error)),
             };
-            report.leave_plain_prompt();
+            let is_orphaned = report.leave_plain_prompt();
             let text = &*text;
-            let unsent = match self.session.line(text, last, to) {
+            let entered = if is_orphaned {
+                Entered::NotSent
+            } else {
+                self.session.line(text, last, to)
+            };
+            let unsent = match entered {
                 Entered::Send(peer) => match self.peers.send(peer, text, last) {
                     Some(joined) => {
                         self.session.sent(last);
@@ -165,7 +170,7 @@ impl<'a> Chat<'a> {
                             self.reply_from = Instant::now();
                             self.news_from = self.reply_from;
                         }
-                        if engine.unanswered == Unanswered::InPipe {
+                        if engine.unanswered == Unanswered::InLines {
                             engine.unanswered = Unanswered::Nothing;
                             show(report, &Event::SentAgain(&String::from_utf8_lossy(text)))?;
                         }
@@ -194,15 +199,8 @@ impl<'a> Chat<'a> {
                     (!is_taken).then_some(text)
                 }
                 Entered::Blank(answered) => {
-                    if let Some(Input::Lines(lines)) = &engine.input
-                        && engine.kind == Kind::Program
-                    {
-                        show(report, &Event::LeftOut(lines.number()))?;
-                    }
-                    if let Some(peer) = answered {
-                        self.peers.send(peer, b"", true);
-                    }
-                    None
+                    self.leave_out(answered)?;
+                    continue;
                 }
                 Entered::NotSent => Some(text),
                 Entered::Bye(peer) => {
@@ -219,6 +217,21 @@ impl<'a> Chat<'a> {
                 taken = TAKEN;
             }
         }
+    }
+
+    /// Tells a program that its line is blank, and not sent. If it answers the peer `answered`, that gets
+    /// an empty text.
+    fn leave_out(&mut self, answered: Option<Peer>) -> Result<(), Failure> {
+        if let Some(Input::Lines(lines)) = &self.engine.input
+            && self.engine.kind == Kind::Program
+        {
+            let left_out = Event::LeftOut(lines.number());
+            self.engine.show(&left_out)?;
+        }
+        if let Some(peer) = answered {
+            self.peers.send(peer, b"", true);
+        }
+        Ok(())
     }
 
     /// Returns the next line that a command stands for, and has it go to its peer.
@@ -553,6 +566,7 @@ impl<'a> Chat<'a> {
         }
         match self.session.gone(peer, &parting) {
             Gone::GoesOn => {
+                self.engine.report.orphan_line(peer);
                 self.engine.show(&Event::Gone(peer, &parting))?;
                 if self.engine.kind == Kind::Program && self.peers.has_unsent(peer) {
                     self.lose(peer)?;
@@ -573,8 +587,8 @@ impl<'a> Chat<'a> {
                 let is_program = self.engine.kind == Kind::Program;
                 if put_back {
                     self.engine.put_back();
-                    if is_program && self.engine.unanswered != Unanswered::Torn {
-                        self.engine.unanswered = Unanswered::InPipe;
+                    if self.engine.prompt.is_none() && self.engine.unanswered != Unanswered::Torn {
+                        self.engine.unanswered = Unanswered::InLines;
                     }
                 }
                 let in_order = matches!(parting, Parting::Left);
@@ -595,7 +609,7 @@ impl<'a> Chat<'a> {
         };
         Err(match self.engine.unanswered {
             Unanswered::Torn => Failure::LostWithMessage(peer, error),
-            Unanswered::Nothing | Unanswered::OnPrompt | Unanswered::InPipe => {
+            Unanswered::Nothing | Unanswered::OnPrompt | Unanswered::InLines => {
                 Failure::Lost(peer, error)
             }
         })

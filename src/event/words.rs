@@ -188,6 +188,7 @@ impl fmt::Display for Event<'_> {
                 // Last what may be cut off where it has one row.
                 write!(f, " (try {tries}): {endpoint}: {}", failure.briefly())
             }
+            Self::PressEnter => f.write_str("The conversation is over; Enter leaves."),
             Self::NotSent(text) => write!(f, "Not sent: {}", visible(text)),
             Self::LinesNotSent(unsent) => write!(f, "{unsent}."),
             Self::MayLack(peer) => {
