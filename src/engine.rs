@@ -198,7 +198,7 @@ impl Engine {
         }
         if rules.reads_lines && !is_raw {
             // A line more than is counted would be answered to another client.
-            self.report.end_lines_with_newlines();
+            self.report.write_clear_lines();
         }
         if let Some(prompt) = &self.prompt {
             prompt.roster().company = match (peers.listens(), self.columns) {

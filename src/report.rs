@@ -145,10 +145,10 @@ impl Report {
         }
     }
 
-    /// Has nothing but a newline end a line for a program that reads stdout, from now on.
-    pub fn end_lines_with_newlines(&mut self) {
+    /// Has every program that reads stdout read the same lines, from now on: nothing but a newline ends one.
+    pub fn write_clear_lines(&mut self) {
         if let Stdout::Pipe(pipe) = &mut self.stdout {
-            pipe.end_lines_with_newlines();
+            pipe.write_clear_lines();
         }
     }
 

@@ -17,8 +17,8 @@ pub(super) struct Pipe {
     stdout: Outlet,
     /// Whether no newline is added.
     exact: bool,
-    /// Whether nothing but a newline ends a line.
-    by_newlines: bool,
+    /// Whether every program reads the same lines: see [`push_lines`].
+    clear: bool,
     /// Whether the last line is incomplete.
     within: bool,
     /// The bytes to write. Kept to reuse the memory.
@@ -52,16 +52,16 @@ impl Pipe {
         Self {
             stdout: Outlet::Direct(stdout),
             exact,
-            by_newlines: false,
+            clear: false,
             within: false,
             bytes: Vec::new(),
             label: None,
         }
     }
 
-    /// Replaces by spaces what ends a line of some programs, beside newlines, from now on.
-    pub(super) fn end_lines_with_newlines(&mut self) {
-        self.by_newlines = true;
+    /// Writes lines that every program reads alike, from now on.
+    pub(super) fn write_clear_lines(&mut self) {
+        self.clear = true;
     }
 
     /// Leaves it to a thread to wait for a reader who is slow. Calls `waker` when [`Pipe::is_full`]
@@ -111,16 +111,16 @@ impl Pipe {
         } else {
             b""
         };
-        if self.bytes.is_empty() && ending.is_empty() && !self.by_newlines {
+        if self.bytes.is_empty() && ending.is_empty() && !self.clear {
             // The middle of a long message is written from its own buffer.
             return self.stdout.write_all(text);
         }
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(text);
-        self.bytes.extend_from_slice(ending);
-        if self.by_newlines {
-            blank_line_ends(&mut self.bytes[start..]);
+        if self.clear {
+            push_lines(&mut self.bytes, text);
+        } else {
+            self.bytes.extend_from_slice(text);
         }
+        self.bytes.extend_from_slice(ending);
         self.stdout.write_all(&self.bytes)
     }
 
@@ -163,17 +163,24 @@ impl Pipe {
     }
 }
 
-/// Replaces by spaces all that ends a line for the readers of Java, .NET, Node or Python on Windows, but a
+/// Appends `text` to `bytes`, without what makes a program read other lines than those that end with a
 /// newline, alone or behind a carriage return.
-fn blank_line_ends(bytes: &mut [u8]) {
-    for at in 0..bytes.len() {
-        let length = match &bytes[at..] {
-            [b'\r', rest @ ..] if rest.first() != Some(&b'\n') => 1,
-            [0xc2, 0x85, ..] => "\u{85}".len(),
-            [0xe2, 0x80, 0xa8 | 0xa9, ..] => "\u{2028}".len(),
-            _ => continue,
+///
+/// Java, .NET, Node and Python on Windows end lines elsewhere, too. Behind the beginning of a character, bash
+/// and fish take a newline for its rest; behind a zero byte, mawk loses one. Other bytes that are no UTF-8 end
+/// a program of Python.
+fn push_lines(bytes: &mut Vec<u8>, text: &[u8]) {
+    let text = String::from_utf8_lossy(text);
+    let mut rest = text.chars().peekable();
+    let mut utf8 = [0; 4];
+    while let Some(c) = rest.next() {
+        let is_clear = match c {
+            '\r' => rest.peek() == Some(&'\n'),
+            '\0' | '\u{85}' | '\u{2028}' | '\u{2029}' => false,
+            _ => true,
         };
-        bytes[at..at + length].fill(b' ');
+        let c = if is_clear { c } else { ' ' };
+        bytes.extend_from_slice(c.encode_utf8(&mut utf8).as_bytes());
     }
 }
 
@@ -183,18 +190,24 @@ mod tests {
 
     #[test]
     fn only_newlines_end_lines() {
-        for (bytes, expected) in [
-            ("a\rb\r\nc\n\r", "a b\r\nc\n "),
-            ("\r\r\n\r\r", " \r\n  "),
-            ("\u{85}x\u{2028}\u{2029}", "  x      "),
+        let cases: [(&[u8], &str); 6] = [
+            (b"a\rb\r\nc\n\r", "a b\r\nc\n "),
+            (b"\r\r\n\r\r", " \r\n  "),
+            ("\u{85}x\u{2028}\u{2029}".as_bytes(), " x  "),
             (
-                "\u{c5}\u{2027}\u{202a}\u{84}",
+                "\u{c5}\u{2027}\u{202a}\u{84}".as_bytes(),
                 "\u{c5}\u{2027}\u{202a}\u{84}",
             ),
-        ] {
-            let mut bytes = bytes.as_bytes().to_vec();
-            blank_line_ends(&mut bytes);
-            assert_eq!(String::from_utf8(bytes).unwrap(), expected);
+            (b"\0a\0\n", " a \n"),
+            (b"\xc3\na\xff\xf0\x9f\x98", "\u{fffd}\na\u{fffd}\u{fffd}"),
+        ];
+        for (text, expected) in cases {
+            let mut bytes = b"label ".to_vec();
+            push_lines(&mut bytes, text);
+            assert_eq!(
+                String::from_utf8(bytes).unwrap(),
+                format!("label {expected}")
+            );
         }
     }
 }
