@@ -64,8 +64,6 @@ pub struct Engine {
     input: Option<Input>,
     prompt: Option<SharedPrompt>,
     report: Report,
-    /// Whether the program waits for a line from the user.
-    asked: bool,
     unanswered: Unanswered,
     /// Whether something that a program said was not sent.
     lost_words: bool,
@@ -107,7 +105,6 @@ impl Engine {
             input: None,
             prompt: None,
             report,
-            asked: false,
             unanswered: Unanswered::Nothing,
             lost_words: false,
             told_joined: false,
@@ -155,9 +152,14 @@ impl Engine {
         if self.kind == Kind::CrowdedTerminal {
             self.show(&Event::NoEditor)?;
         }
+        if self.kind != Kind::Program {
+            let reported = self.leave_in_order();
+            if self.kind != Kind::CrowdedTerminal {
+                reported?;
+            }
+        }
         let input = if self.kind == Kind::Terminal {
             let prompt = SharedPrompt::new(Arc::clone(&self.waker), self.columns, self.options.dim);
-            self.leave_in_order()?;
             let editor = Input::editor(&self.options, &prompt).map_err(Failure::Input)?;
             self.report.set_prompt(prompt.clone());
             self.prompt = Some(prompt);
@@ -234,7 +236,7 @@ impl Engine {
         &mut self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Result<T, Ending>, Failure> {
-        if self.prompt.is_none() && self.report.log().is_none() {
+        if !self.signals.are_reported() && self.report.log().is_none() {
             return Ok(Ok(work()));
         }
         let mut told = None;
@@ -338,43 +340,59 @@ impl Engine {
     /// Reports the text that was entered or is on the prompt as not sent, if there is any. Call it
     /// when nothing more can be sent. Fails if the text cannot be read or stdout cannot be written.
     pub fn tell_unsent(&mut self) -> Result<(), Failure> {
-        let unsent = match &mut self.input {
-            Some(Input::Editor(_)) => self.close_prompt()?,
-            // The terminal keeps an incomplete line until Enter. Left there, it would become the
-            // shell's next command.
-            Some(Input::Lines(lines))
-                if self.kind != Kind::Program && (lines.is_put_back() || self.asked) =>
-            {
-                self.await_enter()?
-            }
-            _ => String::new(),
-        };
+        if self.is_plain() {
+            self.tell_ahead()?;
+            return self.tell_begun();
+        }
+        let unsent = self.close_prompt()?;
         if unsent.is_empty() {
             return Ok(());
         }
-        self.report.leave_plain_prompt();
         self.show(&Event::NotSent(&unsent))
     }
 
-    /// Returns the line that the terminal has, or an empty one if a signal comes before it. Fails as
-    /// [`Engine::tell_unsent`] does.
-    fn await_enter(&mut self) -> Result<String, Failure> {
+    /// Returns whether lines are typed behind a plain prompt.
+    fn is_plain(&self) -> bool {
+        self.kind != Kind::Program && matches!(self.input, Some(Input::Lines(_)))
+    }
+
+    /// Reports the lines that were entered ahead behind a plain prompt as not sent. Fails if stdout cannot
+    /// be written.
+    fn tell_ahead(&mut self) -> Result<(), Failure> {
+        let Some(Input::Lines(lines)) = &mut self.input else {
+            return Ok(());
+        };
+        let ahead = lines.take_ahead();
+        self.report.orphan(lines.is_begun());
+        self.tell_lines(&ahead)
+    }
+
+    /// Waits until the line is entered that was begun behind a plain prompt, if there is one, and reports
+    /// it as not sent: left to the terminal, it would become the shell's next command. Fails if stdout
+    /// cannot be written.
+    fn tell_begun(&mut self) -> Result<(), Failure> {
         let mut is_told = false;
-        while !self.stopped {
-            if let Some(Input::Lines(lines)) = &mut self.input
-                && lines.is_ready()
-            {
-                let line = lines.next().map_err(Failure::Input)?;
-                let line =
-                    line.map_or_else(Default::default, |(line, _)| String::from_utf8_lossy(line));
-                return Ok(line.into_owned());
+        loop {
+            let Some(Input::Lines(lines)) = &mut self.input else {
+                return Ok(());
+            };
+            if !lines.is_begun() || lines.is_ready() || self.stopped {
+                let begun = lines.take_all();
+                self.report.enter();
+                return self.tell_lines(&begun);
             }
             if !mem::replace(&mut is_told, true) {
                 self.show(&Event::PressEnter)?;
             }
             self.wait(None)?;
         }
-        Ok(String::new())
+    }
+
+    fn tell_lines(&mut self, text: &str) -> Result<(), Failure> {
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            self.show(&Event::NotSent(line))?;
+        }
+        Ok(())
     }
 
     /// Counts the lines of a program that were not sent, and reports them, if there are any. Call

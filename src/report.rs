@@ -1,12 +1,12 @@
 //! Reports each event to the user, on the screen or to a pipe, and to the transcript.
 
 mod pipe;
+mod plain;
 mod queue;
 mod screen;
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::mem;
 use std::sync::Arc;
 
 use anstyle::Style;
@@ -14,6 +14,7 @@ use mio::Waker;
 use time::{OffsetDateTime, UtcOffset};
 
 use self::pipe::Pipe;
+use self::plain::Plain;
 use crate::event::{Event, Peer, Prompt};
 use crate::explain::{Log, fold};
 use crate::prompt::{BELL, SharedPrompt, is_dumb};
@@ -68,20 +69,8 @@ pub struct Report {
     speaker: Option<Peer>,
     /// The prompt below everything that is shown.
     prompt: Option<SharedPrompt>,
-    plain: Plain,
-}
-
-/// The plain prompt, and the line behind it, which the terminal edits itself.
-#[derive(Default)]
-struct Plain {
-    /// Whether there has been one.
-    is_used: bool,
-    /// The prompt on the screen.
-    shown: Option<Prompt>,
-    /// The peer that the line behind it answers.
-    asked: Option<Peer>,
-    /// Whether that peer has left, and the line is nobody else's.
-    is_orphaned: bool,
+    /// The plain prompt, if there has been one.
+    plain: Option<Plain>,
 }
 
 /// What reads our stdout.
@@ -109,7 +98,7 @@ impl Report {
             dim: options.style(Style::new().dimmed(), io::stderr().is_terminal()),
             speaker: None,
             prompt: None,
-            plain: Plain::default(),
+            plain: None,
             options,
         })
     }
@@ -162,32 +151,47 @@ impl Report {
 
     /// Shows a plain prompt, for a line that the terminal edits itself, unless it is already shown.
     pub fn show_plain_prompt(&mut self, prompt: Prompt) {
-        self.plain.is_used = true;
-        if self.plain.shown != Some(prompt) {
-            self.leave_row();
-            self.plain.shown = Some(prompt);
-            self.plain.asked = prompt.peer;
-            if let Stdout::Screen(rows) = &mut self.stdout {
-                // The rest of a message does not go on behind the prompt.
-                rows.end_row();
-                let _ = screen::write(&rows.take());
-            }
-            write_on_terminal(&prompt.text(0));
+        if self.plain.get_or_insert_default().shown() == Some(prompt) {
+            return;
+        }
+        self.leave_row();
+        self.plain.get_or_insert_default().show(prompt);
+        if let Stdout::Screen(rows) = &mut self.stdout {
+            // The rest of a message does not go on behind the prompt.
+            rows.end_row();
+            let _ = screen::write(&rows.take());
+        }
+        write_on_terminal(&prompt.text(0));
+    }
+
+    /// Returns the peer that the plain prompt has named last.
+    pub fn asked(&self) -> Option<Peer> {
+        self.plain.as_ref()?.asked()
+    }
+
+    /// Returns whether what is typed at a plain prompt may go to `peer`.
+    pub fn is_for(&self, peer: Peer) -> bool {
+        self.plain.as_ref().is_some_and(|plain| plain.is_for(peer))
+    }
+
+    /// Records that `peer` has left: nobody else gets what was typed for it at a plain prompt.
+    pub fn left(&mut self, peer: Peer) {
+        if let Some(plain) = &mut self.plain {
+            plain.leave(peer);
         }
     }
 
-    /// Records that `peer` has left: a line that is typed behind a plain prompt for it goes to nobody
-    /// else.
-    pub fn orphan_line(&mut self, peer: Peer) {
-        self.plain.is_orphaned |= self.plain.asked == Some(peer);
+    /// Records whether a line was begun at a plain prompt that is for nobody who is there.
+    pub fn orphan(&mut self, is_begun: bool) {
+        if let Some(plain) = &mut self.plain {
+            plain.orphan(is_begun);
+        }
     }
 
-    /// Records that Enter ended the row of the plain prompt. Returns whether the peer that the line
-    /// answers had left.
-    pub fn leave_plain_prompt(&mut self) -> bool {
-        self.plain.shown = None;
-        self.plain.asked = None;
-        mem::take(&mut self.plain.is_orphaned)
+    /// Records that a line was entered at the plain prompt, if there is one. Returns whether it may be
+    /// sent.
+    pub fn enter(&mut self) -> bool {
+        self.plain.as_mut().is_none_or(Plain::enter)
     }
 
     /// Returns the log of socket calls, if they are to be told.
@@ -337,8 +341,13 @@ impl Report {
     fn ring(&mut self) {
         match &self.prompt {
             Some(prompt) => prompt.ring(),
-            None if self.plain.is_used && self.plain.asked.is_none() => write_on_terminal(BELL),
-            None => {}
+            None => {
+                if let Some(plain) = &self.plain
+                    && plain.shown().is_none_or(|prompt| prompt.peer.is_none())
+                {
+                    write_on_terminal(BELL);
+                }
+            }
         }
     }
 
@@ -398,7 +407,7 @@ impl Report {
 
     /// Ends the row of a plain prompt, if it is on the screen.
     fn leave_row(&mut self) {
-        if self.plain.shown.take().is_some() {
+        if self.plain.as_mut().is_some_and(Plain::leave_row) {
             write_on_terminal("\n");
         }
     }

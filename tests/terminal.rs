@@ -866,6 +866,72 @@ fn a_dumb_terminal_is_told_of_a_broken_connection_before_enter() {
 }
 
 #[test]
+fn a_dumb_terminal_is_told_of_all_lines_that_were_entered_ahead() {
+    for resets in [false, true] {
+        let (terminal, peer) = waiting_on_dumb_terminal();
+        for number in 0..6 {
+            terminal.type_keys(&format!("ahead {number}\r"));
+        }
+        terminal.expect_text("ahead 5");
+        terminal.type_keys("half");
+        terminal.expect_text("half");
+        if resets {
+            common::reset_when_dropped(&peer);
+        }
+        drop(peer);
+        for number in 0..6 {
+            terminal.expect_text(&format!("Not sent: ahead {number}"));
+        }
+        terminal.expect_text("The conversation is over; Enter leaves.");
+        terminal.type_keys("\r");
+        terminal.expect_text("Not sent: half");
+        terminal.finish(i32::from(resets));
+    }
+}
+
+#[test]
+fn on_a_dumb_terminal_nobody_gets_the_lines_that_were_entered_for_another() {
+    for (many, number) in [(&["-k"][..], ""), (&["-m", "3"], "#2 ")] {
+        let args = [&["serve", "--port", "0"], many].concat();
+        let terminal = Setup::new(&args).env("TERM", "dumb").start();
+        let mut first = raw_client(terminal.port());
+        first.write_all(b"one").unwrap();
+        terminal.expect_text("one\n");
+        terminal.expect_text("->");
+        terminal.type_keys("to the first\rahead 1\rahead 2\rahead 3\r");
+        expect_bytes(&mut first, "to the first");
+        common::leave(first);
+        let mut second = raw_client(terminal.port());
+        second.write_all(b"two").unwrap();
+        for number in 1..4 {
+            terminal.expect_text(&format!("Not sent: ahead {number}"));
+        }
+        terminal.expect_text(&format!("Not sent: ahead 3\n {number}->"));
+        terminal.type_keys("to the second\r");
+        expect_bytes(&mut second, "to the second");
+        terminal.type_keys("\x03");
+        terminal.finish(130);
+    }
+}
+
+#[test]
+fn a_signal_ends_it_in_order_on_a_dumb_terminal() {
+    let home = home();
+    let socket = home.path().join("socket");
+    let path = format!("unix:{}", socket.display());
+    let terminal = Setup::new(&["serve", "--host", &path])
+        .env("TERM", "dumb")
+        .start();
+    terminal.expect_text("Listening");
+    let mut client = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+    client.write_all(b"hello").unwrap();
+    terminal.expect_text("hello\n ->");
+    terminal.type_keys("\x03");
+    terminal.finish(130);
+    assert!(!socket.exists());
+}
+
+#[test]
 fn a_dumb_terminal_is_told_what_is_sent_again() {
     let (listener, port) = raw_server();
     let target = format!("localhost:{port}");

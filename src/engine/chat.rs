@@ -117,7 +117,7 @@ impl<'a> Chat<'a> {
 
     /// Handles the user's input. Lines of a program are read only when they are wanted.
     fn take_input(&mut self) -> Step {
-        if mem::take(&mut self.engine.stopped) {
+        if self.engine.stopped {
             return self.interrupt();
         }
         let mut taken = 0;
@@ -155,12 +155,11 @@ impl<'a> Chat<'a> {
                 }
                 Typed::Failed(error) => return Err(Failure::Input(error)),
             };
-            let is_orphaned = report.leave_plain_prompt();
             let text = &*text;
-            let entered = if is_orphaned {
-                Entered::NotSent
+            let entered = if report.enter() {
+                self.session.line(text, last, to.or(report.asked()))
             } else {
-                self.session.line(text, last, to)
+                Entered::NotSent
             };
             let unsent = match entered {
                 Entered::Send(peer) => match self.peers.send(peer, text, last) {
@@ -257,8 +256,10 @@ impl<'a> Chat<'a> {
             return peers().any(|peer| self.peers.is_there(peer))
                 && peers().all(|peer| self.peers.can_send(peer));
         }
-        let asked = self.session.asked();
-        asked.is_none_or(|peer| self.peers.can_send(peer))
+        self.session.asked().is_none_or(|peer| {
+            let is_named = !self.engine.is_plain() || self.engine.report.is_for(peer);
+            is_named && self.peers.can_send(peer)
+        })
     }
 
     /// Handles the end of the user's input.
@@ -521,6 +522,10 @@ impl<'a> Chat<'a> {
 
     /// Accepts waiting clients, within the limits, and not so many that others wait for long.
     fn accept(&mut self) -> Result<(), Failure> {
+        // What is told of them would take memory while a terminal takes no output.
+        if self.engine.kind != Kind::Program && self.engine.report.is_full() {
+            return Ok(());
+        }
         for _ in 0..ACCEPTED {
             let Some(accepted) = self.peers.accept() else {
                 break;
@@ -545,16 +550,22 @@ impl<'a> Chat<'a> {
         if engine.kind == Kind::Program {
             return Ok(());
         }
-        engine.asked = self.session.wants_line();
         let prompt = self.session.prompt();
         if prompt.peer.is_some() && engine.unanswered == Unanswered::OnPrompt {
             engine.unanswered = Unanswered::Nothing;
             engine.show(&Event::NotAnswered)?;
         }
-        match &engine.prompt {
-            Some(shared) => shared.set_turn(prompt, self.session.awaited()),
-            None => engine.report.show_plain_prompt(prompt),
+        if let Some(shared) = &engine.prompt {
+            shared.set_turn(prompt, self.session.awaited());
+            return Ok(());
         }
+        if let Some(peer) = prompt.peer
+            && !self.session.is_duplex()
+            && !engine.report.is_for(peer)
+        {
+            engine.tell_ahead()?;
+        }
+        engine.report.show_plain_prompt(prompt);
         Ok(())
     }
 
@@ -566,7 +577,7 @@ impl<'a> Chat<'a> {
         }
         match self.session.gone(peer, &parting) {
             Gone::GoesOn => {
-                self.engine.report.orphan_line(peer);
+                self.engine.report.left(peer);
                 self.engine.show(&Event::Gone(peer, &parting))?;
                 if self.engine.kind == Kind::Program && self.peers.has_unsent(peer) {
                     self.lose(peer)?;

@@ -9,16 +9,20 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memrchr};
 use mio::Waker;
 
 use crate::event::Unsent;
+use crate::sys;
 
 /// The maximum number of bytes per read. A longer line is returned in parts.
 const BUFFER: usize = 64 * 1024;
 
 /// How long to wait for the end of the input, to count the lines that were not sent.
 const REST: Duration = Duration::from_millis(100);
+
+/// How long to wait for what was typed ahead at a terminal: for the thread that reads it.
+const AHEAD: Duration = Duration::from_millis(50);
 
 /// What one read has brought.
 type Chunk = io::Result<Vec<u8>>;
@@ -143,9 +147,31 @@ impl Lines {
         self.line.is_some()
     }
 
-    /// Returns whether a line was put back and not returned again.
-    pub fn is_put_back(&self) -> bool {
-        self.line == Some(self.start)
+    /// Takes the lines that were entered at a terminal, and has what was typed of another as the beginning
+    /// of the next line. Waits until nothing comes for [`AHEAD`].
+    pub fn take_ahead(&mut self) -> String {
+        sys::with_begun_line(|| while !self.ended && self.fill(Some(AHEAD)) {});
+        let unread = &self.buffer[self.start..];
+        let end = memrchr(b'\n', unread).map_or(0, |newline| newline + 1);
+        self.take(end)
+    }
+
+    /// Takes all that has come.
+    pub fn take_all(&mut self) -> String {
+        self.take(self.buffer.len() - self.start)
+    }
+
+    fn take(&mut self, length: usize) -> String {
+        let end = self.start + length;
+        let taken = String::from_utf8_lossy(&self.buffer[self.start..end]);
+        self.start = end;
+        self.line = None;
+        taken.into_owned()
+    }
+
+    /// Returns whether something has come that was not returned.
+    pub fn is_begun(&self) -> bool {
+        self.start < self.buffer.len()
     }
 
     /// Returns the line that was returned last, if all of it is still in the buffer.

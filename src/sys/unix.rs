@@ -124,6 +124,20 @@ fn set_mode(tty: &File, mode: &Termios) {
     let _ = tcsetattr(tty, OptionalActions::Now, mode);
 }
 
+/// Calls `read` while the terminal at stdin hands out what was typed of a line before it is entered.
+pub fn with_begun_line(read: impl FnOnce()) {
+    let Ok(saved) = tcgetattr(io::stdin()) else {
+        return read();
+    };
+    let mut begun = saved.clone();
+    begun.local_modes.remove(LocalModes::ICANON);
+    let set = |mode| tcsetattr(io::stdin(), OptionalActions::Now, mode);
+    // Fails only if the terminal is gone.
+    let _ = set(&begun);
+    read();
+    let _ = set(&saved);
+}
+
 /// The user's terminal, in a mode that reads keys one by one.
 #[derive(Debug)]
 pub struct Terminal {

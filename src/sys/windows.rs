@@ -31,6 +31,11 @@ pub fn has_screen() -> bool {
     io::stdout().is_terminal() || Handle::current_out_handle().is_ok()
 }
 
+/// Calls `read`: a console keeps a line until it is entered, and drops it at the end of the program.
+pub fn with_begun_line(read: impl FnOnce()) {
+    read();
+}
+
 /// Returns `true`: rustyline can use any handle.
 pub fn has_room_for_prompt() -> bool {
     true

@@ -218,15 +218,14 @@ fn the_rest_of_a_file_on_a_disk_is_counted() {
 #[test]
 fn a_line_that_is_put_back_is_given_out_again() {
     let (mut lines, _) = chunked([&b"a\nb\n"[..]]);
-    assert!(!lines.put_back() && !lines.is_put_back());
+    assert!(!lines.put_back());
     for text in ["a", "b"] {
         for _ in 0..2 {
             assert_eq!(next(&mut lines), Some(line(text)));
             assert!(lines.put_back() && lines.put_back());
-            assert!(lines.is_put_back() && lines.is_ready());
+            assert!(lines.is_ready());
         }
         assert_eq!(next(&mut lines), Some(line(text)));
-        assert!(!lines.is_put_back());
     }
     assert_eq!(next(&mut lines), None);
 }
@@ -250,7 +249,7 @@ fn a_line_is_put_back_only_while_it_stands_in_the_buffer() {
     assert_eq!(next(&mut lines), Some(line("a")));
     feed.send(Ok(b"b\n".into())).unwrap();
     assert!(lines.is_ready());
-    assert!(!lines.put_back() && !lines.is_put_back());
+    assert!(!lines.put_back());
     assert_eq!(next(&mut lines), Some(line("b")));
 }
 
@@ -353,4 +352,22 @@ proptest! {
     fn text_without_control_characters_is_untouched(text in "[^\\x00-\\x1f\\x7f]{0,40}") {
         prop_assert_eq!(without_keys(text.as_bytes()), text.as_bytes());
     }
+}
+
+#[test]
+fn what_is_entered_ahead_is_taken_and_what_is_begun_is_the_beginning_of_the_next_line() {
+    let (mut lines, feed) = chunked([&b"a\nb\nc\n"[..]]);
+    assert_eq!(next(&mut lines), Some(line("a")));
+    feed.send(Ok(b"d\nhalf".into())).unwrap();
+    assert_eq!(lines.take_ahead(), "b\nc\nd\n");
+    assert!(lines.is_begun() && !lines.is_ready());
+    feed.send(Ok(b" a line\n".into())).unwrap();
+    assert_eq!(next(&mut lines), Some(line("half a line")));
+    assert!(!lines.is_begun());
+    // A message without a reply comes first.
+    assert!(lines.put_back());
+    feed.send(Ok(b"more".into())).unwrap();
+    assert_eq!(lines.take_ahead(), "half a line\n");
+    assert_eq!(lines.take_all(), "more");
+    assert_eq!(lines.take_ahead() + &lines.take_all(), "");
 }
