@@ -164,12 +164,13 @@ fn only_a_newline_ends_a_line_of_a_program() {
     let mut first = raw_client(port);
     let message = "a\rb\u{2028}c\r\nd\0";
     first.write_all(message.as_bytes()).unwrap();
-    server.expect("Received from client #1: a b c\r\nd\n");
+    let shown = "Received from client #1: a b c\r\nd\n";
+    server.expect(shown);
     server.write("to a, b, c\nto d\n");
     expect_bytes(&mut first, "to a, b, c\0to d\0");
     // Behind it, some shells take the newline for the rest of a character.
     first.write_all(b"e\xc3\0").unwrap();
-    server.expect("Received from client #1: e\u{fffd}\n");
+    server.expect(&format!("{shown}Received from client #1: e\u{fffd}\n"));
     server.write("to e\n");
     expect_bytes(&mut first, "to e\0");
 }
