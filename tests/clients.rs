@@ -170,7 +170,7 @@ fn only_a_newline_ends_a_line_of_a_program() {
     expect_bytes(&mut first, "to a, b, c\0to d\0");
     // Behind it, some shells take the newline for the rest of a character.
     first.write_all(b"e\xc3\0").unwrap();
-    server.expect(&format!("{shown}Received from client #1: e\u{fffd}\n"));
+    server.expect(format!("{shown}Received from client #1: e\u{fffd}\n"));
     server.write("to e\n");
     expect_bytes(&mut first, "to e\0");
 }
