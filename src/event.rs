@@ -18,8 +18,9 @@ pub mod words;
 /// The other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Peer {
-    /// The client of a server that serves one at a time.
-    Client,
+    /// A client of a server that serves one at a time, numbered from 1, which is not told: a line for one
+    /// is not for the next.
+    Client(u32),
     /// A client of a server that serves many, numbered from 1 in the order of arrival.
     Numbered(u32),
     /// The server that we have connected to.

@@ -324,7 +324,7 @@ impl Peers {
             if !mem::replace(&mut conversation.is_registered, true) {
                 let number = match peer {
                     Peer::Numbered(number) => usize::try_from(*number).unwrap_or_default(),
-                    Peer::Client | Peer::Server => 0,
+                    Peer::Client(_) | Peer::Server => 0,
                 };
                 let token = Token(FIRST_TOKEN + number);
                 conversation

@@ -169,16 +169,9 @@ impl Report {
         self.plain.as_ref()?.asked()
     }
 
-    /// Returns whether what is typed at a plain prompt may go to `peer`.
+    /// Returns whether what is typed at a plain prompt may go to `peer`. There is one server only.
     pub fn is_for(&self, peer: Peer) -> bool {
-        self.plain.as_ref().is_some_and(|plain| plain.is_for(peer))
-    }
-
-    /// Records that `peer` has left: nobody else gets what was typed for it at a plain prompt.
-    pub fn left(&mut self, peer: Peer) {
-        if let Some(plain) = &mut self.plain {
-            plain.leave(peer);
-        }
+        peer == Peer::Server || self.asked() == Some(peer)
     }
 
     /// Records whether a line was begun at a plain prompt that is for nobody who is there.

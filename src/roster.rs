@@ -71,7 +71,7 @@ impl Roster {
     pub fn complete(&self, typed: &str) -> (usize, Vec<Pair>) {
         let clients = self.present().filter_map(|(peer, present)| match peer {
             Peer::Numbered(number) => Some((number, present.name.as_deref().unwrap_or(""))),
-            Peer::Client | Peer::Server => None,
+            Peer::Client(_) | Peer::Server => None,
         });
         command::complete(typed, self.company, clients)
     }

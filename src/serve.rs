@@ -84,11 +84,11 @@ pub fn run(
             .notice_datagrams(address, engine.registry())
             .map_err(Failure::Accept)?;
     }
-    engine.show(&Event::Listening(&address))?;
     if let Address::Unix(_) = address {
         // Its file is removed at the end.
         engine.leave_in_order()?;
     }
+    engine.show(&Event::Listening(&address))?;
     if !address.is_local() {
         engine.show(&Event::Exposed { limited })?;
     }

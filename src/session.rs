@@ -330,7 +330,7 @@ impl Session {
         // The client has the first turn, unless the rules say otherwise.
         let speaks_first = match peer {
             Peer::Server => !self.rules.server_first,
-            Peer::Client | Peer::Numbered(_) => self.rules.server_first,
+            Peer::Client(_) | Peer::Numbered(_) => self.rules.server_first,
         };
         if speaks_first {
             self.turns.insert(peer, Turn::Ours);
@@ -517,7 +517,7 @@ impl Session {
         match self.turns.first_key_value() {
             Some(_) if self.rules.duplex => AtEnd::Close,
             _ if !self.owed.is_empty() => AtEnd::Close,
-            Some((Peer::Client | Peer::Server, Turn::Reply)) => AtEnd::Wait,
+            Some((Peer::Client(_) | Peer::Server, Turn::Reply)) => AtEnd::Wait,
             _ => AtEnd::End,
         }
     }

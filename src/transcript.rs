@@ -362,7 +362,7 @@ impl Transcript {
             peer: state.and_then(|state| state.address.clone()),
             client: match peer {
                 Peer::Numbered(number) => Some(number),
-                Peer::Client | Peer::Server => None,
+                Peer::Client(_) | Peer::Server => None,
             },
             ..Record::new(event)
         }

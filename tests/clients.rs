@@ -164,7 +164,7 @@ fn only_a_newline_ends_a_line_of_a_program() {
     let mut first = raw_client(port);
     let message = "a\rb\u{2028}c\r\nd\0";
     first.write_all(message.as_bytes()).unwrap();
-    let shown = "Received from client #1: a b c\r\nd\n";
+    let shown = "Received from client #1: a b c\nd\n";
     server.expect(shown);
     server.write("to a, b, c\nto d\n");
     expect_bytes(&mut first, "to a, b, c\0to d\0");

@@ -915,6 +915,98 @@ fn on_a_dumb_terminal_nobody_gets_the_lines_that_were_entered_for_another() {
 }
 
 #[test]
+fn on_a_dumb_terminal_nobody_gets_the_lines_that_were_entered_when_nobody_was_there() {
+    for (args, bye) in [
+        (&["-k"][..], true),
+        (&["-k", "--duplex"], false),
+        (&["-m", "2", "--duplex"], false),
+    ] {
+        let args = [&["serve", "--port", "0"], args].concat();
+        let terminal = Setup::new(&args).env("TERM", "dumb").start();
+        let mut first = raw_client(terminal.port());
+        first.write_all(b"one").unwrap();
+        terminal.expect_text("one\n");
+        terminal.expect_text("->");
+        if bye {
+            terminal.type_keys("bye\r");
+            expect_end(&mut first);
+        } else {
+            common::leave(first);
+        }
+        terminal.expect_text("<-\n");
+        terminal.type_keys("to nobody\r");
+        terminal.expect_text("to nobody");
+        let mut second = raw_client(terminal.port());
+        second.write_all(b"two").unwrap();
+        terminal.expect_text("Not sent: to nobody");
+        terminal.expect_text("two\n");
+        terminal.type_keys("to the second\r");
+        expect_bytes(&mut second, "to the second");
+        terminal.type_keys("\x03");
+        terminal.finish(130);
+    }
+}
+
+#[test]
+fn ctrl_d_ends_the_input_on_a_dumb_terminal() {
+    let (listener, port) = raw_server();
+    let target = format!("localhost:{port}");
+    let terminal = Setup::new(&["connect", &target])
+        .env("TERM", "dumb")
+        .start();
+    let mut peer = accept(&listener);
+    terminal.expect_text(" ->");
+    terminal.type_keys("\x04");
+    expect_end(&mut peer);
+    drop(peer);
+    terminal.finish(0);
+
+    let terminal = Setup::new(&["serve", "--port", "0"])
+        .env("TERM", "dumb")
+        .start();
+    let mut peer = raw_client(terminal.port());
+    peer.write_all(b"one").unwrap();
+    terminal.expect_text("one\n ->");
+    terminal.type_keys("\x04");
+    expect_end(&mut peer);
+    drop(peer);
+    terminal.finish(0);
+}
+
+/// While a search is drawn, nothing else is: the prompt of the first client is the last that was shown.
+#[test]
+fn a_line_for_a_client_that_has_left_does_not_go_to_the_next_at_its_place() {
+    let home = home();
+    let transcript = home.path().join("transcript");
+    let path = transcript.to_str().unwrap();
+    let terminal = Setup::new(&["serve", "--port", "0", "-k", "--transcript", path]).start();
+    let mut first = raw_client(terminal.port());
+    first.write_all(b"one").unwrap();
+    terminal.expect_text("one\n ->");
+    terminal.type_keys("to the first\r");
+    expect_bytes(&mut first, "to the first");
+    first.write_all(b"again").unwrap();
+    terminal.expect_text("again\n ->");
+    terminal.type_keys("\x12first");
+    terminal.expect_text("to the first");
+    terminal.expect_text("`first'");
+    let mut second = raw_client(terminal.port());
+    second.write_all(b"two").unwrap();
+    common::leave(first);
+    common::wait_until("the message of the second", || {
+        let said = std::fs::read_to_string(&transcript).unwrap();
+        said.contains("\"text\":\"two\"").then_some(())
+    });
+    terminal.type_keys("\r");
+    terminal.expect_text("two\n");
+    terminal.expect_text(" -> to the first");
+    terminal.type_keys("\x15to the second\r");
+    expect_bytes(&mut second, "to the second");
+    terminal.type_keys("\x03");
+    terminal.finish(130);
+}
+
+#[test]
 fn a_signal_ends_it_in_order_on_a_dumb_terminal() {
     let home = home();
     let socket = home.path().join("socket");

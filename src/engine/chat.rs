@@ -560,10 +560,15 @@ impl<'a> Chat<'a> {
             return Ok(());
         }
         if let Some(peer) = prompt.peer
-            && !self.session.is_duplex()
             && !engine.report.is_for(peer)
         {
-            engine.tell_ahead()?;
+            // Without turns, what was entered for one that is there has been taken already.
+            let asked = engine.report.asked();
+            let is_taken =
+                self.session.is_duplex() && self.session.peers().any(|peer| Some(peer) == asked);
+            if !is_taken {
+                engine.tell_ahead()?;
+            }
         }
         engine.report.show_plain_prompt(prompt);
         Ok(())
@@ -577,7 +582,6 @@ impl<'a> Chat<'a> {
         }
         match self.session.gone(peer, &parting) {
             Gone::GoesOn => {
-                self.engine.report.left(peer);
                 self.engine.show(&Event::Gone(peer, &parting))?;
                 if self.engine.kind == Kind::Program && self.peers.has_unsent(peer) {
                     self.lose(peer)?;

@@ -36,7 +36,7 @@ impl Peer {
     fn role(self) -> (&'static str, &'static str) {
         match self {
             Self::Server => ("server", "Server"),
-            Self::Client | Self::Numbered(_) => ("client", "Client"),
+            Self::Client(_) | Self::Numbered(_) => ("client", "Client"),
         }
     }
 
@@ -52,7 +52,7 @@ impl fmt::Display for Peer {
     /// Writes the name of the peer within a sentence.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Client => f.write_str("the client"),
+            Self::Client(_) => f.write_str("the client"),
             Self::Numbered(number) => write!(f, "client #{number}"),
             Self::Server => f.write_str("the server"),
         }
@@ -443,9 +443,9 @@ fn label(f: &mut fmt::Formatter<'_>, peer: Peer, name: Option<Untrusted<'_>>) ->
     let name = name.filter(|name| !name.bytes().trim_ascii().is_empty());
     match (name.map(|name| name.visible_line(NAME)), peer) {
         (Some(name), Peer::Numbered(_)) => write!(f, "Received from {name} ({peer})"),
-        (Some(name), Peer::Client | Peer::Server) => write!(f, "Received from {name}"),
+        (Some(name), Peer::Client(_) | Peer::Server) => write!(f, "Received from {name}"),
         (None, Peer::Numbered(_)) => write!(f, "Received from {peer}"),
-        (None, Peer::Client) => f.write_str("Received from connected client"),
+        (None, Peer::Client(_)) => f.write_str("Received from connected client"),
         (None, Peer::Server) => f.write_str("Received from server"),
     }
 }

@@ -4,8 +4,8 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
 use std::mem;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ const BUFFER: usize = 64 * 1024;
 const REST: Duration = Duration::from_millis(100);
 
 /// How long to wait for what was typed ahead at a terminal: for the thread that reads it.
-const AHEAD: Duration = Duration::from_millis(50);
+const AHEAD: Duration = Duration::from_millis(20);
 
 /// What one read has brought.
 type Chunk = io::Result<Vec<u8>>;
@@ -31,6 +31,8 @@ type Chunk = io::Result<Vec<u8>>;
 #[derive(Debug)]
 pub struct Lines {
     source: Source,
+    /// Held while no read may begin.
+    reads: Arc<Mutex<()>>,
     buffer: Vec<u8>,
     /// Where the bytes that were not yet returned begin.
     start: usize,
@@ -68,7 +70,8 @@ impl Lines {
     /// bytes have arrived, unless `input` is a file on a disk, which is always ready.
     pub(super) fn new(input: File, typed: bool, waker: Arc<Waker>) -> Self {
         let on_disk = input.metadata().is_ok_and(|input| input.is_file());
-        Self::read(if on_disk {
+        let reads = Arc::default();
+        let source = if on_disk {
             Source::Disk(input)
         } else {
             let (sender, chunks) = mpsc::sync_channel(1);
@@ -77,14 +80,17 @@ impl Lines {
                 typed,
                 waker,
                 chunks: sender,
+                reads: Arc::clone(&reads),
             });
             Source::Thread { chunks, idle }
-        })
+        };
+        Self::read(source, reads)
     }
 
-    fn read(source: Source) -> Self {
+    fn read(source: Source, reads: Arc<Mutex<()>>) -> Self {
         Self {
             source,
+            reads,
             buffer: Vec::new(),
             start: 0,
             begun: false,
@@ -150,7 +156,12 @@ impl Lines {
     /// Takes the lines that were entered at a terminal, and has what was typed of another as the beginning
     /// of the next line. Waits until nothing comes for [`AHEAD`].
     pub fn take_ahead(&mut self) -> String {
-        sys::with_begun_line(|| while !self.ended && self.fill(Some(AHEAD)) {});
+        while !self.ended && self.fill(Some(AHEAD)) {}
+        if !self.ended {
+            let reads = Arc::clone(&self.reads);
+            let _held = reads.lock();
+            sys::with_begun_line(|| self.fill(Some(AHEAD)));
+        }
         let unread = &self.buffer[self.start..];
         let end = memrchr(b'\n', unread).map_or(0, |newline| newline + 1);
         self.take(end)
@@ -264,13 +275,20 @@ struct Reader {
     typed: bool,
     waker: Arc<Waker>,
     chunks: SyncSender<Chunk>,
+    /// Locked before each read: one that begins while the terminal hands out a line before it is entered
+    /// would never see the end of the input (Linux, `n_tty_read`).
+    reads: Arc<Mutex<()>>,
 }
 
 impl Reader {
     /// Reads until the end of the input or of the program.
     fn run(mut self) {
         let mut buffer = vec![0; BUFFER];
-        while let Some(mut chunk) = read(&mut self.input, &mut buffer) {
+        loop {
+            drop(self.reads.lock());
+            let Some(mut chunk) = read(&mut self.input, &mut buffer) else {
+                break;
+            };
             let failed = chunk.is_err();
             if self.typed {
                 chunk = chunk.map(|bytes| without_keys(&bytes));

@@ -138,7 +138,7 @@ impl Listener {
             let peer = if self.limits.are_many() {
                 Peer::Numbered(self.count)
             } else {
-                Peer::Client
+                Peer::Client(self.count)
             };
             return Some(Ok((stream, peer)));
         }

@@ -164,9 +164,10 @@ impl Pipe {
 }
 
 /// Appends `text` to `bytes`, without what makes a program read other lines than those that end with a
-/// newline, alone or behind a carriage return.
+/// newline.
 ///
-/// Java, .NET, Node and Python on Windows end lines elsewhere, too. Behind the beginning of a character, bash
+/// Java, .NET, Node and Python on Windows end lines elsewhere, too; Node twice at a carriage return and a
+/// newline that it reads apart from each other. Behind the beginning of a character, bash
 /// and fish take a newline for its rest; behind a zero byte, mawk loses one. Other bytes that are no UTF-8 end
 /// a program of Python.
 fn push_lines(bytes: &mut Vec<u8>, text: &[u8]) {
@@ -174,12 +175,11 @@ fn push_lines(bytes: &mut Vec<u8>, text: &[u8]) {
     let mut rest = text.chars().peekable();
     let mut utf8 = [0; 4];
     while let Some(c) = rest.next() {
-        let is_clear = match c {
-            '\r' => rest.peek() == Some(&'\n'),
-            '\0' | '\u{85}' | '\u{2028}' | '\u{2029}' => false,
-            _ => true,
+        let c = match c {
+            '\r' if rest.peek() == Some(&'\n') => continue,
+            '\r' | '\0' | '\u{85}' | '\u{2028}' | '\u{2029}' => ' ',
+            _ => c,
         };
-        let c = if is_clear { c } else { ' ' };
         bytes.extend_from_slice(c.encode_utf8(&mut utf8).as_bytes());
     }
 }
@@ -191,8 +191,8 @@ mod tests {
     #[test]
     fn only_newlines_end_lines() {
         let cases: [(&[u8], &str); 6] = [
-            (b"a\rb\r\nc\n\r", "a b\r\nc\n "),
-            (b"\r\r\n\r\r", " \r\n  "),
+            (b"a\rb\r\nc\n\r", "a b\nc\n "),
+            (b"\r\r\n\r\r", " \n  "),
             ("\u{85}x\u{2028}\u{2029}".as_bytes(), " x  "),
             (
                 "\u{c5}\u{2027}\u{202a}\u{84}".as_bytes(),

@@ -10,8 +10,6 @@ pub(super) struct Plain {
     shown: Option<Prompt>,
     /// The peer that a prompt has named last.
     asked: Option<Peer>,
-    /// Whether that peer has left since.
-    has_left: bool,
     /// Whether the line was begun for a peer that nothing can be said to any more.
     is_orphaned: bool,
 }
@@ -22,7 +20,6 @@ impl Plain {
         self.shown = Some(prompt);
         if prompt.peer.is_some() {
             self.asked = prompt.peer;
-            self.has_left = false;
         }
     }
 
@@ -41,16 +38,6 @@ impl Plain {
         self.asked
     }
 
-    /// Records that `peer` has left.
-    pub(super) fn leave(&mut self, peer: Peer) {
-        self.has_left |= self.asked == Some(peer);
-    }
-
-    /// Returns whether what was typed so far may go to `peer`. There is one server only.
-    pub(super) fn is_for(&self, peer: Peer) -> bool {
-        peer == Peer::Server || self.asked == Some(peer) && !self.has_left
-    }
-
     /// Records whether a line was begun that is for nobody who is there.
     pub(super) fn orphan(&mut self, is_begun: bool) {
         self.is_orphaned = is_begun;
@@ -59,7 +46,7 @@ impl Plain {
     /// Records that a line was entered. Returns whether it may be sent.
     pub(super) fn enter(&mut self) -> bool {
         self.shown = None;
-        !std::mem::take(&mut self.is_orphaned) && !self.has_left
+        !std::mem::take(&mut self.is_orphaned)
     }
 }
 
@@ -75,32 +62,20 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_for_the_peer_that_was_named_while_it_is_there() {
-        let (first, second) = (Peer::Numbered(1), Peer::Numbered(2));
+    fn a_line_is_for_the_peer_that_was_named_last() {
+        let (first, second) = (Peer::Client(1), Peer::Client(2));
         let mut plain = Plain::default();
-        assert!(!plain.is_for(first) && plain.is_for(Peer::Server));
+        assert_eq!(plain.asked(), None);
         plain.show(asking(first));
-        assert!(plain.is_for(first) && !plain.is_for(second) && plain.enter());
-        // What is entered ahead is for the same peer.
+        assert!(plain.leave_row() && !plain.leave_row());
+        assert_eq!((plain.shown(), plain.asked()), (None, Some(first)));
+        // What is entered ahead is for the same one.
         plain.show(Prompt::default());
-        assert!(plain.is_for(first) && !plain.is_for(second));
-        plain.leave(second);
+        assert_eq!(plain.asked(), Some(first));
         assert!(plain.enter());
-        plain.leave(first);
-        assert!(!plain.is_for(first) && !plain.enter());
-        plain.show(asking(second));
-        assert!(plain.is_for(second) && plain.enter());
-    }
-
-    #[test]
-    fn the_next_at_the_same_place_is_somebody_else() {
-        let mut plain = Plain::default();
-        plain.show(asking(Peer::Client));
-        plain.leave(Peer::Client);
-        assert!(!plain.is_for(Peer::Client));
         plain.orphan(true);
-        plain.show(asking(Peer::Client));
-        assert!(plain.is_for(Peer::Client) && !plain.enter());
-        assert!(plain.enter());
+        plain.show(asking(second));
+        assert_eq!(plain.asked(), Some(second));
+        assert!(!plain.enter() && plain.enter());
     }
 }

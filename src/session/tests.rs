@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::Peer::{Client, Numbered, Server};
+use super::Peer::{Numbered, Server};
 use super::*;
 use Action::{
     Close, Dismiss, End, Fail, PutBack, Send, SendAll, Show, ShowLate, TellGone, TellLast,
@@ -114,6 +114,7 @@ fn tell(session: &mut Session, input: Cause<'_>) -> Vec<Action> {
     }
 }
 
+const CLIENT: Peer = Peer::Client(1);
 const ANNA: Peer = Numbered(1);
 const BERT: Peer = Numbered(2);
 const CARL: Peer = Numbered(3);
@@ -262,7 +263,7 @@ fn the_connecting_side_speaks_first_and_turns_are_strict() {
 
 #[test]
 fn the_serving_side_listens_first() {
-    for client in [Client, ANNA] {
+    for client in [CLIENT, ANNA] {
         let session = play(
             &RAW,
             &[
@@ -331,9 +332,9 @@ fn a_server_leaves_too() {
     play(
         &RAW,
         &[
-            (Joined(Client), &[], None),
-            (says(Client), &[Show], Some(Client)),
-            (line("bye"), &[Dismiss(Client), End(Ending::Bye)], None),
+            (Joined(CLIENT), &[], None),
+            (says(CLIENT), &[Show], Some(CLIENT)),
+            (line("bye"), &[Dismiss(CLIENT), End(Ending::Bye)], None),
         ],
     );
 }
@@ -474,7 +475,7 @@ fn the_end_of_input_ends_it_when_no_reply_is_owed() {
     // A client that has not spoken yet owes us nothing.
     play(
         &RAW,
-        &[(Joined(Client), &[], None), (EndOfInput, ends, None)],
+        &[(Joined(CLIENT), &[], None), (EndOfInput, ends, None)],
     );
     // Nor is one of many waited for.
     let mut session = two_wait(&OPEN);
@@ -495,13 +496,13 @@ fn after_the_end_of_input_nobody_else_is_waited_for() {
     play(
         &OPEN,
         &[
-            (Joined(Client), &[], None),
-            (says(Client), &[Show], Some(Client)),
-            (line("hi"), &[Send(Client)], Some(Client)),
+            (Joined(CLIENT), &[], None),
+            (says(CLIENT), &[Show], Some(CLIENT)),
+            (line("hi"), &[Send(CLIENT)], Some(CLIENT)),
             (Sent(true), &[], None),
             (EndOfInput, &[TellLast], None),
             (
-                left(Client),
+                left(CLIENT),
                 &[TellGone, TellUnsent, End(Ending::PeerLeft)],
                 None,
             ),
@@ -544,7 +545,7 @@ fn a_peer_that_leaves_lets_the_others_stay() {
 #[test]
 fn a_server_that_stays_open_waits_for_others() {
     for loss in [Left, LetGo, Lost] {
-        for client in [Client, ANNA] {
+        for client in [CLIENT, ANNA] {
             let session = play(
                 &OPEN,
                 &[
@@ -973,9 +974,9 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 
 fn rules() -> impl Strategy<Value = (Rules, Peer)> {
     let framing = prop::sample::select(Framing::ALL.to_vec());
-    let peer = prop::sample::select(vec![Server, Client, ANNA]);
+    let peer = prop::sample::select(vec![Server, CLIENT, ANNA]);
     (framing, peer, any::<[bool; 3]>()).prop_map(|(framing, peer, [blind, retries, open])| {
-        let stays_open = peer == ANNA || (open && peer == Client);
+        let stays_open = peer == ANNA || (open && peer == CLIENT);
         let rules = Rules {
             framing,
             answers_blindly: blind,
@@ -1347,7 +1348,7 @@ fn a_server_that_speaks_first_owes_nothing_for_it() {
             (Sent(true), &[], None),
         ],
     );
-    play(&rules, &[(Joined(Client), &[], Some(Client))]);
+    play(&rules, &[(Joined(CLIENT), &[], Some(CLIENT))]);
 }
 
 #[test]

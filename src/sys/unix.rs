@@ -125,7 +125,7 @@ fn set_mode(tty: &File, mode: &Termios) {
 }
 
 /// Calls `read` while the terminal at stdin hands out what was typed of a line before it is entered.
-pub fn with_begun_line(read: impl FnOnce()) {
+pub fn with_begun_line<T>(read: impl FnOnce() -> T) -> T {
     let Ok(saved) = tcgetattr(io::stdin()) else {
         return read();
     };
@@ -134,8 +134,9 @@ pub fn with_begun_line(read: impl FnOnce()) {
     let set = |mode| tcsetattr(io::stdin(), OptionalActions::Now, mode);
     // Fails only if the terminal is gone.
     let _ = set(&begun);
-    read();
+    let read = read();
     let _ = set(&saved);
+    read
 }
 
 /// The user's terminal, in a mode that reads keys one by one.

@@ -32,8 +32,8 @@ pub fn has_screen() -> bool {
 }
 
 /// Calls `read`: a console keeps a line until it is entered, and drops it at the end of the program.
-pub fn with_begun_line(read: impl FnOnce()) {
-    read();
+pub fn with_begun_line<T>(read: impl FnOnce() -> T) -> T {
+    read()
 }
 
 /// Returns `true`: rustyline can use any handle.

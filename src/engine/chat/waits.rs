@@ -27,7 +27,7 @@ impl Chat<'_> {
     /// Returns when to give a hint if the peer goes on to send nothing.
     pub(super) fn silence_due(&self) -> Option<Instant> {
         let (standing, since) = self.stands.as_ref()?;
-        let kind = mem::discriminant(&Hint::Silent(Peer::Client));
+        let kind = mem::discriminant(&Hint::Silent(Peer::Server));
         let is_due = matches!(standing, Standing::Recv { .. })
             && !self.hinted.contains(&kind)
             // The end of a message is waited for in another way.
@@ -43,7 +43,7 @@ impl Chat<'_> {
                 to_server: peer == Peer::Server,
             },
             Awaited::AClient if self.peers.listens() => Standing::Accept,
-            Awaited::TurnOf(peer @ (Peer::Client | Peer::Server))
+            Awaited::TurnOf(peer @ (Peer::Client(_) | Peer::Server))
                 if self.session.is_waited_for(peer) =>
             {
                 Standing::Recv {

@@ -19,8 +19,10 @@ fn reading(input: File, typed: bool) -> (Lines, Poll) {
         typed,
         waker,
         chunks: sender,
+        reads: Arc::default(),
     });
-    (Lines::read(Source::Thread { chunks, idle }), poll)
+    let source = Source::Thread { chunks, idle };
+    (Lines::read(source, Arc::default()), poll)
 }
 
 /// The lines of `input`, read as a file on a disk.
@@ -49,7 +51,7 @@ fn chunked<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Lines, Feed) {
         chunks: chunks_of_thread,
         idle: None,
     };
-    (Lines::read(source), feed)
+    (Lines::read(source, Arc::default()), feed)
 }
 
 /// What the thread would send into; the input ends when it is dropped.
