@@ -367,6 +367,14 @@ impl Engine {
         self.tell_lines(&ahead)
     }
 
+    /// Returns whether lines were entered ahead behind a plain prompt.
+    fn has_ahead(&mut self) -> bool {
+        match &mut self.input {
+            Some(Input::Lines(lines)) => lines.has_ahead(),
+            _ => false,
+        }
+    }
+
     /// Waits until the line is entered that was begun behind a plain prompt, if there is one, and reports
     /// it as not sent: left to the terminal, it would become the shell's next command. Fails if stdout
     /// cannot be written.

@@ -241,12 +241,11 @@ impl SharedPrompt {
         state.phase = Phase::Starting;
         // An entered line stands between them now.
         state.shown_status = None;
-        // With turns, nothing counts as an answer to what was not on the screen.
-        state.shown = if state.duplex {
-            state.turn()
-        } else {
-            Prompt::default()
-        };
+        // Nothing counts as an answer to what was not on the screen: with turns, the prompt is another in any
+        // case.
+        if !state.duplex {
+            state.shown = Prompt::default();
+        }
         Some((state.shown.text(state.columns), state.draft.clone()))
     }
 
@@ -417,6 +416,9 @@ mod tests {
         };
         prompt.set_turn(turn, Awaited::AServer);
         prompt.start().unwrap();
+        // Keys that were waiting are no answer to what is not drawn yet.
+        assert_eq!(prompt.accept(false), Err(Awaited::AServer));
+        prompt.draw(None).unwrap();
         assert_eq!(prompt.accept(false), Ok(()));
         prompt.close();
         assert_eq!(prompt.accept(false), Err(Awaited::AServer));

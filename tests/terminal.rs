@@ -948,6 +948,60 @@ fn on_a_dumb_terminal_nobody_gets_the_lines_that_were_entered_when_nobody_was_th
 }
 
 #[test]
+fn on_a_dumb_terminal_all_lines_go_to_the_one_that_was_named_also_without_turns() {
+    let args = "serve --port 0 -m 2 --duplex -f line";
+    let args: Vec<_> = args.split(' ').collect();
+    let terminal = Setup::new(&args).env("TERM", "dumb").start();
+    let mut first = raw_client(terminal.port());
+    first.write_all(b"one\n").unwrap();
+    terminal.expect_text("one\n #1 ->");
+    let mut second = raw_client(terminal.port());
+    terminal.expect_text("(client #2)\n #1 ->");
+    for round in 0..10 {
+        let lines = format!("line {round}\n").repeat(30);
+        terminal.type_keys(&lines);
+        second.write_all(b"two\n").unwrap();
+        expect_bytes(&mut first, lines);
+        terminal.expect_text("#2 ->");
+        terminal.type_keys("to the second\n");
+        expect_bytes(&mut second, "to the second\n");
+        first
+            .write_all(format!("again {round}\n").as_bytes())
+            .unwrap();
+        terminal.expect_text(&format!("again {round}\n #1 ->"));
+    }
+    terminal.type_keys("\x03");
+    terminal.finish(130);
+}
+
+#[test]
+fn lines_that_are_written_ahead_go_to_nobody_else_without_turns() {
+    let (terminal, port) = Terminal::serve(&["-k", "--duplex", "-f", "line"]);
+    for round in 0..30 {
+        let mut first = raw_client(port);
+        first
+            .write_all(format!("one {round}\n").as_bytes())
+            .unwrap();
+        terminal.expect_text(&format!("one {round}\n ->"));
+        let mut second = raw_client(port);
+        second
+            .write_all(format!("two {round}\n").as_bytes())
+            .unwrap();
+        terminal.type_keys(&"line\r".repeat(20));
+        expect_bytes(&mut first, "line\n");
+        drop(first);
+        terminal.expect_text(&format!("two {round}"));
+        // What is left on the prompt is the user's.
+        terminal.type_keys("\x01\x0bto the second\r");
+        expect_bytes(&mut second, "to the second\n");
+        common::leave(second);
+        terminal.expect_text(" <-");
+    }
+    terminal.type_keys("\x03");
+    terminal.finish(130);
+}
+
+#[test]
 fn ctrl_d_ends_the_input_on_a_dumb_terminal() {
     let (listener, port) = raw_server();
     let target = format!("localhost:{port}");

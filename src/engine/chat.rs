@@ -562,12 +562,13 @@ impl<'a> Chat<'a> {
         if let Some(peer) = prompt.peer
             && !engine.report.is_for(peer)
         {
-            // Without turns, what was entered for one that is there has been taken already.
             let asked = engine.report.asked();
-            let is_taken =
-                self.session.is_duplex() && self.session.peers().any(|peer| Some(peer) == asked);
-            if !is_taken {
+            if !self.session.is_duplex() || self.session.peers().all(|peer| Some(peer) != asked) {
                 engine.tell_ahead()?;
+            } else if engine.has_ahead() {
+                // Without turns, it goes to the one that is there before another is named.
+                self.has_more = self.wants_line();
+                return Ok(());
             }
         }
         engine.report.show_plain_prompt(prompt);

@@ -153,10 +153,16 @@ impl Lines {
         self.line.is_some()
     }
 
+    /// Returns whether lines were entered at a terminal. Waits as [`Self::take_ahead`] does.
+    pub fn has_ahead(&mut self) -> bool {
+        while !self.ended && self.fill(Some(AHEAD)) {}
+        self.is_ready()
+    }
+
     /// Takes the lines that were entered at a terminal, and has what was typed of another as the beginning
     /// of the next line. Waits until nothing comes for [`AHEAD`].
     pub fn take_ahead(&mut self) -> String {
-        while !self.ended && self.fill(Some(AHEAD)) {}
+        self.has_ahead();
         if !self.ended {
             let reads = Arc::clone(&self.reads);
             let _held = reads.lock();
