@@ -556,13 +556,16 @@ fn a_hundred_late_messages_while_somebody_types() {
     expect_bytes(&mut peer, &text);
 }
 
+/// The program on a terminal that it cannot draw on.
+fn dumb(args: &[&str]) -> Terminal {
+    Setup::new(args).env("TERM", "dumb").start()
+}
+
 /// The program on a terminal that it cannot draw on, and the server that has its first message.
 fn waiting_on_dumb_terminal() -> (Terminal, TcpStream) {
     let (listener, port) = raw_server();
     let target = format!("localhost:{port}");
-    let terminal = Setup::new(&["connect", &target])
-        .env("TERM", "dumb")
-        .start();
+    let terminal = dumb(&["connect", &target]);
     let mut peer = accept(&listener);
     terminal.expect_text("\n ->");
     terminal.type_keys("hello\r");
@@ -774,9 +777,7 @@ fn rows_that_the_terminal_would_make_are_indented_too() {
 
 #[test]
 fn a_dumb_terminal_goes_on_when_one_of_many_leaves() {
-    let terminal = Setup::new(&["serve", "--port", "0", "-m", "2"])
-        .env("TERM", "dumb")
-        .start();
+    let terminal = dumb(&["serve", "--port", "0", "-m", "2"]);
     let port = terminal.port();
     let mut first = common::raw_client(port);
     first.write_all(b"one").unwrap();
@@ -809,7 +810,6 @@ fn a_dumb_terminal_goes_on_when_one_of_many_leaves() {
 
 #[test]
 fn a_dumb_terminal_shows_whose_turn_it_is_where_nothing_else_is_told() {
-    let dumb = |args: &[&str]| Setup::new(args).env("TERM", "dumb").start();
     let port = common::free_port();
     let terminal = dumb(&["serve", "--port", &port.to_string(), "-m", "2", "--quiet"]);
     terminal.expect_text(" <-");
@@ -893,7 +893,7 @@ fn a_dumb_terminal_is_told_of_all_lines_that_were_entered_ahead() {
 fn on_a_dumb_terminal_nobody_gets_the_lines_that_were_entered_for_another() {
     for (many, number) in [(&["-k"][..], ""), (&["-m", "3"], "#2 ")] {
         let args = [&["serve", "--port", "0"], many].concat();
-        let terminal = Setup::new(&args).env("TERM", "dumb").start();
+        let terminal = dumb(&args);
         let mut first = raw_client(terminal.port());
         first.write_all(b"one").unwrap();
         terminal.expect_text("one\n");
@@ -922,7 +922,7 @@ fn on_a_dumb_terminal_nobody_gets_the_lines_that_were_entered_when_nobody_was_th
         (&["-m", "2", "--duplex"], false),
     ] {
         let args = [&["serve", "--port", "0"], args].concat();
-        let terminal = Setup::new(&args).env("TERM", "dumb").start();
+        let terminal = dumb(&args);
         let mut first = raw_client(terminal.port());
         first.write_all(b"one").unwrap();
         terminal.expect_text("one\n");
@@ -951,15 +951,17 @@ fn on_a_dumb_terminal_nobody_gets_the_lines_that_were_entered_when_nobody_was_th
 fn on_a_dumb_terminal_all_lines_go_to_the_one_that_was_named_also_without_turns() {
     let args = "serve --port 0 -m 2 --duplex -f line";
     let args: Vec<_> = args.split(' ').collect();
-    let terminal = Setup::new(&args).env("TERM", "dumb").start();
+    let terminal = dumb(&args);
     let mut first = raw_client(terminal.port());
     first.write_all(b"one\n").unwrap();
     terminal.expect_text("one\n #1 ->");
     let mut second = raw_client(terminal.port());
     terminal.expect_text("(client #2)\n #1 ->");
     for round in 0..10 {
-        let lines = format!("line {round}\n").repeat(30);
+        let lines: String = (0..30).map(|i| format!("{round}: {i}\n")).collect();
         terminal.type_keys(&lines);
+        // The terminal has taken all of them when it echoes the last.
+        terminal.expect_text(&format!("{round}: 29"));
         second.write_all(b"two\n").unwrap();
         expect_bytes(&mut first, lines);
         terminal.expect_text("#2 ->");
@@ -1005,9 +1007,7 @@ fn lines_that_are_written_ahead_go_to_nobody_else_without_turns() {
 fn ctrl_d_ends_the_input_on_a_dumb_terminal() {
     let (listener, port) = raw_server();
     let target = format!("localhost:{port}");
-    let terminal = Setup::new(&["connect", &target])
-        .env("TERM", "dumb")
-        .start();
+    let terminal = dumb(&["connect", &target]);
     let mut peer = accept(&listener);
     terminal.expect_text(" ->");
     terminal.type_keys("\x04");
@@ -1015,9 +1015,7 @@ fn ctrl_d_ends_the_input_on_a_dumb_terminal() {
     drop(peer);
     terminal.finish(0);
 
-    let terminal = Setup::new(&["serve", "--port", "0"])
-        .env("TERM", "dumb")
-        .start();
+    let terminal = dumb(&["serve", "--port", "0"]);
     let mut peer = raw_client(terminal.port());
     peer.write_all(b"one").unwrap();
     terminal.expect_text("one\n ->");
@@ -1065,9 +1063,7 @@ fn a_signal_ends_it_in_order_on_a_dumb_terminal() {
     let home = home();
     let socket = home.path().join("socket");
     let path = format!("unix:{}", socket.display());
-    let terminal = Setup::new(&["serve", "--host", &path])
-        .env("TERM", "dumb")
-        .start();
+    let terminal = dumb(&["serve", "--host", &path]);
     terminal.expect_text("Listening");
     let mut client = std::os::unix::net::UnixStream::connect(&socket).unwrap();
     client.write_all(b"hello").unwrap();
@@ -1081,9 +1077,7 @@ fn a_signal_ends_it_in_order_on_a_dumb_terminal() {
 fn a_dumb_terminal_is_told_what_is_sent_again() {
     let (listener, port) = raw_server();
     let target = format!("localhost:{port}");
-    let terminal = Setup::new(&["connect", &target, "--retry"])
-        .env("TERM", "dumb")
-        .start();
+    let terminal = dumb(&["connect", &target, "--retry"]);
     let mut peer = accept(&listener);
     terminal.expect_text("\n ->");
     terminal.type_keys("hello\r");

@@ -22,7 +22,7 @@ const BUFFER: usize = 64 * 1024;
 const REST: Duration = Duration::from_millis(100);
 
 /// How long to wait for what was typed ahead at a terminal: for the thread that reads it.
-const AHEAD: Duration = Duration::from_millis(20);
+const AHEAD: Duration = Duration::from_millis(30);
 
 /// What one read has brought.
 type Chunk = io::Result<Vec<u8>>;
@@ -74,7 +74,8 @@ impl Lines {
         let source = if on_disk {
             Source::Disk(input)
         } else {
-            let (sender, chunks) = mpsc::sync_channel(1);
+            // A line of a terminal is a chunk: what was entered ahead is read at once.
+            let (sender, chunks) = mpsc::sync_channel(if typed { 1024 } else { 1 });
             let idle = Some(Reader {
                 input,
                 typed,
