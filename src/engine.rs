@@ -154,6 +154,7 @@ impl Engine {
         }
         if self.kind != Kind::Program {
             let reported = self.leave_in_order();
+            // A crowded one may have no descriptor left; then a signal ends it at once.
             if self.kind != Kind::CrowdedTerminal {
                 reported?;
             }

@@ -241,8 +241,8 @@ impl SharedPrompt {
         state.phase = Phase::Starting;
         // An entered line stands between them now.
         state.shown_status = None;
-        // Nothing counts as an answer to what was not on the screen: with turns, the prompt is another in any
-        // case.
+        // Nothing counts as an answer to what was not on the screen. Until the next draw, keys that waited are
+        // for whom the last prompt named; with turns that one has been answered.
         if !state.duplex {
             state.shown = Prompt::default();
         }
