@@ -263,6 +263,11 @@ impl<S: Stream> Connection<S> {
         flushed.map(|()| sent > 0)
     }
 
+    /// Returns whether the beginning of a message was sent, and not its end.
+    pub fn is_within(&self) -> bool {
+        self.within
+    }
+
     /// Returns what is known of what was sent.
     pub fn sent(&self) -> Sent {
         self.sent

@@ -464,6 +464,12 @@ impl Peers {
         })
     }
 
+    /// Returns whether `peer` was sent the beginning of a message, and not its end.
+    pub fn is_within(&self, peer: Peer) -> bool {
+        let conversation = self.conversations.get(&peer);
+        conversation.is_some_and(|found| found.connection.is_within())
+    }
+
     /// Returns whether the connection to `peer` is not known to be broken.
     pub fn is_there(&self, peer: Peer) -> bool {
         let conversation = self.conversations.get(&peer);

@@ -94,8 +94,12 @@ pub enum Entered {
     Blank(Option<Peer>),
     /// Send it to this peer. Call [`Session::sent`] or [`Session::not_sent`] afterwards.
     Send(Peer),
-    /// Send it to every peer. Call [`Session::sent`] afterwards.
-    SendAll,
+    /// Send it to every peer; what does not begin a line, to those that have got its beginning. Call
+    /// [`Session::sent`] afterwards.
+    SendAll {
+        /// Whether it begins a line.
+        begins: bool,
+    },
     /// End the conversation with this peer: the user said `bye`.
     Bye(Peer),
     /// Tell the user that it was not sent.
@@ -429,8 +433,13 @@ impl Session {
         }
         let front = if self.rules.duplex {
             if self.rules.sends_to_all && !self.turns.is_empty() {
+                let begins = !self.in_line;
+                return Entered::SendAll { begins };
+            }
+            if self.in_line && self.current.is_none() {
+                // The rest of a line for a peer that is gone.
                 self.in_line = !last;
-                return Entered::SendAll;
+                return Entered::NotSent;
             }
             // The prompt may have changed since the line was entered.
             let named = to.filter(|to| self.turns.contains_key(to));
@@ -491,7 +500,7 @@ impl Session {
             return true;
         }
         if self.rules.duplex {
-            self.in_line = false;
+            self.in_line = !last;
             return false;
         }
         // The rest of the line has no recipient either.

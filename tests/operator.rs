@@ -286,8 +286,12 @@ fn a_line_that_was_searched_for_goes_to_whom_the_prompt_named() {
     terminal.expect(&["(reverse-i-search)`h': hello one"]);
     drop(clients.remove(1));
     terminal.expect(&["Client #2 left.", "(reverse-i-search)`h': hello one"]);
+    // What is shown after it comes when it is the turn of the next.
+    clients[0].write_all(b"more\n").unwrap();
+    let said = "Received from client #1: more";
+    terminal.expect(&[said, "(reverse-i-search)`h': hello one"]);
     terminal.type_keys("\r");
-    terminal.expect(&["Client #2 left.", " #3     -> hello one"]);
+    terminal.expect(&[said, " #3 +1  -> hello one"]);
     terminal.type_keys("!\r");
     expect_bytes(&mut clients[1], "!hello one\n");
     terminal.type_keys("\x04");

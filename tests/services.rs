@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use common::terminal::Terminal;
 use common::{
-    DEADLINE, Piped, accept, expect_bytes, expect_end, leave, program, raw_client, raw_server,
+    DEADLINE, Gathered, Piped, accept, expect_bytes, expect_end, leave, program, raw_client,
+    raw_server,
 };
 
 #[test]
@@ -288,6 +289,37 @@ fn without_turns_a_program_speaks_to_every_client() {
     server.write("news\n");
     for client in &mut clients {
         expect_bytes(client, "news\n");
+    }
+}
+
+#[test]
+fn without_turns_the_rest_of_a_line_goes_to_nobody_who_lacks_its_beginning() {
+    // More than is taken at once.
+    let half = "x".repeat(100_000);
+    for stays in [false, true] {
+        let many: &[&str] = if stays { &["-m", "2"] } else { &["-k"] };
+        let (mut server, port) = Piped::serve(&[many, &["--duplex", "-f", "line"]].concat());
+        let mut first = raw_client(port);
+        server.stderr.wait_for("the first", |notices| {
+            (memchr::memmem::find_iter(notices, "Connection from").count() == 1).then_some(())
+        });
+        server.write(&half);
+        first.read_exact(&mut [0; 1000]).unwrap();
+        let first = stays.then(|| Gathered::from(first));
+        let mut second = raw_client(port);
+        server.stderr.wait_for("the second", |notices| {
+            (memchr::memmem::find_iter(notices, "Connection from").count() == 2).then_some(())
+        });
+        server.write(format!("{half}\nfor you\n"));
+        expect_bytes(&mut second, "for you\n");
+        server.close_stdin();
+        drop(second);
+        let (_, notices) = server.finish(i32::from(!stays));
+        assert_eq!(notices.contains("Not sent"), !stays, "{notices:.300}");
+        if let Some(first) = first {
+            let line = half.repeat(2) + "\nfor you\n";
+            assert!(first.to_end() == line.as_bytes()[1000..]);
+        }
     }
 }
 

@@ -948,6 +948,27 @@ fn on_a_dumb_terminal_nobody_gets_the_lines_that_were_entered_when_nobody_was_th
 }
 
 #[test]
+fn a_dumb_terminal_ends_its_input_also_while_the_next_client_is_named() {
+    for moment in (0..80).step_by(10) {
+        let terminal = dumb(&["serve", "--port", "0", "-m", "2", "-f", "line"]);
+        let [first, mut second] = [1, 2].map(|number| {
+            let mut client = raw_client(terminal.port());
+            client.write_all(b"hi\n").unwrap();
+            terminal.expect_text(&format!("Received from client #{number}: hi"));
+            client
+        });
+        terminal.expect_text(" #1 +1 ->");
+        drop(first);
+        terminal.expect_text("Client #1 left.");
+        std::thread::sleep(Duration::from_millis(moment));
+        terminal.type_keys("\x04");
+        expect_end(&mut second);
+        drop(second);
+        terminal.finish(0);
+    }
+}
+
+#[test]
 fn on_a_dumb_terminal_all_lines_go_to_the_one_that_was_named_also_without_turns() {
     let args = "serve --port 0 -m 2 --duplex -f line";
     let args: Vec<_> = args.split(' ').collect();

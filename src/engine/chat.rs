@@ -192,8 +192,9 @@ impl<'a> Chat<'a> {
                     }
                     None => Some(text),
                 },
-                Entered::SendAll => {
-                    let is_taken = send_all(self.peers, &self.session, report, text, last)?;
+                Entered::SendAll { begins } => {
+                    let (peers, session) = (&mut *self.peers, &self.session);
+                    let is_taken = send_all(peers, session, report, text, (begins, last))?;
                     self.session.sent(last);
                     (!is_taken).then_some(text)
                 }
@@ -700,18 +701,19 @@ impl<'a> Chat<'a> {
     }
 }
 
-/// Sends `text` to all peers of `session`. Returns whether any takes it. Fails if stdout cannot be
-/// written.
+/// Sends `text`, which `begins` a line or is more of it, to all peers of `session` that have got its
+/// beginning; `last` ends it. Returns whether any takes it. Fails if stdout cannot be written.
 fn send_all(
     peers: &mut Peers,
     session: &Session,
     report: &mut Report,
     text: &[u8],
-    last: bool,
+    (begins, last): (bool, bool),
 ) -> Result<bool, Failure> {
     let mut is_taken = false;
     for peer in session.peers() {
-        if peers.send(peer, text, last).is_some() {
+        let has_beginning = begins || peers.is_within(peer);
+        if has_beginning && peers.send(peer, text, last).is_some() {
             is_taken = true;
             show(report, &Event::Sent { peer, text, last })?;
         }

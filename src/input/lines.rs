@@ -296,11 +296,15 @@ impl Reader {
             let Some(mut chunk) = read(&mut self.input, &mut buffer) else {
                 break;
             };
-            let failed = chunk.is_err();
+            let mut is_last = chunk.is_err();
             if self.typed {
-                chunk = chunk.map(|bytes| without_keys(&bytes));
+                chunk = chunk.map(|bytes| {
+                    let before = before_end(&bytes);
+                    is_last = before.is_some();
+                    without_keys(before.unwrap_or(&bytes))
+                });
             }
-            if self.chunks.send(chunk).is_err() || failed {
+            if self.chunks.send(chunk).is_err() || is_last {
                 break;
             }
             let _ = self.waker.wake();
@@ -323,6 +327,19 @@ fn read(input: &mut File, buffer: &mut [u8]) -> Option<Chunk> {
             Err(error) => Some(Err(error)),
         };
     }
+}
+
+/// Returns what is before Ctrl-D where `typed` ends with that, at the beginning of a line: while the terminal
+/// hands out a line before it is entered, this key is a byte; if it was pressed just before, Linux makes
+/// it a zero byte.
+fn before_end(typed: &[u8]) -> Option<&[u8]> {
+    let (b'\x04' | b'\0', before) = typed.split_last()? else {
+        return None;
+    };
+    before
+        .last()
+        .is_none_or(|byte| *byte == b'\n')
+        .then_some(before)
 }
 
 /// Returns `typed` without control characters, and without the sequences that keys such as the

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use super::Peer::{Numbered, Server};
 use super::*;
 use Action::{
-    Close, Dismiss, End, Fail, PutBack, Send, SendAll, Show, ShowLate, TellGone, TellLast,
-    TellUnsent,
+    Close, Dismiss, End, Fail, PutBack, Send, SendAll, SendRest, Show, ShowLate, TellGone,
+    TellLast, TellUnsent,
 };
 use Cause::{EndOfInput, Joined, NotSent, Sent};
 use Loss::{Left, LetGo, Lost};
@@ -52,6 +52,7 @@ enum Action {
     ShowLate,
     Send(Peer),
     SendAll,
+    SendRest,
     Dismiss(Peer),
     TellLast,
     TellGone,
@@ -81,7 +82,7 @@ fn tell(session: &mut Session, input: Cause<'_>) -> Vec<Action> {
         Cause::Line { text, last, to } => match session.line(text, last, to) {
             Entered::Blank(_) => vec![],
             Entered::Send(peer) => vec![Send(peer)],
-            Entered::SendAll => vec![SendAll],
+            Entered::SendAll { begins } => vec![if begins { SendAll } else { SendRest }],
             Entered::Bye(peer) if session.goes_on() => vec![Dismiss(peer)],
             Entered::Bye(peer) => vec![Dismiss(peer), End(Ending::Bye)],
             Entered::NotSent => vec![TellUnsent],
@@ -1316,6 +1317,14 @@ fn without_turns_a_program_speaks_to_all_and_bye_is_data() {
             (Joined(BERT), &[], Some(ANNA)),
             (line("bye"), &[SendAll], Some(ANNA)),
             (Sent(true), &[], Some(ANNA)),
+            (part("a", false), &[SendAll], Some(ANNA)),
+            (Sent(false), &[], Some(ANNA)),
+            (part("b", false), &[SendRest], Some(ANNA)),
+            (Sent(false), &[], Some(ANNA)),
+            (part("c", true), &[SendRest], Some(ANNA)),
+            (Sent(true), &[], Some(ANNA)),
+            (line("d"), &[SendAll], Some(ANNA)),
+            (Sent(true), &[], Some(ANNA)),
             (says(BERT), &[Show], Some(BERT)),
             (EndOfInput, &[Close], Some(BERT)),
         ],
@@ -1331,6 +1340,34 @@ fn without_turns_a_program_speaks_to_all_and_bye_is_data() {
             (line("bye"), &[Send(Server)], Some(Server)),
         ],
     );
+}
+
+#[test]
+fn without_turns_the_rest_of_a_line_goes_to_nobody_who_lacks_its_beginning() {
+    let rules = Rules {
+        duplex: true,
+        ..BLIND_AND_OPEN
+    };
+    for is_sent in [true, false] {
+        let (begun, refused): (_, &[_]) = if is_sent {
+            (Sent(false), &[])
+        } else {
+            (NotSent(false), &[TellUnsent])
+        };
+        play(
+            &rules,
+            &[
+                (Joined(ANNA), &[], Some(ANNA)),
+                (part("a", false), &[Send(ANNA)], Some(ANNA)),
+                (begun, refused, Some(ANNA)),
+                (Cause::Gone(ANNA, Lost), &[TellGone], None),
+                (Joined(BERT), &[], Some(BERT)),
+                (part("b", false), &[TellUnsent], Some(BERT)),
+                (part("c", true), &[TellUnsent], Some(BERT)),
+                (line("d"), &[Send(BERT)], Some(BERT)),
+            ],
+        );
+    }
 }
 
 #[test]

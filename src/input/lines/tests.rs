@@ -316,6 +316,28 @@ fn keys_alone_are_not_the_end() {
 }
 
 #[test]
+fn a_key_that_ends_the_input_is_the_end_also_as_a_byte() {
+    for (typed, before) in [
+        ("\x04", Some("")),
+        ("\0", Some("")),
+        ("a\nb\n\x04", Some("a\nb\n")),
+        ("a\x04", None),
+        ("\x04\n", None),
+        ("a\n", None),
+        ("", None),
+    ] {
+        assert_eq!(
+            before_end(typed.as_bytes()),
+            before.map(str::as_bytes),
+            "{typed:?}"
+        );
+    }
+    let (mut lines, _poll) = reading(file(b"a\n\x04"), true);
+    assert_eq!(next(&mut lines), Some(line("a")));
+    assert_eq!(next(&mut lines), None);
+}
+
+#[test]
 fn keys_are_text_where_nobody_types() {
     let (mut lines, _poll) = reading(file(b"\x1b[A\x07\n"), false);
     assert_eq!(next(&mut lines), Some(line("\x1b[A\x07")));
