@@ -294,6 +294,7 @@ fn a_line_that_was_searched_for_goes_to_whom_the_prompt_named() {
     terminal.expect(&[said, " #3 +1  -> hello one"]);
     terminal.type_keys("!\r");
     expect_bytes(&mut clients[1], "!hello one\n");
+    drop(clients);
     terminal.type_keys("\x04");
     terminal.finish(0);
 }
