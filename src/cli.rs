@@ -368,7 +368,7 @@ pub struct ServeArgs {
     /// Answer as this file says, instead of a person
     ///
     /// Each line has a regular expression, a tab, and the answer to what matches. Of a message, the
-    /// first 16 KiB are looked at.
+    /// first 4 KiB are looked at.
     #[arg(
         long,
         value_name = "FILE",

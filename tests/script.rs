@@ -104,7 +104,7 @@ fn only_the_beginning_of_a_long_message_is_matched() {
     let args = ["-f", "json", "--name", "n"];
     let (server, port, _folder) = serve("needle\tfound\n^x\tnone\n", &args);
     let mut client = raw_client(port);
-    let before = "x".repeat(16 * 1024 - "needle".len());
+    let before = "x".repeat(4 * 1024 - "needle".len());
     for (padding, answer) in [("", "found"), ("x", "none"), (&before, "none")] {
         let question = format!("{{\"text\":\"{before}{padding}needle\"}}\n");
         let answer = format!("{{\"name\":\"n\",\"text\":\"{answer}\"}}\n");

@@ -31,7 +31,7 @@ const TAKEN: usize = 64;
 
 /// The maximum number of bytes of a message to match with the patterns of a script: all other clients
 /// wait meanwhile, which is noticed with a message of a megabyte.
-const MATCHED: usize = 16 * 1024;
+const MATCHED: usize = 4 * 1024;
 
 /// How long an answer may take until the user is told that no newline is sent.
 const NO_ANSWER: Duration = Duration::from_secs(10);
