@@ -114,12 +114,13 @@ impl Input {
     }
 
     /// Returns the next input that has arrived, if any. Unedited lines are read only if
-    /// `wants_line`.
+    /// `wants_line`, but the end of those of a terminal is returned in any case.
     pub fn next(&mut self, wants_line: bool) -> Option<Typed<'_>> {
         match self {
             Self::Editor(editor) => editor.next(),
             Self::Lines(lines) => {
-                if !wants_line || !lines.is_ready() {
+                let is_wanted = wants_line && lines.is_ready() || lines.is_at_end();
+                if !is_wanted {
                     return None;
                 }
                 Some(match lines.next() {

@@ -969,6 +969,23 @@ fn a_dumb_terminal_ends_its_input_also_while_the_next_client_is_named() {
 }
 
 #[test]
+fn a_dumb_terminal_ends_its_input_also_while_nobody_is_asked() {
+    let terminal = dumb(&["serve", "--port", "0", "-k"]);
+    terminal.expect_text("<-");
+    terminal.type_keys("\x04");
+    terminal.finish(0);
+    let (terminal, mut peer) = waiting_on_dumb_terminal();
+    terminal.expect_text("\n <-");
+    terminal.type_keys("\x04");
+    terminal.expect_text("last answer");
+    peer.write_all(b"the last").unwrap();
+    terminal.expect_text("Received from server: the last");
+    expect_end(&mut peer);
+    drop(peer);
+    terminal.finish(0);
+}
+
+#[test]
 fn on_a_dumb_terminal_all_lines_go_to_the_one_that_was_named_also_without_turns() {
     let args = "serve --port 0 -m 2 --duplex -f line";
     let args: Vec<_> = args.split(' ').collect();

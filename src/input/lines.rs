@@ -29,6 +29,7 @@ type Chunk = io::Result<Vec<u8>>;
 
 /// Splits the input into lines. Nothing is read before the first line is wanted.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each has one meaning")]
 pub struct Lines {
     source: Source,
     /// Held while no read may begin.
@@ -45,6 +46,8 @@ pub struct Lines {
     /// The number of lines returned.
     number: u64,
     ended: bool,
+    /// Whether the end is returned also where no line is wanted: at a terminal, once.
+    tells_end: bool,
     /// The number of lines, at most one, that were to be put back and could not be.
     torn: usize,
     /// The error that ended the input, until it is returned.
@@ -85,10 +88,10 @@ impl Lines {
             });
             Source::Thread { chunks, idle }
         };
-        Self::read(source, reads)
+        Self::read(source, typed, reads)
     }
 
-    fn read(source: Source, reads: Arc<Mutex<()>>) -> Self {
+    fn read(source: Source, tells_end: bool, reads: Arc<Mutex<()>>) -> Self {
         Self {
             source,
             reads,
@@ -99,6 +102,7 @@ impl Lines {
             whole: false,
             number: 0,
             ended: false,
+            tells_end,
             torn: 0,
             error: None,
         }
@@ -119,6 +123,16 @@ impl Lines {
         true
     }
 
+    /// Returns whether [`Self::next`] returns the end of what is typed at a terminal, which counts also where
+    /// no line is wanted. It is so once.
+    pub fn is_at_end(&mut self) -> bool {
+        if !self.tells_end {
+            return false;
+        }
+        while !self.ended && self.fill(Some(Duration::ZERO)) {}
+        self.ended && !self.is_begun() && !self.begun
+    }
+
     /// Returns the next line without its newline, or the next part of a line that is longer than
     /// the buffer, and whether it ends the line. Returns `None` at the end of the input. Waits
     /// unless [`Self::is_ready`]. Fails if the input cannot be read.
@@ -131,6 +145,7 @@ impl Lines {
         };
         let last = next > end || self.ended || self.whole;
         if next == self.start && !self.begun {
+            self.tells_end = false;
             return self.error.take().map_or(Ok(None), Err);
         }
         let start = mem::replace(&mut self.start, next);

@@ -22,7 +22,7 @@ fn reading(input: File, typed: bool) -> (Lines, Poll) {
         reads: Arc::default(),
     });
     let source = Source::Thread { chunks, idle };
-    (Lines::read(source, Arc::default()), poll)
+    (Lines::read(source, typed, Arc::default()), poll)
 }
 
 /// The lines of `input`, read as a file on a disk.
@@ -51,7 +51,7 @@ fn chunked<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Lines, Feed) {
         chunks: chunks_of_thread,
         idle: None,
     };
-    (Lines::read(source, Arc::default()), feed)
+    (Lines::read(source, true, Arc::default()), feed)
 }
 
 /// What the thread would send into; the input ends when it is dropped.
@@ -376,6 +376,21 @@ proptest! {
     fn text_without_control_characters_is_untouched(text in "[^\\x00-\\x1f\\x7f]{0,40}") {
         prop_assert_eq!(without_keys(text.as_bytes()), text.as_bytes());
     }
+}
+
+#[test]
+fn the_end_of_what_is_typed_is_told_once_also_where_no_line_is_wanted() {
+    let (mut lines, feed) = chunked([&b"a\n"[..]]);
+    assert!(!lines.is_at_end());
+    drop(feed);
+    // The line comes first.
+    assert!(!lines.is_at_end());
+    assert_eq!(next(&mut lines), Some(line("a")));
+    assert!(lines.is_at_end() && lines.is_at_end());
+    assert_eq!(next(&mut lines), None);
+    assert!(!lines.is_at_end());
+    let (mut lines, _poll) = reading(file(b""), false);
+    assert!(!lines.is_at_end());
 }
 
 #[test]
