@@ -161,6 +161,16 @@ pub fn message(line: &str) -> &str {
     }
 }
 
+/// Returns the line for which [`message`] returns `message`.
+pub fn line(message: String) -> String {
+    let slashes = message.len() - message.trim_start_matches('/').len();
+    if slashes > 0 && parse(&message[slashes - 1..]).is_some() {
+        format!("/{message}")
+    } else {
+        message
+    }
+}
+
 /// Completes the line `typed`, if it begins a command that makes sense in `company`. `clients` are
 /// the numbers and names of those who are there. Returns where the last word begins, in bytes, and
 /// what can replace it. The user chooses from narrow rows of ASCII, which begin with our text.

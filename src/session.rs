@@ -496,7 +496,8 @@ impl Session {
     /// line. Returns whether to give the line back to the user, instead of telling that it was not
     /// sent.
     pub fn not_sent(&mut self, last: bool) -> bool {
-        if self.rules.retries {
+        // Without turns, a person may have entered others behind it.
+        if self.rules.retries && (!self.rules.duplex || self.rules.answers_blindly) {
             return true;
         }
         if self.rules.duplex {

@@ -571,3 +571,22 @@ fn a_client_that_is_gone_before_it_was_set_up_does_not_end_the_server() {
     leave(client);
     server.finish(0);
 }
+
+/// A list of candidates is followed by a redraw for a key, not for a message.
+#[test]
+fn tab_lists_commands_also_while_a_peer_floods() {
+    let (terminal, peer) = Terminal::connected(&["--duplex", "-f", "line", "--no-history"]);
+    let flood = thread::spawn(move || {
+        // Until the program has ended.
+        while (&peer).write_all(&b"a\n".repeat(500)).is_ok() {}
+    });
+    terminal.expect_text(": a\n");
+    for _ in 0..40 {
+        terminal.type_keys("/\t\t\t\x15");
+        let shown = terminal.raw().len();
+        terminal.expect_output(shown + 4096);
+    }
+    terminal.type_keys("\x03");
+    terminal.finish(130);
+    flood.join().unwrap();
+}

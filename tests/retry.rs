@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
@@ -235,6 +235,47 @@ fn a_close_in_our_own_turn_is_a_loss() {
     let mut server = accept(&listener);
     client.write("hello\n");
     expect_bytes(&mut server, "hello");
+}
+
+/// The loss is found behind all that came before it.
+#[test]
+fn without_turns_no_line_that_is_typed_is_lost_or_out_of_order() {
+    let (listener, port) = raw_server();
+    let args = ["--retry", "--duplex", "-f", "line", "--no-history"];
+    let client = Terminal::connect(port, &args);
+    for round in 0..5 {
+        let mut server = accept(&listener);
+        client.expect_screen("the prompt", |screen| screen.ends_with(" ->"));
+        client.type_keys(&format!("round {round}\r"));
+        expect_bytes(&mut server, format!("round {round}\n"));
+        server.set_nonblocking(true).unwrap();
+        let _ = server.write(("a".repeat(20_000) + "\n").repeat(10).as_bytes());
+        reset(server);
+        client.type_keys("w1\rw2\rw3\r");
+        let mut server = accept(&listener);
+        client.expect_screen("the prompt", |screen| {
+            screen
+                .lines()
+                .last()
+                .is_some_and(|row| row.starts_with(" ->"))
+        });
+        client.type_keys("end\r");
+        let mut sent = String::new();
+        let mut lines = BufReader::new(&mut server);
+        while !sent.ends_with("end\n") {
+            assert!(lines.read_line(&mut sent).unwrap() > 0);
+        }
+        let raw = client.raw();
+        let shown = String::from_utf8_lossy(&raw);
+        let shown = shown.rsplit(&format!("round {round}")).next().unwrap();
+        let is_told = |word: &&str| shown.contains(&format!("Not sent: {word}"));
+        let mut words: String = ["w1", "w2", "w3"].into_iter().filter(is_told).collect();
+        // Enter does nothing while there is no server.
+        words += &sent.replace('\n', "");
+        assert_eq!(words, "w1w2w3end", "{shown}");
+        reset(server);
+    }
+    client.type_keys("\x03");
 }
 
 #[test]

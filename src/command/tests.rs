@@ -51,6 +51,9 @@ fn one_slash_more_sends_what_looks_like_a_command() {
         ("plain", "plain"),
     ] {
         assert_eq!(message(line), sent, "{line:?}");
+        let again = super::line(sent.to_owned());
+        assert_eq!(parse(&again), None, "{again:?}");
+        assert_eq!(message(&again), sent, "{again:?}");
     }
 }
 

@@ -129,7 +129,7 @@ impl Editor {
     /// Inserts the last entered line before the text on the prompt.
     pub fn put_back(&mut self) {
         if let Some(line) = self.line.take() {
-            self.prompt.put_back(line);
+            self.prompt.put_back(command::line(line));
         }
     }
 
@@ -405,6 +405,12 @@ impl Highlighter for Helper {
             None => panic::resume_unwind(Box::new(Left)),
             Some(text) => Cow::Owned(text),
         }
+    }
+
+    fn highlight_candidate<'c>(&self, candidate: &'c str, _: CompletionType) -> Cow<'c, str> {
+        // The prompt is redrawn below the list, for the key that has asked for it.
+        self.prompt.set_key();
+        Cow::Borrowed(candidate)
     }
 
     fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {

@@ -745,6 +745,24 @@ fn a_line_that_cannot_be_sent_is_put_back_where_it_is_tried_again() {
 }
 
 #[test]
+fn without_turns_what_a_person_enters_in_vain_is_told_also_where_it_is_tried_again() {
+    let mut session = our_turn(&Rules {
+        duplex: true,
+        ..RETRIES
+    });
+    go_on(
+        &mut session,
+        &[
+            (line("a"), &[Send(Server)], Some(Server)),
+            (NotSent(true), &[TellUnsent], Some(Server)),
+            (line("b"), &[Send(Server)], Some(Server)),
+            (NotSent(true), &[TellUnsent], Some(Server)),
+            (lost(Server), &[Fail], None),
+        ],
+    );
+}
+
+#[test]
 fn a_part_that_cannot_be_sent_is_put_back_with_the_whole() {
     let mut session = our_turn(&Rules {
         answers_blindly: true,
