@@ -8,11 +8,13 @@ use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use common::terminal::Terminal;
 use common::{
-    Piped, accept, echo, expect_bytes, free_port, full_server, leave, program, raw_client,
-    raw_server, reset_when_dropped, signal,
+    Piped, accept, echo, expect_bytes, expect_end, free_port, full_server, leave, program,
+    raw_client, raw_server, reset_when_dropped, signal,
 };
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -1038,6 +1040,50 @@ fn a_client_over_udp_is_explained() {
         ),
         "{stderr}"
     );
+}
+
+/// They are no news, so that the call that the program stands in goes on.
+#[test]
+fn datagrams_do_not_stop_the_timers_of_an_explained_server() {
+    let (server, port) = Piped::serve(&["-k", "--idle-timeout", "200ms", "--explain"]);
+    let mut idle = raw_client(port);
+    let (_stop, stopped) = mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        while stopped.recv_timeout(Duration::from_millis(20)) == Err(RecvTimeoutError::Timeout) {
+            let _ = socket.send_to(b"", ("127.0.0.1", port));
+        }
+    });
+    expect_told(
+        &server,
+        "waits: the program stands in this call until the client sends or leaves",
+    );
+    expect_end(&mut idle);
+    // Without an end mark, quiet ends a message.
+    let mut client = raw_client(port);
+    client.write_all(&[b'x'; 2000]).unwrap();
+    server
+        .stdout
+        .wait_for("the message", |bytes| bytes.ends_with(b"x\n").then_some(()));
+}
+
+#[test]
+fn what_has_come_already_is_not_waited_for() {
+    const LINES: usize = 50;
+    let (mut server, port) = Piped::serve(&["-f", "line", "--explain"]);
+    server.write("answer\n".repeat(LINES));
+    let mut client = raw_client(port);
+    client
+        .write_all("question\n".repeat(LINES).as_bytes())
+        .unwrap();
+    expect_bytes(&mut client, "answer\n".repeat(LINES));
+    drop(client);
+    let (_, stderr) = server.finish(0);
+    let recv = stderr
+        .lines()
+        .filter(|row| row.starts_with("recv(") && row.contains(" waits: "));
+    // Before the first, and after the last.
+    assert!(recv.count() <= 2, "{stderr}");
 }
 
 #[test]

@@ -11,12 +11,11 @@ use std::time::{Duration, Instant};
 
 use memchr::memchr;
 
-use self::waits::not_utf8;
+use self::waits::{Stand, not_utf8};
 use super::{Engine, Unanswered, next, show, tell_not_sent};
 use crate::connection::Part;
 use crate::endpoint::Address;
 use crate::event::{Awaited, Event, Failure, Hint, Parting, Peer, Prompt};
-use crate::explain::Standing;
 use crate::framing::{LINGER, Oddity};
 use crate::input::{Input, Kind, Typed};
 use crate::peers::{Arrival, News, Peers};
@@ -41,8 +40,8 @@ pub(super) struct Chat<'a> {
     engine: &'a mut Engine,
     session: Session,
     peers: &'a mut Peers,
-    /// The call that the user was told that the program stands in, and when.
-    stands: Option<(Standing, Instant)>,
+    /// The call that the program stands in, with `--explain`.
+    stand: Option<Stand>,
     /// The hints of `--explain` that were given: each is given once.
     hinted: Vec<mem::Discriminant<Hint>>,
     /// Whether the user's input may have more lines that can be taken without waiting.
@@ -74,7 +73,7 @@ impl<'a> Chat<'a> {
         Self {
             engine,
             peers,
-            stands: None,
+            stand: None,
             hinted: Vec::new(),
             has_more: false,
             orders: VecDeque::new(),
@@ -338,15 +337,13 @@ impl<'a> Chat<'a> {
             if self.peers.has_datagram() {
                 self.hint(Hint::Datagram)?;
             }
-            let waits = self.waits_for_single() || !self.peers.are_ready();
-            if waits && self.tell_wait()? {
-                return Ok(None);
-            }
+            self.take_stand();
         }
-        let silent = self.silence_due();
-        let single = self.waits_for_single() && silent.is_none();
+        let dues = [self.reply_due(), self.silence_due(), self.stand_due()];
+        let due = dues.into_iter().flatten().min();
+        let single = self.waits_for_single() && due.is_none();
         if !single {
-            self.wait(self.reply_due().into_iter().chain(silent).min())?;
+            self.wait(due)?;
         }
         // Each ready peer is handled once before the user's input is looked at again.
         let count = if single { 1 } else { self.peers.begin_round() };
@@ -359,7 +356,7 @@ impl<'a> Chat<'a> {
                 self.peers.next(is_full, &|peer| session.is_ours(peer))
             };
             if !matches!(news, News::Nothing) {
-                self.stands = None;
+                self.stand = None;
             }
             match news {
                 News::Nothing => {}
@@ -433,7 +430,7 @@ impl<'a> Chat<'a> {
             && !self.session.wants_line()
             && self.peers.is_single()
             && !self.engine.report.is_full()
-            && self.reply_due().is_none()
+            && (!self.engine.explains() || self.stand.as_ref().is_some_and(|stand| stand.is_told))
     }
 
     /// Returns when something is to be done if no more comes of the server's reply.
@@ -460,6 +457,7 @@ impl<'a> Chat<'a> {
 
     /// Ends the server's reply if it is time for that.
     fn take_time(&mut self) -> Step {
+        self.tell_stand()?;
         if self.silence_due().is_some_and(|due| due <= Instant::now())
             && let Awaited::TurnOf(peer) = self.session.awaited()
         {

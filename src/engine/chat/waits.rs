@@ -7,11 +7,18 @@ use super::Chat;
 use crate::engine::STANDS;
 use crate::event::{Awaited, Event, Failure, Hint, Peer};
 use crate::explain::Standing;
-use crate::peers::FIRST_TOKEN;
 use crate::sanitize::Untrusted;
 
 /// How long a peer that has the turn is silent until the user is told what may be wrong.
 const SILENT: Duration = Duration::from_secs(10);
+
+/// A call that the program stands in.
+pub(super) struct Stand {
+    call: Standing,
+    since: Instant,
+    /// Whether the user was told.
+    pub(super) is_told: bool,
+}
 
 impl Chat<'_> {
     /// Gives a hint of `--explain`, unless it was given.
@@ -26,66 +33,73 @@ impl Chat<'_> {
 
     /// Returns when to give a hint if the peer goes on to send nothing.
     pub(super) fn silence_due(&self) -> Option<Instant> {
-        let (standing, since) = self.stands.as_ref()?;
+        let stand = self.stand.as_ref()?;
         let kind = mem::discriminant(&Hint::Silent(Peer::Server));
-        let is_due = matches!(standing, Standing::Recv { .. })
+        let is_due = matches!(stand.call, Standing::Recv { .. })
             && !self.hinted.contains(&kind)
             // The end of a message is waited for in another way.
             && !self.session.peers().any(|peer| self.peers.has_unended(peer));
-        is_due.then(|| *since + SILENT)
+        is_due.then(|| stand.since + SILENT)
     }
 
-    /// Tells which call the program stands in, if it does so for a while, and was not told. Returns
-    /// whether something other than news of a peer, such as input, has come meanwhile, and no news.
-    pub(super) fn tell_wait(&mut self) -> Result<bool, Failure> {
-        let standing = match self.session.awaited() {
-            Awaited::TurnOf(peer) if self.peers.has_unsent(peer) => Standing::Send {
+    /// Returns when to tell the call that the program stands in.
+    pub(super) fn stand_due(&self) -> Option<Instant> {
+        let stand = self.stand.as_ref().filter(|stand| !stand.is_told)?;
+        Some(stand.since + STANDS)
+    }
+
+    /// Tells the call that the program stands in, if it is time for that.
+    pub(super) fn tell_stand(&mut self) -> Result<(), Failure> {
+        if self.stand_due().is_some_and(|due| due <= Instant::now())
+            && let Some(stand) = &mut self.stand
+        {
+            stand.is_told = true;
+            self.engine.show(&Event::Stands(&stand.call))?;
+        }
+        Ok(())
+    }
+
+    /// Records the call that the program stands in from now on, unless it does already, if calls are told.
+    pub(super) fn take_stand(&mut self) {
+        let Some(log) = self.engine.report.log() else {
+            return;
+        };
+        if self.peers.are_ready() {
+            // The call may return at once.
+            self.stand.take_if(|stand| !stand.is_told);
+            return;
+        }
+        let call = self.standing();
+        if let Some(call) = &call {
+            log.begin(call);
+        }
+        if call.as_ref() == self.stand.as_ref().map(|stand| &stand.call) {
+            return;
+        }
+        self.stand = call.map(|call| Stand {
+            call,
+            since: Instant::now(),
+            is_told: false,
+        });
+    }
+
+    /// Returns the call that the program stands in while nobody is ready.
+    fn standing(&self) -> Option<Standing> {
+        match self.session.awaited() {
+            Awaited::TurnOf(peer) if self.peers.has_unsent(peer) => Some(Standing::Send {
                 to_server: peer == Peer::Server,
-            },
-            Awaited::AClient if self.peers.listens() => Standing::Accept,
+            }),
+            Awaited::AClient if self.peers.listens() => Some(Standing::Accept),
             Awaited::TurnOf(peer @ (Peer::Client(_) | Peer::Server))
                 if self.session.is_waited_for(peer) =>
             {
-                Standing::Recv {
+                Some(Standing::Recv {
                     size: self.session.framing().limit(),
                     from_server: peer == Peer::Server,
-                }
+                })
             }
-            _ => return Ok(false),
-        };
-        if self
-            .stands
-            .as_ref()
-            .is_some_and(|(told, _)| *told == standing)
-        {
-            return Ok(false);
+            _ => None,
         }
-        if let Some(log) = self.engine.report.log() {
-            log.begin(&standing);
-        }
-        let until = Instant::now() + STANDS;
-        let registry = self.engine.poll.registry();
-        self.peers.watch(registry).map_err(Failure::Accept)?;
-        while Instant::now() < until {
-            self.engine.wait(Some(until))?;
-            let (mut has_news, mut has_others) = (false, self.engine.stopped);
-            for event in &self.engine.events {
-                self.peers.report(event);
-                let is_news = event.is_readable()
-                    || event.is_read_closed()
-                    || event.is_error()
-                    || matches!(standing, Standing::Send { .. }) && event.is_writable();
-                let is_of_peer = event.token().0 >= FIRST_TOKEN;
-                has_news |= is_news && is_of_peer;
-                has_others |= !is_of_peer;
-            }
-            if has_news || has_others {
-                return Ok(!has_news);
-            }
-        }
-        self.engine.show(&Event::Stands(&standing))?;
-        self.stands = Some((standing, Instant::now()));
-        Ok(false)
     }
 }
 
