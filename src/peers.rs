@@ -495,7 +495,7 @@ impl Peers {
         let mut limit = self.ends.linger;
         for (peer, conversation) in &mut self.conversations {
             if conversation.connection.has_unsent() {
-                limit = limit.max(Some(stuck_timeout));
+                limit = limit.map(|limit| limit.max(stuck_timeout));
             } else {
                 // Fails only if the peer is gone.
                 let _ = conversation.connection.close();

@@ -865,8 +865,9 @@ fn a_line_that_nobody_of_all_takes_is_a_loss() {
     let mut client = raw_client(port);
     client.write_all(b"hello").unwrap();
     server.expect("Received from connected client: hello");
-    client.shutdown(Shutdown::Write).unwrap();
+    // Else the end of the client could count before the line is read.
     stop(server.id());
+    client.shutdown(Shutdown::Write).unwrap();
     reset_when_dropped(&client);
     drop(client);
     server.write("one\n");

@@ -204,6 +204,41 @@ fn without_turns_the_bytes_of_both_directions_are_exact() {
     assert!(out == binary(), "{} bytes", out.len());
 }
 
+/// An echo reads no more while it waits for what it has sent to be read.
+#[test]
+fn without_turns_what_comes_is_read_while_what_is_sent_is_not_taken() {
+    let text = ("x".repeat(99) + "\n").repeat(120_000);
+    for args in [
+        &["-q", "-f", "line"][..],
+        &["-q"],
+        &["-m", "2", "-f", "line"],
+    ] {
+        let args = [args, &["--duplex"]].concat();
+        let (mut program, mut peer) = if args.contains(&"-m") {
+            let (program, port) = Piped::serve(&args);
+            (program, raw_client(port))
+        } else {
+            let (listener, port) = raw_server();
+            (Piped::connect(port, &args), accept(&listener))
+        };
+        let echoing = std::thread::spawn(move || {
+            let mut back = peer.try_clone().unwrap();
+            std::io::copy(&mut peer, &mut back).unwrap();
+        });
+        let mut stdin = program.take_stdin();
+        let line = text.clone();
+        let feeding = std::thread::spawn(move || stdin.write_all(line.as_bytes()).unwrap());
+        program.stdout.wait_for("the echo", |bytes| {
+            (bytes.len() >= text.len()).then_some(())
+        });
+        feeding.join().unwrap();
+        echoing.join().unwrap();
+        let (stdout, stderr) = program.finish(0);
+        let said = stdout.replace("Received from client #1: ", "");
+        assert!(said == text, "{stderr}");
+    }
+}
+
 #[test]
 fn what_nobody_reads_does_not_hold_up_what_is_sent() {
     const COUNT: usize = 8 * 1024 * 1024;

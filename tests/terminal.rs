@@ -1130,6 +1130,29 @@ fn a_dumb_terminal_is_told_what_is_sent_again() {
 }
 
 #[test]
+fn on_a_dumb_terminal_what_was_entered_ahead_follows_what_is_sent_again() {
+    let (listener, port) = raw_server();
+    let target = format!("localhost:{port}");
+    let terminal = dumb(&["connect", &target, "--retry", "-f", "line"]);
+    let mut peer = accept(&listener);
+    terminal.expect_text("\n ->");
+    terminal.type_keys("one\r");
+    expect_bytes(&mut peer, "one\n");
+    terminal.type_keys("two\rthree\r");
+    terminal.expect_text("three");
+    common::reset_when_dropped(&peer);
+    drop(peer);
+    let mut peer = accept(&listener);
+    for said in ["one\n", "two\n", "three\n"] {
+        expect_bytes(&mut peer, said);
+        peer.write_all(b"well\n").unwrap();
+    }
+    terminal.expect_text("This had no reply, and is sent again: one");
+    terminal.type_keys("\x04");
+    terminal.finish(0);
+}
+
+#[test]
 fn a_dumb_terminal_ends_at_once_when_nothing_was_asked() {
     let (terminal, peer) = waiting_on_dumb_terminal();
     drop(peer);

@@ -276,9 +276,11 @@ impl Lines {
         };
         match chunk {
             Some(Ok(bytes)) => {
-                self.line = None;
-                self.buffer.drain(..self.start);
-                self.start = 0;
+                // The last line may have to be put back.
+                let kept = self.line.map(|_| 0);
+                let done = mem::replace(&mut self.line, kept).unwrap_or(self.start);
+                self.buffer.drain(..done);
+                self.start -= done;
                 self.buffer.extend_from_slice(&bytes);
             }
             ended => {

@@ -120,10 +120,12 @@ impl Conversation {
     pub(super) fn step(&mut self, ours: bool, is_full: bool, ends: Ends) -> Progress {
         self.is_queued = is_full;
         self.is_held &= is_full;
-        if self.flush(ends) {
+        let is_unsent = self.flush(ends);
+        // Without turns, a peer that has not closed its side may have to be read before it reads on.
+        if is_unsent && (!ends.duplex || self.connection.has_left()) {
             return Progress::Pending;
         }
-        if self.is_closing {
+        if self.is_closing && !is_unsent {
             // Fails only if the peer is gone.
             let _ = self.connection.close();
         }
@@ -131,11 +133,15 @@ impl Conversation {
             return Progress::Pending;
         }
         let held = self.is_held_to_turns(ends);
-        let step = if ours && (self.fault.is_none() || held) {
+        let mut step = if ours && (self.fault.is_none() || held) {
             self.look_ahead(held, ends)
         } else {
             self.take_in(ends)
         };
+        if step == Progress::Closed && is_unsent && self.fault.is_none() {
+            // It may still read.
+            step = Progress::Pending;
+        }
         // The other peers come first.
         let found = matches!(step, Progress::Part | Progress::Stalled);
         self.is_queued = found || self.connection.can_read() && !self.is_held;
@@ -171,7 +177,10 @@ impl Conversation {
             let now = Instant::now();
             if sends || step == Progress::Part {
                 self.active = now;
-            } else if step == Progress::Pending && self.active + timeout <= now {
+            } else if step == Progress::Pending
+                && !self.connection.has_unsent()
+                && self.active + timeout <= now
+            {
                 return self.drop_peer(Parting::Idle(timeout), ends);
             }
         }
@@ -287,7 +296,10 @@ impl Conversation {
     /// Returns when to look at the peer again even if nothing arrives.
     pub(super) fn deadline(&self, ours: bool, is_full: bool, ends: Ends) -> Option<Instant> {
         if self.connection.has_unsent() && self.fault.is_none() {
-            return Some(self.taken + ends.stuck_timeout?);
+            let stuck = ends.stuck_timeout.map(|timeout| self.taken + timeout);
+            let reads = ends.duplex && !is_full && !self.connection.has_left();
+            let quiet = self.connection.deadline().filter(|_| reads);
+            return stuck.into_iter().chain(quiet).min();
         }
         if is_full {
             // Room for news is waited for.

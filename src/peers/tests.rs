@@ -103,6 +103,27 @@ impl Server {
 }
 
 #[test]
+fn one_that_does_not_read_shortens_the_time_of_nobody_else() {
+    let second = Duration::from_secs(1);
+    for (linger, limit) in [
+        (None, None),
+        (Some(second), Some(LAST_MESSAGE)),
+        (Some(20 * second), Some(20 * second)),
+    ] {
+        let (mut server, _clients) = Server::of_two(Ends {
+            duplex: true,
+            linger,
+            ..Ends::default()
+        });
+        let flood = vec![b'x'; 65536];
+        while server.peers.can_send(Peer::Numbered(1)) {
+            server.peers.send(Peer::Numbered(1), &flood, false);
+        }
+        assert_eq!(server.peers.close(), limit);
+    }
+}
+
+#[test]
 fn a_client_that_does_not_read_is_dropped_and_the_other_is_answered_meanwhile() {
     let (mut server, mut clients) = Server::of_two(Ends {
         stuck_timeout: Some(Duration::from_millis(200)),

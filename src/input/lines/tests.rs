@@ -242,7 +242,7 @@ fn a_last_line_without_a_newline_is_put_back_too() {
 }
 
 #[test]
-fn a_line_is_put_back_only_while_it_stands_in_the_buffer() {
+fn a_line_is_put_back_until_the_next_is_given_out() {
     let (mut lines, feed) = chunked([&b"a\n"[..]]);
     assert_eq!(next(&mut lines), Some(line("a")));
     // That nothing has come takes nothing away.
@@ -251,7 +251,8 @@ fn a_line_is_put_back_only_while_it_stands_in_the_buffer() {
     assert_eq!(next(&mut lines), Some(line("a")));
     feed.send(Ok(b"b\n".into())).unwrap();
     assert!(lines.is_ready());
-    assert!(!lines.put_back());
+    assert!(lines.put_back());
+    assert_eq!(next(&mut lines), Some(line("a")));
     assert_eq!(next(&mut lines), Some(line("b")));
 }
 
@@ -389,6 +390,16 @@ fn the_end_of_what_is_typed_is_told_once_also_where_no_line_is_wanted() {
     assert!(lines.is_at_end() && lines.is_at_end());
     assert_eq!(next(&mut lines), None);
     assert!(!lines.is_at_end());
+    // Looking for it takes nothing of what may have to be put back.
+    let (mut lines, feed) = chunked([&b"a\n"[..]]);
+    assert_eq!(next(&mut lines), Some(line("a")));
+    feed.send(Ok(b"b\nc\n".into())).unwrap();
+    drop(feed);
+    assert!(!lines.is_at_end() && lines.put_back());
+    for expected in ["a", "b", "c"] {
+        assert_eq!(next(&mut lines), Some(line(expected)));
+    }
+    assert!(lines.is_at_end());
     let (mut lines, _poll) = reading(file(b""), false);
     assert!(!lines.is_at_end());
 }
