@@ -466,6 +466,11 @@ impl<S: Stream> Connection<S> {
         self.incoming != Incoming::Anything
     }
 
+    /// Returns whether nothing more is read of the peer.
+    pub fn has_ended(&self) -> bool {
+        self.incoming == Incoming::Nothing
+    }
+
     /// Sets whether a message that fits the buffer is handed out whole.
     pub fn gather(&mut self, whole: bool) {
         self.gathers = whole;

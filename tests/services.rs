@@ -5,13 +5,16 @@ mod common;
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use common::terminal::Terminal;
 use common::{
     DEADLINE, Gathered, Piped, accept, expect_bytes, expect_end, leave, program, raw_client,
-    raw_server,
+    raw_server, signal, stop, wait_until,
 };
+use nix::sys::signal::Signal;
 
 #[test]
 fn an_empty_line_of_a_pipe_is_a_message() {
@@ -237,6 +240,49 @@ fn without_turns_what_comes_is_read_while_what_is_sent_is_not_taken() {
         let said = stdout.replace("Received from client #1: ", "");
         assert!(said == text, "{stderr}");
     }
+}
+
+#[test]
+fn without_turns_what_a_peer_has_said_before_its_end_is_shown_while_it_takes_no_more() {
+    const COUNT: usize = 12_000_000;
+    let (listener, port) = raw_server();
+    let mut client = Piped::connect(port, &["--duplex", "--quiet"]);
+    let mut server = accept(&listener);
+    let mut stdin = client.take_stdin();
+    let fed = Arc::new(AtomicUsize::new(0));
+    let feeding = std::thread::spawn({
+        let fed = Arc::clone(&fed);
+        move || {
+            while fed.load(Relaxed) < COUNT {
+                stdin.write_all(&[b'x'; 10_000]).unwrap();
+                fed.fetch_add(10_000, Relaxed);
+            }
+        }
+    });
+    let text = "y".repeat(30_000);
+    for count in 1..=4 {
+        wait_until("the input stands", || {
+            let before = fed.load(Relaxed);
+            std::thread::sleep(Duration::from_millis(100));
+            (before > 0 && fed.load(Relaxed) == before).then_some(())
+        });
+        // What it says last and its end come at once.
+        stop(client.id());
+        server.write_all(text.as_bytes()).unwrap();
+        if count == 4 {
+            server.shutdown(Shutdown::Write).unwrap();
+        }
+        signal(client.id(), Signal::SIGCONT);
+        client.stdout.wait_for("all of it", |bytes| {
+            (bytes.len() >= count * text.len()).then_some(())
+        });
+    }
+    let mut taken = Vec::new();
+    server.read_to_end(&mut taken).unwrap();
+    assert_eq!(taken.len(), COUNT);
+    feeding.join().unwrap();
+    drop(server);
+    assert_eq!(client.exit().code(), Some(0));
 }
 
 #[test]

@@ -346,17 +346,15 @@ fn read(input: &mut File, buffer: &mut [u8]) -> Option<Chunk> {
     }
 }
 
-/// Returns what is before Ctrl-D where `typed` ends with that, at the beginning of a line: while the terminal
-/// hands out a line before it is entered, this key is a byte; if it was pressed just before, Linux makes
-/// it a zero byte.
+/// Returns what is before Ctrl-D where that is at the beginning of a line of `typed`: while the terminal hands
+/// out a line before it is entered, this key is a byte; if it was pressed just before, Linux makes it a
+/// zero byte, the last one.
 fn before_end(typed: &[u8]) -> Option<&[u8]> {
-    let (b'\x04' | b'\0', before) = typed.split_last()? else {
-        return None;
+    let is_end = |at: &usize| {
+        let is_key = typed[*at] == b'\x04' || typed[*at] == b'\0' && at + 1 == typed.len();
+        is_key && (*at == 0 || typed[at - 1] == b'\n')
     };
-    before
-        .last()
-        .is_none_or(|byte| *byte == b'\n')
-        .then_some(before)
+    (0..typed.len()).find(is_end).map(|at| &typed[..at])
 }
 
 /// Returns `typed` without control characters, and without the sequences that keys such as the

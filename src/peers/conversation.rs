@@ -121,8 +121,8 @@ impl Conversation {
         self.is_queued = is_full;
         self.is_held &= is_full;
         let is_unsent = self.flush(ends);
-        // Without turns, a peer that has not closed its side may have to be read before it reads on.
-        if is_unsent && (!ends.duplex || self.connection.has_left()) {
+        // Without turns, a peer may have to be read before it reads on.
+        if is_unsent && (!ends.duplex || self.connection.has_ended()) {
             return Progress::Pending;
         }
         if self.is_closing && !is_unsent {
@@ -297,8 +297,8 @@ impl Conversation {
     pub(super) fn deadline(&self, ours: bool, is_full: bool, ends: Ends) -> Option<Instant> {
         if self.connection.has_unsent() && self.fault.is_none() {
             let stuck = ends.stuck_timeout.map(|timeout| self.taken + timeout);
-            let reads = ends.duplex && !is_full && !self.connection.has_left();
-            let quiet = self.connection.deadline().filter(|_| reads);
+            let quiet = self.connection.deadline();
+            let quiet = quiet.filter(|_| ends.duplex && !is_full);
             return stuck.into_iter().chain(quiet).min();
         }
         if is_full {

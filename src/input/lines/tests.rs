@@ -323,7 +323,10 @@ fn a_key_that_ends_the_input_is_the_end_also_as_a_byte() {
         ("\0", Some("")),
         ("a\nb\n\x04", Some("a\nb\n")),
         ("a\x04", None),
-        ("\x04\n", None),
+        ("\x04\x04", Some("")),
+        ("a\n\x04\nb\n", Some("a\n")),
+        ("\0a\n", None),
+        ("a\x04\n", None),
         ("a\n", None),
         ("", None),
     ] {
