@@ -254,7 +254,9 @@ fn on_the_wire(framing: &str, name: &str, text: &str) -> String {
 
 /// Returns whether `shown` is what is shown of `text` if its end was cut off.
 fn is_part(shown: &str, framing: &str, name: &str, text: &str) -> bool {
-    shown != text && on_the_wire(framing, name, text).starts_with(shown)
+    // A program reads a carriage return behind which the rest is cut off as a space.
+    let wire = on_the_wire(framing, name, text).replace('\r', " ");
+    shown != text && wire.starts_with(&shown.replace('\r', " "))
 }
 
 /// The arguments for `framing`, under which the program is called `name`.

@@ -224,6 +224,7 @@ impl Lines {
         let until = Instant::now() + REST;
         let mut lines = self.torn;
         let mut within = self.begun;
+        self.line = None;
         loop {
             let rest = &self.buffer[self.start..];
             lines += memchr_iter(b'\n', rest).count();
