@@ -27,7 +27,7 @@ const AHEAD: Duration = Duration::from_millis(30);
 /// What one read has brought.
 type Chunk = io::Result<Vec<u8>>;
 
-/// Splits the input into lines. Nothing is read before the first line is wanted.
+/// Splits the input into lines. Of a pipe or a file, nothing is read before the first line is wanted.
 #[derive(Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each has one meaning")]
 pub struct Lines {
